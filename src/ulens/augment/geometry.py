@@ -1,0 +1,171 @@
+"""Random geometry: shift, rotation, scale, mirroring and elastic deformation.
+
+A draw is a handful of numbers; from it one sampling grid is computed and applied alike to
+the image, the labels and the weights.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ulens.errors import SettingError
+
+GRID_NODES = 3
+"""Nodes of the coarse displacement grid along each axis (paper, section 3.1)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeometrySettings:
+    """How far the geometry of a tile may vary.
+
+    Parameters
+    ----------
+    elastic_sd_px : standard deviation of the displacement of each grid node, pixels
+    rotation_deg : angles are drawn from −rotation_deg to +rotation_deg
+    scale : smallest and largest magnification, drawn evenly on a log scale
+    mirror : whether half of the tiles are mirrored
+    """
+
+    elastic_sd_px: float = 10.0
+    rotation_deg: float = 180.0
+    scale: tuple[float, float] = (1.0, 1.0)
+    mirror: bool = True
+
+    def __post_init__(self) -> None:
+        if self.elastic_sd_px < 0 or self.rotation_deg < 0:
+            raise SettingError(
+                f"elastic_sd_px is {self.elastic_sd_px}, rotation_deg {self.rotation_deg}; "
+                "both need to be 0 or more"
+            )
+        if not 0 < self.scale[0] <= self.scale[1]:
+            raise SettingError(
+                f"scale is {tuple(self.scale)}; need 0 < smallest <= largest magnification"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GeometryDraw:
+    """One drawn geometry, enough to replay it.
+
+    Parameters
+    ----------
+    centre : (y, x) of the tile's centre in the image, pixels
+    angle_rad : rotation
+    scale : magnification
+    mirror : whether the tile is mirrored along x
+    displacement_px : nested lists (2, 3, 3), (y, x) displacement of each grid node in pixels
+    """
+
+    centre: tuple[float, float]
+    angle_rad: float
+    scale: float
+    mirror: bool
+    displacement_px: list[list[list[float]]]
+
+
+def draw_geometry(
+    settings: GeometrySettings,
+    image_size: tuple[int, int],
+    output_size: tuple[int, int],
+    generator: torch.Generator,
+) -> GeometryDraw:
+    """Draw a tile's position and deformation.
+
+    The output window lies anywhere inside the image; along an axis where it is larger than
+    the image it is shifted by up to a quarter of the image either way.
+    """
+    uniform = torch.rand(5, generator=generator, dtype=torch.float64).tolist()
+    nodes = torch.randn(2, GRID_NODES, GRID_NODES, generator=generator, dtype=torch.float64)
+    low, high = (math.log(value) for value in settings.scale)
+    return GeometryDraw(
+        centre=(
+            _position(uniform[0], image_size[0], output_size[0]),
+            _position(uniform[1], image_size[1], output_size[1]),
+        ),
+        angle_rad=math.radians(settings.rotation_deg) * (2 * uniform[2] - 1),
+        scale=math.exp(low + (high - low) * uniform[3]),
+        mirror=settings.mirror and uniform[4] < 0.5,
+        displacement_px=(nodes * settings.elastic_sd_px).tolist(),
+    )
+
+
+def _position(uniform: float, image_size: int, output_size: int) -> float:
+    middle = (image_size - 1) / 2
+    reach = max((image_size - output_size) / 2, min(image_size, output_size) / 4)
+    return middle + reach * (2 * uniform - 1)
+
+
+def elastic_displacement(displacement_px: Tensor, size: tuple[int, int]) -> Tensor:
+    """Interpolate node displacements bicubically to every pixel of a tile.
+
+    Parameters
+    ----------
+    displacement_px : (2, N, N) float, (y, x) displacement of each node; the outer nodes lie
+        on the tile's corners
+    size : (Y, X) of the tile
+
+    Returns
+    -------
+    (2, Y, X) float displacement in pixels
+
+    Notes
+    -----
+    Source: paper, section 3.1 (3×3 nodes, Gaussian of 10 px, bicubic interpolation).
+    """
+    return functional.interpolate(
+        displacement_px[None], size=size, mode="bicubic", align_corners=True
+    )[0]
+
+
+def sampling_points(draw: GeometryDraw, size: tuple[int, int], device: torch.device) -> Tensor:
+    """Return the image position each pixel of a tile is read from.
+
+    Parameters
+    ----------
+    size : (Y, X) of the tile
+
+    Returns
+    -------
+    (2, Y, X) float32, (y, x) in image pixels
+    """
+    y = torch.arange(size[0], dtype=torch.float32, device=device) - (size[0] - 1) / 2
+    x = torch.arange(size[1], dtype=torch.float32, device=device) - (size[1] - 1) / 2
+    points = torch.stack(torch.meshgrid(y, x, indexing="ij"))
+    points = points + elastic_displacement(
+        torch.tensor(draw.displacement_px, dtype=torch.float32, device=device), size
+    )
+    cos, sin = math.cos(draw.angle_rad) / draw.scale, math.sin(draw.angle_rad) / draw.scale
+    x_sign = -1.0 if draw.mirror else 1.0
+    return torch.stack(
+        [
+            draw.centre[0] + cos * points[0] - sin * x_sign * points[1],
+            draw.centre[1] + sin * points[0] + cos * x_sign * points[1],
+        ]
+    )
+
+
+def sample(array: Tensor, points: Tensor, *, nearest: bool) -> Tensor:
+    """Read a (C, Y, X) array at points, mirroring it beyond its edges.
+
+    Parameters
+    ----------
+    array : (C, Y, X) float32; whole numbers up to 2²⁴ survive with `nearest`
+    points : (2, y, x) float32, (y, x) in pixels
+    nearest : nearest neighbour (labels) instead of bilinear (images, weights)
+
+    Returns
+    -------
+    (C, y, x) float32
+    """
+    size = torch.tensor(array.shape[-2:], dtype=torch.float32, device=array.device)
+    scaled = 2 * points / (size - 1).clamp(min=1)[:, None, None] - 1
+    return functional.grid_sample(
+        array[None],
+        scaled.flip(0).permute(1, 2, 0)[None],
+        mode="nearest" if nearest else "bilinear",
+        padding_mode="reflection",
+        align_corners=True,
+    )[0]

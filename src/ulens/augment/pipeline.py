@@ -1,0 +1,105 @@
+"""One random tile: drawn from (seed, step, index) alone, applied, replayable."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ulens.augment.geometry import (
+    GeometryDraw,
+    GeometrySettings,
+    draw_geometry,
+    sample,
+    sampling_points,
+)
+from ulens.augment.intensity import (
+    IntensityDraw,
+    IntensitySettings,
+    apply_intensity,
+    draw_intensity,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Draw:
+    """Everything random about one training tile.
+
+    Parameters
+    ----------
+    image_index : which annotated image the tile comes from
+    """
+
+    image_index: int
+    geometry: GeometryDraw
+    intensity: IntensityDraw
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain numbers, lists and dicts."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> "Draw":
+        """Rebuild a draw from what `to_json` returned."""
+        geometry = dict(record["geometry"])
+        geometry["centre"] = tuple(geometry["centre"])
+        return cls(
+            image_index=record["image_index"],
+            geometry=GeometryDraw(**geometry),
+            intensity=IntensityDraw(**record["intensity"]),
+        )
+
+
+def draw_tile(
+    geometry: GeometrySettings,
+    intensity: IntensitySettings,
+    *,
+    image_sizes: list[tuple[int, int]],
+    output_size: tuple[int, int],
+    seed: int,
+    visit: int,
+) -> Draw:
+    """Draw the tile number `visit` of a training; depends on nothing but the arguments.
+
+    Images are visited in random order, each once per round.
+    """
+    stream = np.random.SeedSequence([seed, 0, visit]).generate_state(1, np.uint64)[0]
+    generator = torch.Generator().manual_seed(int(stream >> np.uint64(1)))
+    image_index = _image_of(len(image_sizes), seed, visit)
+    return Draw(
+        image_index=image_index,
+        geometry=draw_geometry(geometry, image_sizes[image_index], output_size, generator),
+        intensity=draw_intensity(intensity, generator),
+    )
+
+
+def _image_of(num_images: int, seed: int, visit: int) -> int:
+    round_, place = divmod(visit, num_images)
+    return int(np.random.default_rng([seed, 1, round_]).permutation(num_images)[place])
+
+
+def apply(
+    draw: Draw, image: Tensor, label: Tensor, weight: Tensor, input_size: int, output_size: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Cut and deform one tile out of an image, its labels and its weights.
+
+    Parameters
+    ----------
+    image : (C, Y, X) float32, normalised
+    label : (Y, X) integer
+    weight : (Y, X) float32
+    input_size, output_size : side of the network's input and output, pixels
+
+    Returns
+    -------
+    tile : (C, input_size, input_size) float32
+    label : (output_size, output_size) int64, the centre of the same tile
+    weight : (output_size, output_size) float32
+    """
+    points = sampling_points(draw.geometry, (input_size, input_size), image.device)
+    tile = apply_intensity(draw.intensity, sample(image, points, nearest=False))
+    margin = (input_size - output_size) // 2
+    inner = points[:, margin : margin + output_size, margin : margin + output_size]
+    labels = sample(label[None].float(), inner, nearest=True)[0].round().long()
+    return tile, labels, sample(weight[None], inner, nearest=False)[0]

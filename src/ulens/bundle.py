@@ -1,0 +1,287 @@
+"""A trained model as a folder: JSON and safetensors, nothing pickled.
+
+The folder may hold other files (plan, log, training state); they are never touched.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError
+from torch import Tensor
+
+from ulens.errors import ModelError, OutputError, SettingError
+from ulens.io.annotations import LabelsAre
+from ulens.io.atomic import new_name, replace_files
+from ulens.nets.unet import UNet
+from ulens.normalize import Normalization
+
+FORMAT = "ulens model"
+FORMAT_VERSION = 1
+MODEL, WEIGHTS, SELFTEST, REPORT = (
+    "model.json",
+    "weights.safetensors",
+    "selftest.safetensors",
+    "report.html",
+)
+SELFTEST_TOLERANCE = 1e-3
+# what reading values of a wrong kind out of model.json can raise
+DAMAGE = (KeyError, TypeError, ValueError, IndexError, AttributeError, SafetensorError)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelBundle:
+    """A network with everything needed to use it and to judge it.
+
+    Parameters
+    ----------
+    net : the trained network
+    normalization : what its input goes through first
+    labels_are : what the training labels meant
+    class_values : label value of each class, in the order of the network's output
+    decoding : parameters of `ulens.instances.boundary.decode`; empty for classes
+    spacing_um : (y, x) pixel size of the training images in µm, or None where unknown
+    plan : what was planned before training
+    scores : measures on data that the network was not trained on
+    provenance : hash of the data, versions, dates, durations
+    """
+
+    net: UNet
+    normalization: Normalization
+    labels_are: LabelsAre
+    class_values: tuple[int, ...]
+    decoding: dict[str, Any] = field(default_factory=dict)
+    spacing_um: tuple[float, float] | None = None
+    plan: dict[str, Any] = field(default_factory=dict)
+    scores: dict[str, Any] = field(default_factory=dict)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.labels_are not in ("classes", "instances"):
+            raise SettingError(
+                f"labels_are is {self.labels_are!r}; choose 'classes' or 'instances'"
+            )
+        if self.labels_are == "classes" and len(self.class_values) != self.net.num_classes:
+            raise SettingError(
+                f"class_values names {len(self.class_values)} classes {self.class_values}, the "
+                f"network has {self.net.num_classes}; give one value per class"
+            )
+
+
+def save_bundle(bundle: ModelBundle, folder: Path, *, report_html: str | None = None) -> None:
+    """Write a model folder; a model that stood there survives until the new one is complete.
+
+    Parameters
+    ----------
+    folder : made if missing
+    report_html : written to report.html; None leaves that file as it is
+
+    Raises
+    ------
+    OutputError : the folder cannot be written, e.g. the disk is full
+
+    Notes
+    -----
+    All files are first written under the name ``*.new`` and flushed. The renaming of
+    model.json, which holds the other files' hashes, is the moment at which the new model
+    replaces the old one. A kill before it leaves the old model, a kill after it leaves
+    hashes that lead `load_bundle` to the ``.new`` files.
+    """
+    tensors = {WEIGHTS: bundle.net.state_dict(), SELFTEST: _selftest(bundle.net)}
+    contents = {name: _to_safetensors(values) for name, values in tensors.items()}
+    hashes = {name: _sha256(data) for name, data in contents.items()}
+    # model.json first: once it is renamed, its hashes say which of the other files count
+    files = {MODEL: json.dumps(_describe(bundle, hashes), indent=2).encode(), **contents}
+    if report_html is not None:
+        files[REPORT] = report_html.encode()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        _finish_renaming(folder)
+        replace_files(folder, files)
+    except OSError as error:
+        raise OutputError(
+            f"cannot save the model in {folder}: {error.strerror or error}; a model saved there "
+            "before is unharmed; free some space or choose another folder"
+        ) from error
+
+
+def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
+    """Read a model folder, checking its hashes and that it computes what it once computed.
+
+    Parameters
+    ----------
+    device : where the network is put, as torch names it; the check runs on the CPU
+
+    Raises
+    ------
+    ModelError : the folder is missing, is no ulens model, is damaged, or is too new
+    """
+    description = _read_description(folder)
+    try:
+        net = _read_net(folder, description)
+        _check_selftest(folder, description, net)
+        spacing = description["spacing_um"]
+        return ModelBundle(
+            net=net.to(device),
+            normalization=Normalization.from_json(description["normalization"]),
+            labels_are=description["labels_are"],
+            class_values=tuple(description["class_values"]),
+            decoding=description["decoding"],
+            spacing_um=None if spacing is None else (spacing[0], spacing[1]),
+            plan=description["plan"],
+            scores=description["scores"],
+            provenance=description["provenance"],
+        )
+    except DAMAGE as error:
+        raise ModelError(
+            f"{folder / MODEL} is damaged ({type(error).__name__}: {error}); "
+            "copy the model again or train it anew"
+        ) from error
+
+
+def _describe(bundle: ModelBundle, hashes: dict[str, str]) -> dict[str, Any]:
+    net = bundle.net
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "architecture": {
+            "name": "unet",
+            "in_channels": net.in_channels,
+            "num_classes": net.num_classes,
+            "width": net.width,
+            "depth": net.depth,
+        },
+        "normalization": bundle.normalization.to_json(),
+        "labels_are": bundle.labels_are,
+        "class_values": bundle.class_values,
+        "decoding": bundle.decoding,
+        "spacing_um": bundle.spacing_um,
+        "scores": bundle.scores,
+        "provenance": bundle.provenance,
+        "plan": bundle.plan,
+        "sha256": hashes,
+    }
+
+
+def _read_description(folder: Path) -> dict[str, Any]:
+    if not folder.is_dir():
+        kind = "is a file, not a folder" if folder.exists() else "does not exist"
+        raise ModelError(f"model {folder} {kind}; give the folder that training wrote")
+    path = folder / MODEL
+    if not path.is_file():
+        found = ", ".join(sorted(entry.name for entry in folder.iterdir())) or "nothing"
+        raise ModelError(
+            f"{folder} is not a ulens model: it has no {MODEL}; it holds {found}; "
+            "give the folder that training wrote"
+        )
+    try:
+        description = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ModelError(
+            f"{path} is damaged ({error}); copy the model again or train it anew"
+        ) from error
+    if not isinstance(description, dict) or description.get("format") != FORMAT:
+        raise ModelError(f"{path} was not written by ulens; give the folder that training wrote")
+    version = description.get("format_version")
+    if version != FORMAT_VERSION:
+        raise ModelError(
+            f"{folder} has format version {version}; this ulens reads version "
+            f"{FORMAT_VERSION}; install a newer ulens"
+        )
+    return description
+
+
+def _read_net(folder: Path, description: dict[str, Any]) -> UNet:
+    architecture = dict(description["architecture"])
+    name = architecture.pop("name")
+    if name != "unet":
+        raise ModelError(f"{folder} holds a network called {name!r}; this ulens knows 'unet'")
+    # on the meta device nothing is allocated or drawn: the weights come from the file
+    with torch.device("meta"):
+        net = UNet(**architecture)
+    weights = _read_tensors(folder, WEIGHTS, description)
+    expected = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    for key in sorted(expected.keys() | found.keys()):
+        if expected.get(key) != found.get(key):
+            raise ModelError(
+                f"{folder / WEIGHTS} does not fit {MODEL}: tensor {key} has shape "
+                f"{found.get(key)}, the network needs {expected.get(key)}; "
+                "copy the whole folder again"
+            )
+    net.load_state_dict(weights, assign=True)
+    return net.eval()
+
+
+def _selftest(net: UNet) -> dict[str, Tensor]:
+    size = net.geometry.base
+    noise = torch.randn(1, net.in_channels, size, size, generator=torch.Generator().manual_seed(0))
+    return {"input": noise, "output": _run_on_cpu(net, noise)}
+
+
+def _run_on_cpu(net: UNet, x: Tensor) -> Tensor:
+    """Run a float32 copy of `net` as for prediction; `net` keeps its device and mode."""
+    with torch.device("meta"):
+        copy = UNet(net.in_channels, net.num_classes, width=net.width, depth=net.depth)
+    state = {name: tensor.float().cpu() for name, tensor in net.state_dict().items()}
+    copy.load_state_dict(state, assign=True)
+    with torch.inference_mode():
+        return copy.eval()(x)
+
+
+def _check_selftest(folder: Path, description: dict[str, Any], net: UNet) -> None:
+    selftest = _read_tensors(folder, SELFTEST, description)
+    expected = selftest["output"]
+    output = _run_on_cpu(net, selftest["input"])
+    difference = float((output - expected).abs().max())
+    # logits have no fixed scale: rounding grows with them
+    allowed = SELFTEST_TOLERANCE * max(1.0, float(expected.abs().max()))
+    if not difference <= allowed:
+        raise ModelError(
+            f"{folder} fails its self-test: the output differs by {difference:.2g} from the one "
+            f"saved with it, {allowed:.2g} is allowed; this computer's torch {torch.__version__} "
+            "computes another function; install the version in constraints.txt"
+        )
+
+
+def _read_tensors(folder: Path, name: str, description: dict[str, Any]) -> dict[str, Tensor]:
+    expected = description["sha256"][name]
+    candidates = [path for path in (folder / name, new_name(folder / name)) if path.is_file()]
+    if not candidates:
+        raise ModelError(f"{folder} lacks {name}; copy the whole folder again")
+    for path in candidates:
+        data = path.read_bytes()
+        if _sha256(data) == expected:
+            return safetensors.torch.load(data)
+    raise ModelError(
+        f"{folder / name} is damaged: its sha256 is not the one in {MODEL}; "
+        "copy the whole folder again"
+    )
+
+
+def _to_safetensors(tensors: dict[str, Tensor]) -> bytes:
+    return safetensors.torch.save(
+        {name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}
+    )
+
+
+def _sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _finish_renaming(folder: Path) -> None:
+    """Finish a save that was killed between its renames, before its files are reused."""
+    if not (folder / MODEL).is_file():
+        return
+    try:
+        hashes = json.loads((folder / MODEL).read_bytes())["sha256"]
+    except (ValueError, KeyError, TypeError):
+        return  # no model that could be saved from harm
+    for name in (WEIGHTS, SELFTEST):
+        new = new_name(folder / name)
+        if new.is_file() and _sha256(new.read_bytes()) == hashes.get(name):
+            new.replace(folder / name)

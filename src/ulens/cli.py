@@ -1,0 +1,296 @@
+"""The command line: `ulens train`, `segment`, `evaluate`, `describe`, `demo`."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from cyclopts import App, Parameter
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+
+import ulens
+from ulens.bundle import LabelsAre
+from ulens.data.plan import Recipe
+from ulens.data.recipes import parse_duration
+from ulens.errors import OutputError, UlensError
+from ulens.jobs.demo import DemoResult, run_demo
+from ulens.jobs.describe import describe as describe_network
+from ulens.jobs.evaluate import Measure
+from ulens.jobs.evaluate import evaluate as run_evaluation
+from ulens.jobs.segment import segment as run_segmentation
+from ulens.jobs.train import Message, Trained, TrainEvent, TrainSettings, Validation, run_training
+from ulens.train.trainer import StepLog
+
+app = App(
+    name="ulens",
+    help="U-Net segmentation of microscope images from a handful of annotated samples.",
+    version=ulens.__version__,
+)
+console = Console()
+Flag = Parameter(negative="")
+
+
+@app.command
+def train(
+    images: Path,
+    labels: Path | None = None,
+    *,
+    out: Annotated[Path, Parameter(alias="-o")],
+    time: str | None = None,
+    steps: int | None = None,
+    recipe: Recipe = "default",
+    plan: Path | None = None,
+    start_from: Annotated[Path | None, Parameter(name="--from")] = None,
+    frames: str | None = None,
+    labels_are: LabelsAre | None = None,
+    ignore: int | None = None,
+    width: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    resume: Annotated[bool, Flag] = False,
+    overwrite: Annotated[bool, Flag] = False,
+) -> None:
+    """Train a model on annotated images.
+
+    Parameters
+    ----------
+    images : image file, stack, or folder of images
+    labels : label file, stack, or folder; may be left out where labels lie beside the images
+    out : folder of the model
+    time : length of the training, such as 20min, 90s or 1h (20min without --time and --steps)
+    steps : length in steps instead; the result is then the same on every run
+    recipe : default, or paper for the training published in 2015
+    plan : plan.json to train by, for example a changed one of another model
+    start_from : model to start from instead of random weights
+    frames : which images to use, counted from 0, such as 0-14 or 0-9,12
+    labels_are : how to read the labels, where ulens reads them wrongly
+    ignore : label value of pixels that are not annotated
+    width : channels of the network's first level
+    seed : of all random draws
+    device : auto, cpu, cuda or mps
+    resume : continue the training in OUT after Ctrl-C, a crash or a power cut
+    overwrite : replace the model in OUT
+    """
+    settings = TrainSettings(
+        images=images,
+        labels=labels,
+        out=out,
+        seconds=parse_duration(time) if time else None,
+        steps=steps,
+        recipe=recipe,
+        plan=plan,
+        start_from=start_from,
+        frames=frames,
+        labels_are=labels_are,
+        ignore=ignore,
+        width=width,
+        seed=seed,
+        device=device,
+        resume=resume,
+        overwrite=overwrite,
+    )
+    _show_training(run_training(settings))
+    console.print(f"model {out}; how good it is: {out / 'report.html'}", soft_wrap=True)
+
+
+@app.command
+def segment(
+    model: Path,
+    images: Path,
+    *,
+    out: Annotated[Path, Parameter(alias="-o")],
+    probabilities: Annotated[bool, Flag] = False,
+    average: Literal["1", "8", "rotations7"] = "1",
+    device: str = "auto",
+    overwrite: Annotated[bool, Flag] = False,
+) -> None:
+    """Segment images with a trained model.
+
+    Parameters
+    ----------
+    model : folder of the model
+    images : image file, stack, or folder of images
+    out : folder for the label images
+    probabilities : write the probability of each class too, as float32 TIFF
+    average : mean over 8 flipped and rotated views, or the paper's 7 rotations; slower, better
+    device : auto, cpu, cuda or mps
+    overwrite : replace label images of the same names in OUT
+    """
+    events = run_segmentation(
+        model,
+        images,
+        out,
+        probabilities=probabilities,
+        average="rotations7" if average == "rotations7" else 8 if average == "8" else 1,
+        device=device,
+        overwrite=overwrite,
+    )
+    num_written = 0
+    with _progress() as progress:
+        task = progress.add_task("segmenting", total=1.0, details="")
+        for event in events:
+            done = event.number - 1 + event.tile / max(1, event.num_tiles)
+            progress.update(
+                task,
+                completed=done / event.num_images,
+                details=f"{event.number}/{event.num_images} {event.image.name}",
+            )
+            num_written += bool(event.written)
+            if event.error:
+                progress.console.print(f"[yellow]left out[/yellow]: {escape(event.error)}")
+    console.print(f"{num_written} segmentations in {out}", soft_wrap=True)
+
+
+@app.command
+def evaluate(
+    truth: Path,
+    predicted: Path,
+    *,
+    measures: Sequence[Measure] | None = None,
+    frames: str | None = None,
+    json: Path | None = None,
+) -> None:
+    """Score segmentations against annotations.
+
+    Parameters
+    ----------
+    truth : label file, stack, or folder
+    predicted : what ulens segment wrote, or any label images of the same names
+    measures : isbi2012, semantic or instances; all that the folders allow without it
+    frames : which images of the truth to score, counted from 0, such as 15-19
+    json : file for the scores
+    """
+    if json is not None and json.exists():
+        raise OutputError(f"{json} exists; choose another name")
+    evaluation = run_evaluation(truth, predicted, measures=measures, frames=frames)
+    for note in evaluation.notes:
+        console.print(f"[yellow]note[/yellow]: {escape(note)}")
+    table = Table("measure", "value", title=f"{predicted} against {truth}")
+    for measure, scores in evaluation.scores.items():
+        table.add_section()
+        for name, value in scores.items():
+            table.add_row(f"{measure} {name}", f"{value:.6f}".rstrip("0").rstrip("."))
+    console.print(table)
+    if json is not None:
+        json.write_text(evaluation.to_json(), encoding="utf-8")
+
+
+@app.command
+def describe(
+    model_or_recipe: str, *, out: Annotated[Path | None, Parameter(alias="-o")] = None
+) -> None:
+    """Describe a network and draw it as figure 1 of the paper.
+
+    Parameters
+    ----------
+    model_or_recipe : folder of a model, default, or paper
+    out : figure to write, .svg, .png or .pdf
+    """
+    for line in describe_network(model_or_recipe, out):
+        console.print(escape(line), soft_wrap=True)
+
+
+@app.command
+def demo(
+    *,
+    out: Annotated[Path, Parameter(alias="-o")] = Path("demo"),
+    data: Path | None = None,
+    time: str = "60s",
+    seed: int = 0,
+    overwrite: Annotated[bool, Flag] = False,
+) -> None:
+    """Simulate images, train, segment unseen ones, score, and write a report.
+
+    Parameters
+    ----------
+    out : folder for everything the demo makes
+    data : folder of annotated images to tell the same story on
+    time : length of each training
+    seed : of all random draws
+    overwrite : replace what an earlier demo made in OUT
+    """
+    events = run_demo(out, data=data, seconds=parse_duration(time), seed=seed, overwrite=overwrite)
+    result: list[DemoResult] = []
+    _show_training(_keep(events, result))
+    for name, scores in result[0].scores.items():
+        console.print(f"[bold]{name}[/bold], unseen images: {_scores(scores)}", soft_wrap=True)
+    console.print(f"report {result[0].report}", soft_wrap=True)
+
+
+def _keep(
+    events: Iterable[TrainEvent | DemoResult], result: list[DemoResult]
+) -> Iterator[TrainEvent]:
+    for event in events:
+        if isinstance(event, DemoResult):
+            result.append(event)
+        else:
+            yield event
+
+
+def _show_training(events: Iterable[TrainEvent]) -> None:
+    with _progress() as progress:
+        task = progress.add_task("training", total=1.0, details="", visible=False)
+        for event in events:
+            match event:
+                case Message(text=text):
+                    progress.console.print(escape(text), soft_wrap=True)
+                case StepLog():
+                    _show_step(progress, task, event)
+                case Validation(step=step, scores=scores):
+                    progress.console.print(f"step {step}: held out {_scores(scores)}")
+                case Trained(scores=scores, stopped=stopped):
+                    word = "stopped early" if stopped else "done"
+                    progress.update(task, visible=False)
+                    progress.console.print(f"[bold]{word}[/bold]: held out {_scores(scores)}")
+
+
+def _show_step(progress: Progress, task: TaskID, log: StepLog) -> None:
+    if log.skipped is not None:
+        progress.console.print(
+            f"[yellow]loss was not finite[/yellow] on {escape(log.skipped)}: back to step "
+            f"{log.step}, without that draw, at half the learning rate"
+        )
+        return
+    left = log.seconds * (1 - log.progress) / max(log.progress, 1e-9)
+    speed = log.step / max(log.seconds, 1e-9)
+    progress.update(
+        task,
+        visible=True,
+        completed=log.progress,
+        details=f"step {log.step}, loss {log.loss:.3f}, {speed:.2f} steps/s, {_clock(left)} left",
+    )
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[details]}", markup=False),
+        console=console,
+        refresh_per_second=4,
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def _scores(scores: dict[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's ends with a message, not a traceback."""
+    try:
+        app()
+    except UlensError as error:
+        Console(stderr=True).print(f"[red]error[/red]: {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted")
+        sys.exit(130)

@@ -1,0 +1,99 @@
+"""What the annotated images are like: the numbers the plan is made from."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from skimage.measure import regionprops
+
+from ulens.io.annotations import Annotated, Sample
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fingerprint:
+    """Numbers that describe a set of annotated images.
+
+    Parameters
+    ----------
+    num_images, num_channels : counts
+    sizes : smallest and largest (Y, X), pixels
+    dtype : of the image files
+    intensity_percentiles : 0.5th, 50th and 99.5th percentile of each channel
+    labels_are : 'classes' or 'instances'
+    num_classes : classes the network tells apart, background included
+    class_fractions : share of annotated pixels of each class
+    ignored_fraction : share of pixels that are not annotated
+    num_instances : connected objects or instance ids over all images
+    median_area_px : median area of an instance, 0 where there is none
+    touching_fraction : share of instances that touch another one
+    """
+
+    num_images: int
+    num_channels: int
+    sizes: tuple[tuple[int, int], tuple[int, int]]
+    dtype: str
+    intensity_percentiles: tuple[tuple[float, float, float], ...]
+    labels_are: str
+    num_classes: int
+    class_fractions: tuple[float, ...]
+    ignored_fraction: float
+    num_instances: int
+    median_area_px: float
+    touching_fraction: float
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain numbers, strings and lists."""
+        return asdict(self)
+
+
+def take_fingerprint(annotated: Annotated) -> Fingerprint:
+    """Measure annotated images."""
+    samples = annotated.samples
+    is_instances = annotated.labels_are == "instances"
+    num_classes = 2 if is_instances else len(annotated.class_values)
+    counts = np.zeros(num_classes)
+    for sample in samples:
+        classes = np.minimum(sample.label, 1) if is_instances else sample.label
+        counts += np.bincount(classes[classes >= 0], minlength=num_classes)
+    areas, num_touching = _instances(samples) if is_instances else (np.array([]), 0)
+    heights = [sample.label.shape[0] for sample in samples]
+    widths = [sample.label.shape[1] for sample in samples]
+    num_pixels = sum(sample.label.size for sample in samples)
+    return Fingerprint(
+        num_images=len(samples),
+        num_channels=samples[0].image.shape[0],
+        sizes=((min(heights), min(widths)), (max(heights), max(widths))),
+        dtype=str(samples[0].image.dtype),
+        intensity_percentiles=_percentiles(samples),
+        labels_are=annotated.labels_are,
+        num_classes=num_classes,
+        class_fractions=tuple(float(share) for share in counts / counts.sum()),
+        ignored_fraction=float(1 - counts.sum() / num_pixels),
+        num_instances=len(areas),
+        median_area_px=float(np.median(areas)) if len(areas) else 0.0,
+        touching_fraction=num_touching / max(1, len(areas)),
+    )
+
+
+def _percentiles(samples: Sequence[Sample]) -> tuple[tuple[float, float, float], ...]:
+    # every 7th pixel of every image is plenty for a percentile
+    pixels = [sample.image.reshape(sample.image.shape[0], -1)[:, ::7] for sample in samples]
+    low, middle, high = np.percentile(np.concatenate(pixels, axis=1), [0.5, 50, 99.5], axis=1)
+    return tuple((float(a), float(b), float(c)) for a, b, c in zip(low, middle, high, strict=True))
+
+
+def _instances(samples: Sequence[Sample]) -> tuple[np.ndarray, int]:
+    areas: list[float] = []
+    num_touching = 0
+    for sample in samples:
+        labels = np.maximum(sample.label, 0)
+        areas += [region.area for region in regionprops(labels)]
+        pairs = [(labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])]
+        touching = [
+            np.concatenate([a[contact], b[contact]])
+            for a, b in pairs
+            if (contact := (a != b) & (a > 0) & (b > 0)).any()
+        ]
+        num_touching += len(np.unique(np.concatenate(touching))) if touching else 0
+    return np.array(areas), num_touching

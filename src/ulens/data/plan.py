@@ -1,0 +1,131 @@
+"""The plan: every choice of a training in one readable, changeable record."""
+
+import json
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from ulens.augment.geometry import GeometrySettings
+from ulens.augment.intensity import IntensitySettings
+from ulens.errors import SettingError
+from ulens.nets.shapes import unet_geometry
+
+Recipe = Literal["default", "paper"]
+MAX_OUTPUT = 516  # the whole of a 512² image; larger tiles only cost memory
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """How a model is trained; written to ``plan.json``.
+
+    Parameters
+    ----------
+    recipe : 'default' or 'paper'
+    width, depth, dropout : of the U-Net
+    crop : side of the network's input in training, pixels
+    batch : tiles per step
+    optimizer : 'adamw' or 'sgd'
+    learning_rate, momentum, weight_decay : of the optimizer (momentum: SGD, and β1 of AdamW)
+    schedule : 'cosine' falls to a hundredth of the rate over the training; 'constant' stays
+    warmup_steps : steps over which the learning rate rises from 0
+    clip_norm : largest norm of the gradient; 0 = no limit
+    averaging : decay of the running average of the weights; 0 = the last weights are kept
+    precision : 'bf16' (mixed) or 'fp32'
+    class_weights : w_c of each class
+    border_weight, border_sigma_px : w0 and σ of the weight map; w0 = 0 switches it off
+    geometry, intensity : augmentation
+    steps, seconds : length of the training; exactly one of them is set
+    seed : all random draws depend on it and the step alone
+    reasons : why a choice was made, in words, by field name
+    """
+
+    recipe: Recipe
+    width: int
+    depth: int = 4
+    dropout: float = 0.5
+    crop: int
+    batch: int = 1
+    optimizer: Literal["adamw", "sgd"]
+    learning_rate: float
+    momentum: float
+    weight_decay: float
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_steps: int = 50
+    clip_norm: float
+    averaging: float
+    precision: Literal["bf16", "fp32"] = "bf16"
+    class_weights: tuple[float, ...]
+    border_weight: float
+    border_sigma_px: float = 5.0
+    geometry: GeometrySettings
+    intensity: IntensitySettings
+    steps: int | None = None
+    seconds: float | None = None
+    seed: int = 0
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        unet_geometry(self.depth).check(self.crop, self.crop, f"UNet(depth={self.depth})")
+        if (self.steps is None) == (self.seconds is None):
+            raise SettingError(
+                f"steps is {self.steps}, seconds is {self.seconds}; set one, leave the other null"
+            )
+        for name in ("width", "depth", "batch", "learning_rate", "steps", "seconds"):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise SettingError(f"plan: {name} is {value}; it needs to be greater than 0")
+        for name, lowest, beyond in (("dropout", 0, 1), ("momentum", 0, 1), ("averaging", 0, 1)):
+            if not lowest <= getattr(self, name) < beyond:
+                raise SettingError(
+                    f"plan: {name} is {getattr(self, name)}; it needs to be at least {lowest} "
+                    f"and below {beyond}"
+                )
+        for name in ("recipe", "optimizer", "schedule", "precision"):
+            allowed = get_args(Recipe) if name == "recipe" else _CHOICES[name]
+            if getattr(self, name) not in allowed:
+                raise SettingError(
+                    f"plan: {name} is {getattr(self, name)!r}; it takes {' or '.join(allowed)}"
+                )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain numbers, strings, lists and dicts."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, record: dict[str, Any]) -> "Plan":
+        """Build a plan from what `to_json` returned or a user changed."""
+        known = {entry.name for entry in fields(cls)}
+        if unknown := sorted(set(record) - known):
+            raise SettingError(
+                f"plan: unknown entries {', '.join(unknown)}; it takes {', '.join(sorted(known))}"
+            )
+        values = dict(record)
+        try:
+            values["geometry"] = GeometrySettings(**_tuples(record["geometry"]))
+            values["intensity"] = IntensitySettings(**_tuples(record["intensity"]))
+            values["class_weights"] = tuple(record["class_weights"])
+            return cls(**values)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise SettingError(f"plan: {error}; start from the plan.json of a model") from error
+
+
+def _tuples(record: dict[str, Any]) -> dict[str, Any]:
+    return {name: tuple(v) if isinstance(v, list) else v for name, v in record.items()}
+
+
+_CHOICES = {
+    "optimizer": ("adamw", "sgd"),
+    "schedule": ("cosine", "constant"),
+    "precision": ("bf16", "fp32"),
+}
+
+
+def read_plan(path: Path) -> Plan:
+    """Read a plan.json."""
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise SettingError(f"{path} is not a readable plan.json: {error}") from error
+    if not isinstance(record, dict):
+        raise SettingError(f"{path} is not a plan: it holds no JSON object")
+    return Plan.from_json(record)

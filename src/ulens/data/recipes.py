@@ -1,0 +1,151 @@
+"""Two recipes for the same network: the default one and the paper's."""
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from ulens.augment.geometry import GeometrySettings
+from ulens.augment.intensity import IntensitySettings
+from ulens.data.fingerprint import Fingerprint
+from ulens.data.plan import MAX_OUTPUT, Plan, Recipe
+from ulens.errors import SettingError
+from ulens.nets.shapes import unet_geometry
+
+PAPER_CROP = 572
+WIDTHS = (16, 24, 32, 48, 64)
+FEWEST_STEPS = 1500
+DEPTH = 4
+
+
+def make_plan(
+    fingerprint: Fingerprint,
+    *,
+    recipe: Recipe = "default",
+    steps: int | None = None,
+    seconds: float | None = None,
+    width: int | None = None,
+    class_weights: tuple[float, ...],
+    seed: int = 0,
+    measure: Callable[[Plan], float] | None = None,
+) -> Plan:
+    """Plan a training from what the annotated images are like.
+
+    Parameters
+    ----------
+    steps, seconds : length of the training; exactly one of them
+    width : channels of the network's first level; None = the recipe's choice
+    class_weights : w_c of each class
+    measure : returns the steps per second of a plan on this machine. With `seconds` the
+        default recipe takes the widest network that still makes enough steps; without it,
+        or with `steps`, no timing enters the plan.
+    """
+    length: dict[str, Any] = {"steps": steps, "seconds": seconds, "seed": seed}
+    if recipe == "paper":
+        return _paper_plan(fingerprint, width or 64, class_weights, length)
+    if recipe != "default":
+        raise SettingError(f"recipe is {recipe!r}; it takes 'default' or 'paper'")
+    plan = _default_plan(fingerprint, width or 32, class_weights, length)
+    if measure is None or seconds is None:
+        return plan
+    if width is not None:
+        rate = measure(plan)
+        return _explain(plan, width=f"as asked; {_speed(rate, seconds)}")
+    return _widest(plan, seconds, measure)
+
+
+def _default_plan(
+    fingerprint: Fingerprint,
+    width: int,
+    class_weights: tuple[float, ...],
+    length: Mapping[str, Any],
+) -> Plan:
+    largest = max(fingerprint.sizes[1])
+    return Plan(
+        recipe="default",
+        width=width,
+        depth=DEPTH,
+        crop=min(unet_geometry(DEPTH).input_size(min(largest, MAX_OUTPUT)), PAPER_CROP),
+        optimizer="adamw",
+        learning_rate=5e-4,
+        momentum=0.9,
+        weight_decay=1e-4,
+        clip_norm=1.0,
+        averaging=0.99,
+        class_weights=class_weights,
+        border_weight=10.0 if fingerprint.labels_are == "instances" else 0.0,
+        geometry=GeometrySettings(scale=(0.85, 1.2)),
+        intensity=IntensitySettings(slope=(0.66, 1.5), noise_sd=0.3, blur_sd_px=1.0),
+        reasons={},
+        **length,
+    )
+
+
+def _paper_plan(
+    fingerprint: Fingerprint,
+    width: int,
+    class_weights: tuple[float, ...],
+    length: Mapping[str, Any],
+) -> Plan:
+    return Plan(
+        recipe="paper",
+        width=width,
+        depth=4,
+        crop=PAPER_CROP,
+        optimizer="sgd",
+        learning_rate=1e-3,
+        momentum=0.99,
+        weight_decay=0.0,
+        clip_norm=0.0,
+        averaging=0.0,
+        class_weights=class_weights,
+        border_weight=10.0,
+        geometry=GeometrySettings(),
+        intensity=IntensitySettings(),
+        reasons={},
+        **length,
+    )
+
+
+def _widest(plan: Plan, seconds: float, measure: Callable[[Plan], float]) -> Plan:
+    rate = measure(replace(plan, width=WIDTHS[0]))
+    chosen = replace(plan, width=WIDTHS[0])
+    for width in WIDTHS[1:]:
+        wider = replace(plan, width=width)
+        wider_rate = measure(wider)
+        if wider_rate * seconds < FEWEST_STEPS:
+            break
+        chosen, rate = wider, wider_rate
+    return _explain(
+        chosen, width=f"the widest of {WIDTHS} with {FEWEST_STEPS} steps: {_speed(rate, seconds)}"
+    )
+
+
+def _speed(rate: float, seconds: float) -> str:
+    return (
+        f"this machine makes {rate:.2f} steps per second at this width, "
+        f"about {rate * seconds:.0f} in {seconds / 60:.0f} minutes"
+    )
+
+
+def _explain(plan: Plan, **reasons: str) -> Plan:
+    return replace(plan, reasons={**plan.reasons, **reasons})
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds in a duration such as ``20min``, ``90s``, ``1h`` or ``1h30min``.
+
+    Examples
+    --------
+    >>> parse_duration("1h30min")
+    5400.0
+    """
+    number = r"(\d+(?:\.\d+)?)\s*"
+    pattern = rf"(?:{number}h)?\s*(?:{number}m(?:in)?)?\s*(?:{number}s(?:ec)?)?"
+    match = re.fullmatch(pattern, text.strip().lower())
+    parts = match.groups() if match else ()
+    hours, minutes, seconds = (float(part or 0) for part in parts or (0, 0, 0))
+    total = 3600 * hours + 60 * minutes + seconds
+    if total <= 0:
+        raise SettingError(f"time is {text!r}; write it like 20min, 90s, 1h or 1h30min")
+    return total

@@ -1,0 +1,38 @@
+"""An image with what is known about it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ulens.errors import ShapeError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Image:
+    """Pixels, the meaning of their axes and their size.
+
+    Parameters
+    ----------
+    data : array of any numeric dtype, one dimension per letter of `axes`
+    axes : letters from ``TCZYX`` in that order, always ending in ``YX``
+    spacing_um : (y, x) pixel size in µm, or None where the file does not say
+    source : the file it came from, or None
+    """
+
+    data: np.ndarray
+    axes: str
+    spacing_um: tuple[float, float] | None = None
+    source: Path | None = None
+
+    def __post_init__(self) -> None:
+        in_order = "".join(letter for letter in "TCZYX" if letter in self.axes)
+        if self.axes != in_order or not self.axes.endswith("YX"):
+            raise ShapeError(
+                f"axes are {self.axes!r}; need letters of 'TCZYX' in that order, ending in 'YX'"
+            )
+        if self.data.ndim != len(self.axes):
+            raise ShapeError(
+                f"data has {self.data.ndim} dimensions {self.data.shape}, axes {self.axes!r} "
+                f"name {len(self.axes)}; give one letter per dimension"
+            )

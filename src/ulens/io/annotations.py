@@ -1,0 +1,242 @@
+"""Annotated images: every 2-D plane with its labels, read as classes or as instances."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ulens.errors import DataError, LabelError, SettingError, ShapeError
+from ulens.image import Image
+from ulens.io.files import name_some, num_planes, planes, read_image, read_label_image
+from ulens.io.label_values import (
+    LabelsAre,
+    decide,
+    describe,
+    encode,
+    find_values,
+    mark_ignored,
+)
+from ulens.io.pairs import Pair, find_pairs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One 2-D plane with its labels.
+
+    Parameters
+    ----------
+    name : the image file's stem, and the plane's name for a stack
+    image : (C, Y, X) in the file's dtype
+    label : (Y, X) int32; class indices from 0 or instances 1…N on background 0, and −1
+        where pixels are to be ignored
+    """
+
+    name: str
+    image: np.ndarray
+    label: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Annotated:
+    """All samples and how their labels were read.
+
+    Parameters
+    ----------
+    samples : in the order of the files and their planes
+    labels_are : 'classes' or 'instances'
+    class_values : the value in the files of every class index; (0, 1) for instances
+    spacing_um : (y, x) pixel size in µm where all images tell the same, else None
+    reading : one sentence for the user that tells how the labels were read
+    unpaired : files that have no partner and were left out
+    """
+
+    samples: list[Sample]
+    labels_are: LabelsAre
+    class_values: tuple[int, ...]
+    spacing_um: tuple[float, float] | None
+    reading: str
+    unpaired: list[Path]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Plane:
+    """A plane as the files hold it; `label` is (Y, X) int64, −1 where ignored."""
+
+    name: str
+    image: np.ndarray
+    label: np.ndarray
+    pair: Pair
+    spacing_um: tuple[float, float] | None
+
+
+def read_annotated(
+    images: Path,
+    labels: Path | None = None,
+    *,
+    frames: str | None = None,
+    labels_are: LabelsAre | None = None,
+    ignore: int | None = None,
+) -> Annotated:
+    """Read images with their labels.
+
+    Parameters
+    ----------
+    images, labels : files or folders as `find_pairs` takes them
+    frames : planes to read, counted from 0 over all files, such as ``0-9,12``; None for all
+    labels_are : how to read the labels; None to decide from their values
+    ignore : label value of pixels without annotation
+
+    Returns
+    -------
+    one sample per 2-D plane; nothing is scaled or cropped
+
+    Raises
+    ------
+    PairingError, FileError, DataError : as `find_pairs` and `read_image`; DataError also where
+        images differ in their number of channels
+    ShapeError : an image and its label differ in size or number of planes
+    LabelError : label values make no sense
+    SettingError : `frames` or `ignore` does not fit the files
+
+    Notes
+    -----
+    Classes and instances are told apart by `ulens.io.label_values.decide`.
+    """
+    pairing = find_pairs(images, labels)
+    selected = list(_read_planes(pairing.pairs, frames, ignore))
+    _check_channels(selected)
+    labels_found = [plane.label for plane in selected]
+    values = find_values(labels_found, selected[0].pair.label)
+    meaning = labels_are or decide(labels_found, selected[0].pair.label)
+    if meaning == "instances" and ignore == 0:
+        raise SettingError("ignore is 0, the background of instances; choose another value")
+    encoded = [encode(label, meaning, values) for label in labels_found]
+    return Annotated(
+        samples=[
+            Sample(name=plane.name, image=plane.image, label=label)
+            for plane, label in zip(selected, encoded, strict=True)
+        ],
+        labels_are=meaning,
+        class_values=(0, 1) if meaning == "instances" else values,
+        spacing_um=_common_spacing(selected),
+        reading=describe(encoded, meaning, values, told=labels_are is not None, ignore=ignore),
+        unpaired=pairing.unpaired,
+    )
+
+
+def parse_frames(spec: str, num_frames: int) -> list[int]:
+    """Return the frames that a selection names, in ascending order.
+
+    Parameters
+    ----------
+    spec : numbers and inclusive ranges from 0, separated by commas
+    num_frames : how many frames there are
+
+    Raises
+    ------
+    SettingError : the selection cannot be read or names a frame that is not there
+
+    Examples
+    --------
+    >>> parse_frames("0-2,5", 10)
+    [0, 1, 2, 5]
+    """
+    there_are = f"there are {num_frames} images, 0-{num_frames - 1}"
+    chosen: set[int] = set()
+    for part in spec.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if first > last:
+            raise SettingError(
+                f"frames {spec!r} is no selection; write numbers and ranges such as 0-9,12; "
+                f"{there_are}"
+            )
+        if last >= num_frames:
+            raise SettingError(f"frames {spec!r} asks for image {last}; {there_are}")
+        chosen.update(range(first, last + 1))
+    return sorted(chosen)
+
+
+def _read_planes(pairs: list[Pair], frames: str | None, ignore: int | None) -> Iterator[_Plane]:
+    wanted: list[list[int] | None] = [None] * len(pairs)
+    if frames is not None:
+        counts = [num_planes(pair.image) for pair in pairs]
+        chosen = set(parse_frames(frames, sum(counts)))
+        starts = np.cumsum([0, *counts])[:-1].tolist()
+        wanted = [
+            [i for i in range(count) if start + i in chosen]
+            for start, count in zip(starts, counts, strict=True)
+        ]
+    for pair, numbers in zip(pairs, wanted, strict=True):
+        if numbers is None or numbers:
+            yield from _read_pair(pair, numbers, ignore)
+
+
+def _read_pair(pair: Pair, numbers: list[int] | None, ignore: int | None) -> Iterator[_Plane]:
+    image, label = read_image(pair.image), read_label_image(pair.label)
+    image_planes, label_planes = planes(image), planes(label)
+    _check_equal_sizes(pair, image, label, len(image_planes), len(label_planes))
+    for i in range(len(image_planes)) if numbers is None else numbers:
+        name, pixels = image_planes[i]
+        label_pixels = _one_channel(label_planes[i][1], pair.label)
+        yield _Plane(
+            name=f"{pair.image.stem}_{name}" if name else pair.image.stem,
+            image=pixels,
+            label=mark_ignored(label_pixels, ignore, pair.label),
+            pair=pair,
+            spacing_um=image.spacing_um,
+        )
+
+
+def _check_equal_sizes(
+    pair: Pair, image: Image, label: Image, num_images: int, num_labels: int
+) -> None:
+    size, label_size = image.data.shape[-2:], label.data.shape[-2:]
+    if size != label_size:
+        raise ShapeError(
+            f"{pair.image} is {size[0]}×{size[1]} pixels, its label {pair.label} "
+            f"{label_size[0]}×{label_size[1]}; both need the same size"
+        )
+    if num_images != num_labels:
+        raise ShapeError(
+            f"{pair.image} has {num_images} planes (axes {image.axes}), its label {pair.label} "
+            f"{num_labels} (axes {label.axes}); both need as many; channels belong on axis C "
+            "(ImageJ hyperstack or OME-TIFF)"
+        )
+
+
+def _one_channel(label: np.ndarray, path: Path) -> np.ndarray:
+    """Return the (Y, X) values of a (C, Y, X) label plane whose channels are equal."""
+    if (label != label[:1]).any():
+        raise LabelError(
+            f"{path} is a color image with {label.shape[0]} different channels; labels need one "
+            "grey value per class or object; save it as an 8- or 16-bit grey PNG or TIFF file"
+        )
+    return label[0]
+
+
+def _check_channels(selected: list[_Plane]) -> None:
+    files_by_count: dict[int, list[Path]] = {}
+    for plane in selected:
+        files = files_by_count.setdefault(plane.image.shape[0], [])
+        if plane.pair.image not in files:
+            files.append(plane.pair.image)
+    if len(files_by_count) > 1:
+        found = "; ".join(
+            f"{count} channel{'s' if count > 1 else ''}: {name_some(files)}"
+            for count, files in sorted(files_by_count.items())
+        )
+        raise DataError(
+            f"images differ in their number of channels ({found}); convert them all to grey or "
+            "all to RGB"
+        )
+
+
+def _common_spacing(selected: list[_Plane]) -> tuple[float, float] | None:
+    spacings = [plane.spacing_um for plane in selected]
+    first = spacings[0]
+    if first is None or None in spacings:
+        return None
+    return first if np.allclose(np.array(spacings, float), first, rtol=0.01, atol=0) else None

@@ -1,0 +1,56 @@
+"""Files that are either wholly there or not at all."""
+
+import os
+from pathlib import Path
+
+
+def new_name(path: Path) -> Path:
+    """Return the name under which `path` stands until it is complete.
+
+    Examples
+    --------
+    >>> new_name(Path("model.json")).name
+    'model.json.new'
+    """
+    return path.with_name(f"{path.name}.new")
+
+
+def replace_files(folder: Path, files: dict[str, bytes]) -> None:
+    """Write several files of a folder; none is touched before all are on the disk.
+
+    Parameters
+    ----------
+    files : content by name; renamed into place in this order, so that a kill between two
+        renames leaves the later ones under `new_name`
+
+    Raises
+    ------
+    OSError : what the system says, e.g. that the disk is full; the old files are unharmed
+    """
+    try:
+        for name, data in files.items():
+            _write_flushed(new_name(folder / name), data)
+    except OSError:
+        for name in files:
+            new_name(folder / name).unlink(missing_ok=True)
+        raise
+    for name in files:
+        new_name(folder / name).replace(folder / name)
+        _flush_folder(folder)
+
+
+def _write_flushed(path: Path, data: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_folder(folder: Path) -> None:
+    """Make a rename survive a power cut; Windows cannot open folders and does it itself."""
+    if os.name == "posix":
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,179 @@
+"""The job `demo`: simulate, train, segment unseen images, score, report."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ulens.bundle import ModelBundle
+from ulens.data.baseline import otsu_components
+from ulens.data.simulate import simulate_cells, simulate_membranes
+from ulens.errors import DataError, OutputError
+from ulens.image import Image
+from ulens.io.annotations import Annotated, read_annotated
+from ulens.io.files import write_tiff
+from ulens.jobs.train import Message, Trained, TrainEvent, TrainSettings, run_training
+from ulens.metrics.instance import instance_scores
+from ulens.report.overlays import color_labels, color_probability, stretch_contrast
+from ulens.report.page import Picture, Section, Table, write_report
+from ulens.train.validate import Prediction, predict_held_out, score, score_membranes
+
+NUM_TRAINING, NUM_UNSEEN, SIZE = 8, 4, 256
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Story:
+    """One data set of the demo.
+
+    Parameters
+    ----------
+    name : for headings and folders
+    images, labels : where they lie
+    training, unseen : frames to train on and to segment
+    """
+
+    name: str
+    images: Path
+    labels: Path | None
+    training: str
+    unseen: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoResult:
+    """The last event of a demo.
+
+    Parameters
+    ----------
+    report : the page
+    scores : by story: scores on unseen images, and of Otsu + connected components
+    """
+
+    report: Path
+    scores: dict[str, dict[str, float]]
+
+
+def run_demo(
+    out: Path, *, data: Path | None = None, seconds: float, seed: int = 0, overwrite: bool = False
+) -> Iterator[TrainEvent | DemoResult]:
+    """Tell the whole story of ulens on simulated images, or on the user's folder.
+
+    Parameters
+    ----------
+    out : folder for everything the demo makes
+    data : annotated images instead of simulated ones, as `read_annotated` finds them
+    seconds : length of each training
+    """
+    if out.exists() and any(out.iterdir()) and not overwrite:
+        raise OutputError(f"{out} exists; choose another folder or give --overwrite")
+    out.mkdir(parents=True, exist_ok=True)
+    stories = [_users_story(data)] if data else list(_simulate(out, seed))
+    sections, scores = [], {}
+    for story in stories:
+        yield Message(f"— {story.name}: training on images {story.training} —")
+        settings = TrainSettings(
+            images=story.images,
+            labels=story.labels,
+            out=out / f"{story.name}.model",
+            seconds=seconds,
+            frames=story.training,
+            seed=seed,
+            overwrite=overwrite,
+        )
+        for event in run_training(settings):
+            yield event
+            if isinstance(event, Trained):
+                bundle = event.bundle
+        unseen = read_annotated(
+            story.images, story.labels, frames=story.unseen, labels_are=bundle.labels_are
+        )
+        predictions = _segment(bundle, unseen)
+        scores[story.name] = _score(predictions, bundle)
+        sections.append(_section(story, predictions, bundle, scores[story.name]))
+    report = out / "report.html"
+    facts = [(f"{s}: {n}", f"{v:.3f}") for s, values in scores.items() for n, v in values.items()]
+    write_report(report, title="ulens demo", summary=facts, sections=sections)
+    yield DemoResult(report=report, scores=scores)
+
+
+def _simulate(out: Path, seed: int) -> Iterator[Story]:
+    number = NUM_TRAINING + NUM_UNSEEN
+    for name, simulate in (("membranes", simulate_membranes), ("cells", simulate_cells)):
+        images, labels = simulate(number, size=SIZE, seed=seed)
+        for kind, stack in (("images", images), ("labels", labels)):
+            folder = out / name / kind
+            folder.mkdir(parents=True, exist_ok=True)
+            for k, plane in enumerate(stack):
+                write_tiff(folder / f"{k:02d}.tif", Image(data=plane, axes="YX"))
+        yield Story(
+            name=name,
+            images=out / name / "images",
+            labels=out / name / "labels",
+            training=f"0-{NUM_TRAINING - 1}",
+            unseen=f"{NUM_TRAINING}-{number - 1}",
+        )
+
+
+def _users_story(data: Path) -> Story:
+    number = len(read_annotated(data).samples)
+    if number < 2:
+        raise DataError(
+            f"{data} has {number} annotated image; the demo needs 2, one to train on and one to "
+            "segment; use ulens train, which holds out a block of a single image"
+        )
+    # every fourth image stays unseen
+    unseen = list(range(min(3, number - 1), number, 4))
+    training = [k for k in range(number) if k not in unseen]
+    return Story(
+        name=data.resolve().name,
+        images=data,
+        labels=None,
+        training=",".join(map(str, training)),
+        unseen=",".join(map(str, unseen)),
+    )
+
+
+def _segment(bundle: ModelBundle, unseen: Annotated) -> list[Prediction]:
+    return predict_held_out(
+        bundle.net,
+        unseen.samples,
+        bundle.normalization,
+        labels_are=bundle.labels_are,
+        decoding=bundle.decoding,
+        device="auto",
+    )
+
+
+def _score(predictions: list[Prediction], bundle: ModelBundle) -> dict[str, float]:
+    scores = score(predictions, bundle.labels_are)
+    if bundle.labels_are == "instances":
+        truth = [each.sample.label for each in predictions]
+        naive = [otsu_components(each.sample.image.mean(0)) for each in predictions]
+        scores["AP@0.5 of Otsu + components"] = instance_scores(truth, naive).average_precision[0.5]
+    elif len(bundle.class_values) == 2:
+        shapes = {each.sample.label.shape for each in predictions}
+        scores |= score_membranes(predictions) if len(shapes) == 1 else {}
+    return scores
+
+
+def _section(
+    story: Story, predictions: list[Prediction], bundle: ModelBundle, scores: dict[str, float]
+) -> Section:
+    pictures = []
+    for each in predictions[:2]:
+        pictures += [
+            Picture(image=stretch_contrast(each.sample.image), caption=each.sample.name),
+            Picture(image=color_labels(np.maximum(each.sample.label, 0)), caption="truth"),
+            Picture(image=color_probability(each.probabilities[1]), caption="probability"),
+            Picture(image=color_labels(each.labels), caption="segmentation"),
+        ]
+    seconds = bundle.provenance["training_seconds"]
+    return Section(
+        title=story.name,
+        text=f"Trained for {seconds:.0f} s on {bundle.provenance['num_images']} images, then "
+        f"segmented {len(predictions)} images it had never seen. The model and its own report "
+        f"lie in {story.name}.model.",
+        table=Table(header=("measure on unseen images", "value"), rows=list(scores.items())),
+        images=pictures,
+    )

@@ -1,0 +1,59 @@
+"""The job `describe`: a network in words and as the paper's figure 1."""
+
+from pathlib import Path
+from typing import get_args
+
+import torch
+
+from ulens.bundle import load_bundle
+from ulens.data.plan import Recipe
+from ulens.errors import ModelError
+from ulens.nets.figure import draw
+from ulens.nets.unet import UNet
+
+RECIPE_WIDTHS = {"default": 32, "paper": 64}
+
+
+def describe(model_or_recipe: str, out: Path | None = None) -> list[str]:
+    """Describe a network and draw it.
+
+    Parameters
+    ----------
+    model_or_recipe : model folder, 'default' or 'paper'
+    out : .svg, .png or .pdf for the figure, or None
+
+    Returns
+    -------
+    sentences to print
+    """
+    net, lines = _network(model_or_recipe)
+    geometry = net.geometry
+    num_parameters = sum(parameter.numel() for parameter in net.parameters())
+    lines.append(
+        f"U-Net of width {net.width} and depth {net.depth}: {net.in_channels} channel(s) in, "
+        f"{net.num_classes} classes out, {num_parameters:,} parameters"
+    )
+    lines.append(
+        f"takes sizes {geometry.alignment}k+{geometry.base % geometry.alignment} from "
+        f"{geometry.base} px up; the output is {geometry.margin} px smaller on each side"
+    )
+    if out is not None:
+        draw(net, out)
+        lines.append(f"figure {out}")
+    return lines
+
+
+def _network(model_or_recipe: str) -> tuple[UNet, list[str]]:
+    if model_or_recipe in RECIPE_WIDTHS:
+        with torch.device("meta"):
+            return UNet(width=RECIPE_WIDTHS[model_or_recipe]), [f"{model_or_recipe} recipe"]
+    folder = Path(model_or_recipe)
+    if not folder.exists():
+        raise ModelError(
+            f"{model_or_recipe} is neither a model folder nor a recipe "
+            f"({' or '.join(get_args(Recipe))})"
+        )
+    bundle = load_bundle(folder)
+    lines = [f"model {folder}: {bundle.labels_are}, label values {bundle.class_values}"]
+    lines += [f"held-out {name}: {value:.4f}" for name, value in bundle.scores.items()]
+    return bundle.net, lines

@@ -1,0 +1,295 @@
+"""The job `segment`: label images for a folder of images, by a trained model."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ulens.bundle import ModelBundle, load_bundle, save_bundle
+from ulens.errors import DataError, OutputError, ShapeError
+from ulens.image import Image
+from ulens.instances.boundary import decode
+from ulens.io.files import list_images, name_some, planes, read_image, write_tiff
+from ulens.normalize import check_channels
+from ulens.predict.predictor import Average, Predictor, choose_device
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SegmentProgress:
+    """One more tile is done, or one image has failed.
+
+    Parameters
+    ----------
+    image : the file at work
+    number, num_images : it is the number-th of so many
+    tile, num_tiles : tiles done of this image, all its planes counted
+    written : its output files, once they are written
+    error : why the image was given up, or None
+    """
+
+    image: Path
+    number: int
+    num_images: int
+    tile: int = 0
+    num_tiles: int = 0
+    written: tuple[Path, ...] = ()
+    error: str | None = None
+
+
+def segment(
+    model: Path,
+    images: Path,
+    out: Path,
+    *,
+    probabilities: bool = False,
+    average: Average = 1,
+    overwrite: bool = False,
+    device: str = "auto",
+) -> Iterator[SegmentProgress]:
+    """Segment every 2-D plane of every image; iterate to do the work, stop to cancel.
+
+    Parameters
+    ----------
+    model : folder that training wrote
+    images : a folder of images or one image file
+    out : folder for the label images, made if missing; each is called as its image, with
+        suffix .tif, and has its axes (without C) and pixel size
+    probabilities : also write ``<name>_probabilities.tif``, float32, C = classes
+    average : as in `Predictor`
+    overwrite : replace label images of the same names; other files are always kept
+    device : as in `choose_device`
+
+    Raises
+    ------
+    OutputError : before any work, when outputs could damage what is there
+    DataError : at the end, naming each image that could not be segmented; all others were
+    """
+    model, images, out = Path(model), Path(images), Path(out)
+    files = list_images(images)
+    outputs = _plan_outputs(files, out, probabilities)
+    _check_output_folder(out, files, overwrite)
+    bundle = load_bundle(model)
+    predictor = Predictor(bundle.net, device=device, average=average)
+    return _segment_files(bundle, predictor, outputs)
+
+
+def segment_image(
+    bundle: ModelBundle,
+    image: np.ndarray | Image,
+    *,
+    average: Average = 1,
+    predictor: Predictor | None = None,
+) -> np.ndarray:
+    """Return the labels of one image.
+
+    Parameters
+    ----------
+    image : (Y, X), (C, Y, X) or (Y, X, C) with C ≤ 4, any real numeric dtype; or an Image,
+        whose frames and slices are segmented one by one
+    average : as in `Predictor`
+    predictor : spares the making of one for each image; it has its own `average`
+
+    Returns
+    -------
+    (Y, X), or for an Image its axes without C; for classes the smallest unsigned dtype,
+    holding the class values of the training labels; for instances int32, 0 = background
+    """
+    predictor = predictor or Predictor(bundle.net, average=average)
+    image = _as_image(image, bundle.net.in_channels)
+    labels = [
+        _decode(bundle, predictor.predict(_prepare(bundle, plane, "image")))
+        for _, plane in planes(image)
+    ]
+    return _stack_labels(labels, image)
+
+
+class Model:
+    """A trained model, ready for use.
+
+    Parameters
+    ----------
+    bundle : what training made
+    device : as in `choose_device`
+    """
+
+    def __init__(self, bundle: ModelBundle, *, device: str = "auto") -> None:
+        self.bundle = bundle
+        self._device = str(choose_device(device))
+        self._predictors: dict[Average, Predictor] = {}
+
+    @classmethod
+    def load(cls, folder: str | Path, *, device: str = "auto") -> "Model":
+        """Load the model folder that training wrote."""
+        return cls(load_bundle(Path(folder)), device=device)
+
+    def save(self, folder: str | Path) -> None:
+        """Write the model folder."""
+        save_bundle(self.bundle, Path(folder))
+
+    def segment(self, image: np.ndarray | Image, *, average: Average = 1) -> np.ndarray:
+        """Return the labels of an image; see `segment_image`."""
+        return segment_image(self.bundle, image, predictor=self._predictor(average))
+
+    def predict(self, image: np.ndarray | Image, *, average: Average = 1) -> np.ndarray:
+        """Return the class probabilities of an image.
+
+        Parameters
+        ----------
+        image, average : as in `segment_image`
+
+        Returns
+        -------
+        (K, Y, X) float32 in [0, 1]; for a stack [T] K [Z] Y X
+        """
+        predictor = self._predictor(average)
+        image = _as_image(image, self.bundle.net.in_channels)
+        predicted = [
+            predictor.predict(_prepare(self.bundle, plane, "image")) for _, plane in planes(image)
+        ]
+        return _stack_probabilities(predicted, image)
+
+    def _predictor(self, average: Average) -> Predictor:
+        if average not in self._predictors:
+            predictor = Predictor(self.bundle.net, device=self._device, average=average)
+            self._predictors[average] = predictor
+        return self._predictors[average]
+
+
+def _segment_files(
+    bundle: ModelBundle, predictor: Predictor, outputs: dict[Path, list[Path]]
+) -> Iterator[SegmentProgress]:
+    errors: list[str] = []
+    for number, (file, targets) in enumerate(outputs.items(), start=1):
+        progress = SegmentProgress(image=file, number=number, num_images=len(outputs))
+        try:
+            yield from _segment_file(bundle, predictor, targets, progress)
+        except (DataError, ShapeError) as error:
+            errors.append(str(error))
+            yield replace(progress, error=str(error))
+    if errors:
+        num_done = len(outputs) - len(errors)
+        raise DataError(
+            f"{len(errors)} of {len(outputs)} images could not be segmented, {num_done} were:\n"
+            + "\n".join(f"- {error}" for error in errors)
+        )
+
+
+def _segment_file(
+    bundle: ModelBundle, predictor: Predictor, targets: list[Path], progress: SegmentProgress
+) -> Iterator[SegmentProgress]:
+    image = read_image(progress.image)
+    cut = planes(image)
+    progress = replace(progress, num_tiles=len(cut) * predictor.num_tiles(cut[0][1].shape[1:]))
+    labels: list[np.ndarray] = []
+    kept: list[np.ndarray] = []
+    for _, plane in cut:
+        prepared = _prepare(bundle, plane, progress.image.name)
+        predicted = np.empty((bundle.net.num_classes, *prepared.shape[1:]), np.float32)
+        for write, part in predictor.stream(prepared):
+            predicted[:, *write] = part
+            progress = replace(progress, tile=progress.tile + 1)
+            yield progress
+        labels.append(_decode(bundle, predicted))
+        if len(targets) > 1:
+            kept.append(predicted)
+    _write(targets[0], image, _for_file(_stack_labels(labels, image)))
+    if kept:
+        _write(targets[1], image, _stack_probabilities(kept, image), channels="C")
+    yield replace(progress, written=tuple(targets))
+
+
+def _prepare(bundle: ModelBundle, plane: np.ndarray, name: str) -> np.ndarray:
+    """Return a (C, Y, X) plane as the network takes it; `name` stands in the error."""
+    num_channels = bundle.net.in_channels
+    if num_channels == 1 and len(plane) == 3 and (plane == plane[:1]).all():
+        plane = plane[:1]  # a grey image that was saved as color
+    check_channels(plane, num_channels, name)
+    return bundle.normalization.apply(plane)
+
+
+def _decode(bundle: ModelBundle, probabilities: np.ndarray) -> np.ndarray:
+    if bundle.labels_are == "instances":
+        return decode(probabilities[1], **bundle.decoding)
+    values = np.array(bundle.class_values)
+    return values.astype(np.min_scalar_type(values.max()))[probabilities.argmax(axis=0)]
+
+
+def _as_image(image: np.ndarray | Image, num_channels: int) -> Image:
+    """Find the channels of an array; alpha is dropped, as it is from files."""
+    if isinstance(image, Image):
+        return image
+    if image.ndim == 3 and len(image) != num_channels and image.shape[2] <= 4:
+        has_alpha = image.shape[2] in (2, 4) and image.shape[2] != num_channels
+        image = np.moveaxis(image[..., :-1] if has_alpha else image, 2, 0)
+    if image.ndim not in (2, 3):
+        raise ShapeError(
+            f"image has shape {image.shape}; need (Y, X), (C, Y, X) or (Y, X, C); "
+            "give a stack as ulens.Image, which names its axes"
+        )
+    return Image(data=image, axes="CYX"[-image.ndim :])
+
+
+def _stack_labels(labels: list[np.ndarray], image: Image) -> np.ndarray:
+    return np.stack(labels).reshape(*_frames(image).values(), *labels[0].shape)
+
+
+def _stack_probabilities(predicted: list[np.ndarray], image: Image) -> np.ndarray:
+    frames = _frames(image)
+    stacked = np.stack(predicted).reshape(*frames.values(), *predicted[0].shape)
+    # classes take the place of channels: behind T, before Z
+    return np.moveaxis(stacked, len(frames), int("T" in frames))
+
+
+def _frames(image: Image) -> dict[str, int]:
+    """Return the lengths of the axes T and Z, as far as the image has them."""
+    sizes = zip(image.axes, image.data.shape, strict=True)
+    return {letter: size for letter, size in sizes if letter in "TZ"}
+
+
+def _for_file(labels: np.ndarray) -> np.ndarray:
+    # ImageJ and others open no signed labels
+    if labels.dtype == np.int32 and labels.max() <= np.iinfo(np.uint16).max:
+        return labels.astype(np.uint16)
+    return labels
+
+
+def _write(path: Path, image: Image, data: np.ndarray, channels: str = "") -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"folder {path.parent} cannot be made ({error.strerror or error}); choose another"
+        ) from error
+    axes = "".join(axis for axis in "TCZYX" if axis in set(image.axes) - {"C"} | set(channels))
+    write_tiff(path, Image(data=data, axes=axes, spacing_um=image.spacing_um))
+
+
+def _plan_outputs(files: list[Path], out: Path, probabilities: bool) -> dict[Path, list[Path]]:
+    """Return what is written for each file, refusing to write one output for two files."""
+    endings = [".tif", "_probabilities.tif"] if probabilities else [".tif"]
+    outputs = {file: [out / f"{file.stem}{ending}" for ending in endings] for file in files}
+    owners: dict[str, Path] = {}
+    for file, targets in outputs.items():
+        for target in targets:
+            # macOS and Windows take A.tif and a.tif for the same file
+            owner = owners.setdefault(target.name.casefold(), file)
+            if owner != file:
+                raise OutputError(
+                    f"{owner.name} and {file.name} would both be written to {target.name}; "
+                    "rename one of them or segment them into two folders"
+                )
+    return outputs
+
+
+def _check_output_folder(out: Path, files: list[Path], overwrite: bool) -> None:
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"output {out} is a file; give a folder")
+    if out.resolve() == files[0].parent.resolve():
+        raise OutputError(f"output {out} is the folder of the images; choose another")
+    content = sorted(out.iterdir()) if out.is_dir() else []
+    if content and not overwrite:
+        raise OutputError(
+            f"output folder {out} holds {name_some(content)}; choose another folder, or allow "
+            "label images of the same names to be replaced with overwrite (--overwrite)"
+        )

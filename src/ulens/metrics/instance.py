@@ -1,0 +1,148 @@
+"""Average precision of instance segmentations."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ulens.errors import DataError
+from ulens.labels.overlap import IouMatrix, contingency, iou_matrix, match
+
+# Written as quotients, so that an IoU of exactly 3/5 reaches the threshold 0.6.
+IOU_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MatchCounts:
+    """Objects of one image or of several at one IoU threshold."""
+
+    num_matched: int
+    num_missed: int
+    num_extra: int
+
+    @property
+    def average_precision(self) -> float:
+        """TP / (TP + FP + FN); 1 where there is neither truth nor prediction."""
+        total = self.num_matched + self.num_missed + self.num_extra
+        return self.num_matched / total if total else 1.0
+
+    @property
+    def f1(self) -> float:
+        """2 TP / (2 TP + FP + FN); 1 where there is neither truth nor prediction."""
+        total = 2 * self.num_matched + self.num_missed + self.num_extra
+        return 2 * self.num_matched / total if total else 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InstanceScores:
+    """Scores of a set of images at each IoU threshold.
+
+    Parameters
+    ----------
+    average_precision, f1 : by threshold, mean over images
+    mean_average_precision : mean of `average_precision` over the thresholds
+    counts : by threshold, objects of all images
+    per_image : counts by threshold for each image
+    """
+
+    average_precision: dict[float, float]
+    f1: dict[float, float]
+    mean_average_precision: float
+    counts: dict[float, MatchCounts]
+    per_image: tuple[dict[float, MatchCounts], ...]
+
+
+def instance_scores(
+    truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray], *, ignore: int = -1
+) -> InstanceScores:
+    """Score instance segmentations image by image and average over images.
+
+    Parameters
+    ----------
+    truth, predicted : as many integer label images each, pairwise of one shape; 0 = background
+    ignore : pixels of this truth value are left out; so are predicted objects that lie more than
+        half in such pixels
+
+    Raises
+    ------
+    ShapeError : the shapes of a pair differ
+    LabelError : labels are negative or not whole numbers
+    DataError : there are no images
+
+    Notes
+    -----
+    Objects are matched one to one where IoU >= threshold.
+
+    Examples
+    --------
+    >>> instance_scores([np.array([1, 1, 0, 2])], [np.array([7, 7, 0, 0])]).average_precision[0.5]
+    0.5
+    """
+    per_image = tuple(
+        count_matches(_overlap(true, guess, ignore))
+        for true, guess in zip(truth, predicted, strict=True)
+    )
+    if not per_image:
+        raise DataError("no images to compare; give at least one label image and its prediction")
+    precision, f1, counts = {}, {}, {}
+    for t in IOU_THRESHOLDS:
+        at_t = [each[t] for each in per_image]
+        precision[t] = _mean([each.average_precision for each in at_t])
+        f1[t] = _mean([each.f1 for each in at_t])
+        counts[t] = _total(at_t)
+    return InstanceScores(
+        average_precision=precision,
+        f1=f1,
+        mean_average_precision=_mean(list(precision.values())),
+        counts=counts,
+        per_image=per_image,
+    )
+
+
+def count_matches(iou: IouMatrix) -> dict[float, MatchCounts]:
+    """Count matched, missed and extra objects of one image at each IoU threshold.
+
+    Examples
+    --------
+    >>> table = contingency(np.array([1, 1, 0, 2]), np.array([7, 7, 0, 0]))
+    >>> count_matches(iou_matrix(table))[0.5]
+    MatchCounts(num_matched=1, num_missed=1, num_extra=0)
+    """
+    num_true, num_predicted = iou.values.shape
+    counts = {}
+    for threshold in IOU_THRESHOLDS:
+        num_matched = len(match(iou.values, threshold=threshold)[0])
+        counts[threshold] = MatchCounts(
+            num_matched=num_matched,
+            num_missed=num_true - num_matched,
+            num_extra=num_predicted - num_matched,
+        )
+    return counts
+
+
+def _overlap(truth: np.ndarray, predicted: np.ndarray, ignore: int) -> IouMatrix:
+    valid = truth != ignore
+    unseen = _mostly_ignored(valid, predicted)
+    seen = np.where(np.isin(predicted, unseen), 0, predicted) if unseen.size else predicted
+    return iou_matrix(contingency(truth, seen, valid=valid))
+
+
+def _mostly_ignored(valid: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Return the predicted labels that lie more than half in ignored pixels."""
+    table = contingency(valid, predicted)
+    labels, inverse = np.unique(table.predicted, return_inverse=True)
+    num_all = np.bincount(inverse, weights=table.num_pixels)
+    num_ignored = np.bincount(inverse, weights=np.where(table.truth == 0, table.num_pixels, 0))
+    return labels[2 * num_ignored > num_all]
+
+
+def _mean(values: list[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _total(counts: list[MatchCounts]) -> MatchCounts:
+    return MatchCounts(
+        num_matched=sum(each.num_matched for each in counts),
+        num_missed=sum(each.num_missed for each in counts),
+        num_extra=sum(each.num_extra for each in counts),
+    )

@@ -1,0 +1,84 @@
+"""Sizes of unpadded networks: which inputs fit, how much border the output loses."""
+
+from dataclasses import dataclass
+
+from ulens.errors import ShapeError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Geometry:
+    """The contract between an unpadded network and whoever cuts its tiles.
+
+    A network with this geometry maps an input of `n` pixels along an axis to
+    ``n - 2 * margin``, and takes the sizes ``base + alignment * k``, k = 0, 1, 2, …
+
+    Parameters
+    ----------
+    base : smallest input size in pixels
+    alignment : step between valid sizes; also the step by which a tile may be moved
+        without becoming a different function (pooling is aligned to it)
+    margin : pixels of context lost on each side
+    """
+
+    base: int
+    alignment: int
+    margin: int
+
+    def is_valid(self, size: int) -> bool:
+        """Whether an input of `size` pixels fits the network."""
+        return size >= self.base and (size - self.base) % self.alignment == 0
+
+    def input_size(self, output_size: int) -> int:
+        """Return the smallest valid input size whose output holds `output_size` pixels.
+
+        Examples
+        --------
+        >>> unet_geometry(4).input_size(512)
+        700
+        """
+        smallest = self.base - 2 * self.margin
+        num_steps = max(0, -(-(output_size - smallest) // self.alignment))
+        return self.base + num_steps * self.alignment
+
+    def output_size(self, input_size: int) -> int:
+        """Return the output size for a valid `input_size`."""
+        return input_size - 2 * self.margin
+
+    def check(self, height: int, width: int, name: str) -> None:
+        """Raise ShapeError unless both sizes are valid inputs of the network called `name`."""
+        if self.is_valid(height) and self.is_valid(width):
+            return
+        fit_y, fit_x = (self._next_valid(size) for size in (height, width))
+        out_y, out_x = self.output_size(fit_y), self.output_size(fit_x)
+        raise ShapeError(
+            f"image is {height}×{width}; {name} takes sizes {self.alignment}k+"
+            f"{self.base % self.alignment} from {self.base} up; pad to {fit_y}×{fit_x} "
+            f"(output {out_y}×{out_x}) or call segment(), which mirrors and tiles for you"
+        )
+
+    def _next_valid(self, size: int) -> int:
+        return self.input_size(self.output_size(size))
+
+
+def unet_geometry(depth: int) -> Geometry:
+    """Return the geometry of the paper's U-Net with `depth` poolings.
+
+    Every size on the way down must be even before it is pooled and the last
+    up-convolution must leave at least one pixel of output.
+
+    Examples
+    --------
+    >>> unet_geometry(4)
+    Geometry(base=188, alignment=16, margin=92)
+    """
+    alignment = 2**depth
+    # each level loses 4 px on the way down and 4 px on the way up, the bottom 4 px once
+    margin = (4 * alignment + 2 * 4 * (alignment - 1)) // 2
+    bottom = 5  # two 3×3 convolutions leave one pixel
+    while True:
+        size = bottom
+        for _ in range(depth):
+            size = 2 * size + 4
+        if size > 2 * margin:
+            return Geometry(base=size, alignment=alignment, margin=margin)
+        bottom += 1

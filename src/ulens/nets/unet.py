@@ -1,0 +1,121 @@
+"""The U-Net of Ronneberger, Fischer and Brox (2015), figure 1."""
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from ulens.errors import SettingError
+from ulens.nets.shapes import Geometry, unet_geometry
+
+
+class DoubleConvolution(nn.Sequential):
+    """Two unpadded 3×3 convolutions, each followed by a ReLU."""
+
+    def __init__(self, in_channels: int, out_channels: int) -> None:
+        super().__init__(
+            nn.Conv2d(in_channels, out_channels, 3),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(out_channels, out_channels, 3),
+            nn.ReLU(inplace=True),
+        )
+
+
+class UNet(nn.Module):
+    """U-Net with unpadded convolutions, exactly as published.
+
+    Parameters
+    ----------
+    in_channels : channels of the image
+    num_classes : channels of the output
+    width : channels of the first level; each level down doubles them
+    depth : number of 2×2 max-poolings
+    dropout : probability with which a channel value is zeroed in training, after each
+        of the last two stages of the contracting path (as in the released network)
+
+    Notes
+    -----
+    ``forward`` maps (B, C, Y, X) float to logits (B, K, Y − 2·margin, X − 2·margin); the
+    sizes it takes stand in `geometry`. Weights are drawn from N(0, √(2/N)), N = incoming
+    nodes of a unit; biases are 0.
+
+    Source: paper, figure 1 and section 3. The concatenation order [skip, upsampled]
+    and the absence of a ReLU after the up-convolutions follow the paper's figure; the
+    network released later differs in both.
+
+    Examples
+    --------
+    >>> net = UNet(width=4, depth=2)
+    >>> net(torch.zeros(1, 1, 60, 60)).shape
+    torch.Size([1, 2, 20, 20])
+    """
+
+    def __init__(
+        self,
+        in_channels: int = 1,
+        num_classes: int = 2,
+        *,
+        width: int = 64,
+        depth: int = 4,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        for name, value in (
+            ("in_channels", in_channels),
+            ("num_classes", num_classes),
+            ("width", width),
+            ("depth", depth),
+        ):
+            if value < 1:
+                raise SettingError(f"{name} is {value}; UNet needs at least 1")
+        self.in_channels, self.num_classes = in_channels, num_classes
+        self.width, self.depth = width, depth
+        channels = [width * 2**level for level in range(depth + 1)]
+        self.down = nn.ModuleList(
+            DoubleConvolution(before, after)
+            for before, after in zip([in_channels, *channels], channels, strict=False)
+        )
+        self.pool = nn.MaxPool2d(2)
+        self.dropout = nn.Dropout(dropout)
+        self.up = nn.ModuleList(
+            nn.ConvTranspose2d(2 * c, c, 2, stride=2) for c in reversed(channels[:-1])
+        )
+        self.merge = nn.ModuleList(DoubleConvolution(2 * c, c) for c in reversed(channels[:-1]))
+        self.head = nn.Conv2d(width, num_classes, 1)
+        self._initialise()
+
+    @property
+    def geometry(self) -> Geometry:
+        """Valid sizes, alignment and margin."""
+        return unet_geometry(self.depth)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.geometry.check(x.shape[-2], x.shape[-1], f"UNet(depth={self.depth})")
+        skips: list[Tensor] = []
+        for level, stage in enumerate(self.down):
+            x = stage(x if level == 0 else self.pool(x))
+            if level >= self.depth - 1:
+                x = self.dropout(x)
+            skips.append(x)
+        skips.pop()
+        for up, merge in zip(self.up, self.merge, strict=True):
+            x = up(x)
+            x = merge(torch.cat([centre_crop(skips.pop(), x.shape[-2:]), x], dim=1))
+        return self.head(x)
+
+    def _initialise(self) -> None:
+        for module in self.modules():
+            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+                # each output pixel of a 2×2 stride-2 up-convolution sees one input pixel
+                nodes = module.in_channels
+                if isinstance(module, nn.Conv2d):
+                    nodes *= math.prod(module.kernel_size)
+                nn.init.normal_(module.weight, std=math.sqrt(2 / nodes))
+                assert module.bias is not None
+                nn.init.zeros_(module.bias)
+
+
+def centre_crop(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
+    """Return the central (Y, X) window of `size` of a (…, Y, X) tensor, as a view."""
+    top, left = (x.shape[-2] - size[0]) // 2, (x.shape[-1] - size[1]) // 2
+    return x[..., top : top + size[0], left : left + size[1]]

@@ -1,0 +1,126 @@
+"""Intensity normalisation whose numbers travel with the model."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ulens.errors import DataError, ShapeError
+
+FLOOR_FRACTION = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Normalization:
+    """Zero mean and unit standard deviation, per image and channel.
+
+    The statistics are those of the whole image, never of a tile: a network's output
+    must not depend on how an image was cut.
+
+    Parameters
+    ----------
+    std_floor : one number per channel in grey values, > 0; channels that vary less are
+        divided by it instead, so that the noise of an empty image is not blown up to
+        the contrast of a full one
+    """
+
+    std_floor: tuple[float, ...]
+
+    def apply(self, image: np.ndarray) -> np.ndarray:
+        """Return ``(image − mean) / max(std, std_floor)``.
+
+        Parameters
+        ----------
+        image : (C, Y, X), any real numeric dtype and range
+
+        Returns
+        -------
+        (C, Y, X) float32
+
+        Raises
+        ------
+        ShapeError : `image` is not (C, Y, X), is empty or has another number of channels
+        DataError : pixels are NaN or infinite
+
+        Examples
+        --------
+        >>> Normalization((1.0,)).apply(np.array([[[0, 4], [4, 8]]], np.uint8))
+        array([[[-1.4142135,  0.       ],
+                [ 0.       ,  1.4142135]]], dtype=float32)
+        """
+        check_channels(image, len(self.std_floor))
+        normalized = np.empty(image.shape, np.float32)
+        for index, floor in enumerate(self.std_floor):
+            mean, std = _statistics(image, index)
+            # float64: 16-bit and large float values keep their small differences
+            np.divide(
+                image[index] - np.float64(mean),
+                max(std, floor),
+                out=normalized[index],
+                casting="same_kind",
+            )
+        return normalized
+
+    def to_json(self) -> dict[str, Any]:
+        """Return a dict that `from_json` takes back."""
+        return {"std_floor": list(self.std_floor)}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Normalization":
+        """Return the normalisation that `to_json` wrote."""
+        return cls(tuple(float(floor) for floor in values["std_floor"]))
+
+
+def fit_normalization(images: Iterable[np.ndarray]) -> Normalization:
+    """Fit the floor of the standard deviation to training images.
+
+    Parameters
+    ----------
+    images : (C, Y, X) arrays of any real numeric dtype, all with the same C; at least one
+
+    Returns
+    -------
+    a normalisation whose floor is a quarter of the images' median standard deviation,
+    per channel; 1 grey value for a channel that is constant in most of the images
+
+    Raises
+    ------
+    ShapeError, DataError : as `Normalization.apply`; also when there is no image
+    """
+    rows: list[list[float]] = []
+    for image in images:
+        check_channels(image, len(rows[0]) if rows else len(image))
+        rows.append([_statistics(image, index)[1] for index in range(len(image))])
+    if not rows:
+        raise DataError("there are no images to fit the normalisation to; give at least one")
+    medians = np.median(np.array(rows), axis=0)
+    return Normalization(tuple(FLOOR_FRACTION * float(m) if m > 0 else 1.0 for m in medians))
+
+
+def check_channels(image: np.ndarray, num_channels: int, name: str = "image") -> None:
+    """Raise ShapeError unless `image` is a non-empty (C, Y, X) array with that many channels.
+
+    The message calls the image `name`.
+    """
+    if image.ndim != 3 or image.size == 0:
+        raise ShapeError(f"{name} has shape {image.shape}; need a non-empty array (C, Y, X)")
+    if len(image) != num_channels:
+        channels = "channel" if len(image) == 1 else "channels"
+        raise ShapeError(
+            f"{name} has {len(image)} {channels}; the model was trained on {num_channels}; "
+            "give the image the channels of the training images"
+        )
+
+
+def _statistics(image: np.ndarray, channel: int) -> tuple[float, float]:
+    pixels = image[channel]
+    with np.errstate(invalid="ignore"):
+        mean, std = float(pixels.mean(dtype=np.float64)), float(pixels.std(dtype=np.float64))
+    if not np.isfinite(std):
+        num_bad = int(np.count_nonzero(~np.isfinite(pixels)))
+        raise DataError(
+            f"channel {channel} of the image holds {num_bad} pixels that are NaN or infinite; "
+            "replace them by real grey values"
+        )
+    return mean, std

@@ -1,0 +1,219 @@
+"""Runs a network over an image of any size, tile by tile."""
+
+import copy
+import math
+from collections.abc import Iterable, Iterator
+from typing import Literal, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ulens.errors import SettingError
+from ulens.nets.shapes import Geometry
+from ulens.normalize import check_channels
+from ulens.predict.rotations import Rotation
+from ulens.predict.tiles import Slices, Tile, plan_tiles, read_mirrored
+
+Average = Literal[1, 8, "rotations7"]
+Precision = Literal["auto", "fp32", "bf16"]
+NUM_ROTATIONS = 7
+
+
+class Predictor:
+    """Class probabilities of an image by the overlap-tile strategy.
+
+    Parameters
+    ----------
+    net : a network with `geometry` and `in_channels` that maps (B, C, Y, X) float to
+        logits (B, K, Y − 2·margin, X − 2·margin). It is copied and never changed, so
+        training may go on; later changes of its weights need a new predictor.
+    device : as `choose_device`
+    average : 1 for the image as it is; 8 for the mean over its flips and transposes;
+        "rotations7" for the paper's mean over 7 rotated versions
+    precision : "auto" is bf16 where the processor computes it natively, else fp32
+    max_input : largest tile along an axis, in input pixels; bounds the memory
+
+    Notes
+    -----
+    The output does not depend on the tiles (in fp32 to rounding error). This holds for
+    the 8 views too: all valid sizes are equal modulo the alignment, so a flipped
+    tile sits on the same pooling grid as the flipped image.
+
+    Source: paper, figure 2 (overlap-tile) and section 3 (mirroring); section 4 (rotations).
+    """
+
+    def __init__(
+        self,
+        net: nn.Module,
+        *,
+        device: str = "auto",
+        average: Average = 1,
+        precision: Precision = "auto",
+        max_input: int = 828,
+    ) -> None:
+        if average not in (1, 8, "rotations7"):
+            raise SettingError(f"average is {average!r}; choose 1, 8 or 'rotations7'")
+        if precision not in ("auto", "fp32", "bf16"):
+            raise SettingError(f"precision is {precision!r}; choose 'auto', 'fp32' or 'bf16'")
+        self.device = choose_device(device)
+        self.average, self.max_input = average, max_input
+        use_bf16 = precision == "bf16" or (precision == "auto" and has_fast_bf16(self.device))
+        self.dtype = torch.bfloat16 if use_bf16 else torch.float32
+        self.geometry = cast(Geometry, net.geometry)
+        self.in_channels = cast(int, net.in_channels)
+        self._net = copy.deepcopy(net).eval().requires_grad_(False)
+        # mypy lacks this overload of Module.to
+        self._net.to(self.device, self.dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def num_tiles(self, shape: tuple[int, int]) -> int:
+        """Return how many items `stream` yields for an image of `shape` (Y, X)."""
+        return len(self._plan(shape))
+
+    def predict(self, image: np.ndarray) -> np.ndarray:
+        """Return the class probabilities of a whole image.
+
+        Parameters
+        ----------
+        image : (C, Y, X) float32, normalised
+
+        Returns
+        -------
+        (K, Y, X) float32 in [0, 1], summing to 1 over K
+
+        Raises
+        ------
+        ShapeError : `image` is empty or has not the channels the network was trained on
+        """
+        return _assemble(self.stream(image), image.shape[1:])
+
+    def stream(self, image: np.ndarray) -> Iterator[tuple[Slices, np.ndarray]]:
+        """Yield ``(write, probabilities)`` per tile; stop iterating to cancel.
+
+        Parameters
+        ----------
+        image : (C, Y, X) float32, normalised
+
+        Yields
+        ------
+        write : (y, x) slices of the image; together they cover each pixel once
+        probabilities : (K, y, x) float32 in [0, 1]
+
+        Notes
+        -----
+        Needs the memory of one tile, except for "rotations7": a rotated tile covers
+        no tile of the image, so all seven predictions of the whole image are made before
+        the first item is yielded.
+        """
+        check_channels(image, self.in_channels)
+        if self.average == "rotations7":
+            return self._stream_rotations(image)
+        return self._stream_views(image)
+
+    def _stream_views(self, image: np.ndarray) -> Iterator[tuple[Slices, np.ndarray]]:
+        run = self._run if self.average == 1 else self._run_dihedral
+        for tile in self._plan(image.shape[1:]):
+            yield tile.write, run(read_mirrored(image, tile.read))[:, *tile.inner]
+
+    def _stream_rotations(self, image: np.ndarray) -> Iterator[tuple[Slices, np.ndarray]]:
+        shape = image.shape[1:]
+        mean = self._predict_rotated(image, Rotation(shape, 0.0))
+        for index in range(1, NUM_ROTATIONS):
+            angle = 2 * math.pi * index / NUM_ROTATIONS
+            mean += self._predict_rotated(image, Rotation(shape, angle))
+        mean /= NUM_ROTATIONS
+        for tile in self._plan(shape):
+            yield tile.write, mean[:, *tile.write]
+
+    def _predict_rotated(self, image: np.ndarray, rotation: Rotation) -> np.ndarray:
+        parts = (
+            (tile.write, self._run(rotation.read(image, tile.read))[:, *tile.inner])
+            for tile in self._plan(rotation.canvas)
+        )
+        return rotation.undo(_assemble(parts, rotation.canvas))
+
+    def _plan(self, shape: tuple[int, int]) -> list[Tile]:
+        return plan_tiles(shape, self.geometry, self.max_input)
+
+    def _run(self, window: np.ndarray) -> np.ndarray:
+        return self._probabilities(self._to_device(window)).cpu().numpy()
+
+    def _run_dihedral(self, window: np.ndarray) -> np.ndarray:
+        x = self._to_device(window)
+        total = sum(
+            _undo_view(self._probabilities(_view(x, transpose, axes)), transpose, axes)
+            for transpose in (False, True)
+            for axes in ((), (-2,), (-1,), (-2, -1))
+        )
+        return (cast(Tensor, total) / 8).cpu().numpy()
+
+    def _to_device(self, window: np.ndarray) -> Tensor:
+        return torch.from_numpy(window).to(self.device, self.dtype)[None]
+
+    # per tile, never around a yield: inference mode must not leak to whoever iterates
+    @torch.inference_mode()
+    def _probabilities(self, x: Tensor) -> Tensor:
+        logits = self._net(x.contiguous(memory_format=torch.channels_last))
+        return torch.softmax(logits[0].float(), dim=0)
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device called `name`; "auto" takes the first there is of cuda, mps, cpu.
+
+    Raises
+    ------
+    SettingError : this computer has no such device
+
+    Examples
+    --------
+    >>> choose_device("cpu")
+    device(type='cpu')
+    """
+    available = [
+        device
+        for device, is_there in (
+            ("cuda", torch.cuda.is_available()),
+            ("mps", torch.backends.mps.is_available()),
+            ("cpu", True),
+        )
+        if is_there
+    ]
+    if name == "auto":
+        return torch.device(available[0])
+    kind, _, index = name.partition(":")
+    num_devices = torch.cuda.device_count() if kind == "cuda" else 1
+    if kind in available and (not index or (index.isdecimal() and int(index) < num_devices)):
+        return torch.device(name)
+    raise SettingError(
+        f"device is {name!r}; this computer has {', '.join(available)}; "
+        "choose one of these or 'auto'"
+    )
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether `device` multiplies bfloat16 natively rather than by emulation."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    if device.type != "cpu":
+        return False
+    # private names of recent torch: an older one without them computes in fp32
+    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
+
+
+def _assemble(parts: Iterable[tuple[Slices, np.ndarray]], shape: tuple[int, int]) -> np.ndarray:
+    whole = np.empty((0, *shape), np.float32)
+    for write, probabilities in parts:
+        if not len(whole):
+            whole = np.empty((len(probabilities), *shape), np.float32)
+        whole[:, *write] = probabilities
+    return whole
+
+
+def _view(x: Tensor, transpose: bool, axes: tuple[int, ...]) -> Tensor:
+    flipped = x.flip(axes)
+    return flipped.transpose(-2, -1) if transpose else flipped
+
+
+def _undo_view(x: Tensor, transpose: bool, axes: tuple[int, ...]) -> Tensor:
+    return (x.transpose(-2, -1) if transpose else x).flip(axes)

@@ -1,0 +1,144 @@
+"""One HTML page that needs nothing else: no network, no script, no other file."""
+
+import base64
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from math import isfinite
+from numbers import Integral
+from pathlib import Path
+
+import numpy as np
+from jinja2 import Environment, StrictUndefined
+from PIL import Image as PillowImage
+
+from ulens.errors import OutputError, ShapeError
+from ulens.io.atomic import replace_files
+
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Table:
+    """Values under column names.
+
+    Parameters
+    ----------
+    header : name of each column
+    rows : as many cells in each as the header has; numbers are rounded for the eye
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[str | int | float]]
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.rows, start=1):
+            if len(row) != len(self.header):
+                raise ShapeError(
+                    f"row {number} of the table has {len(row)} cells, its header {len(self.header)}"
+                    " columns; give one cell per column"
+                )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Picture:
+    """A picture with its caption.
+
+    Parameters
+    ----------
+    image : bytes of a PNG file, or (Y, X) or (Y, X, 3) uint8
+    caption : what it shows, in words
+    """
+
+    image: bytes | np.ndarray
+    caption: str
+
+    def __post_init__(self) -> None:
+        if isinstance(self.image, bytes):
+            if not self.image.startswith(PNG_SIGNATURE):
+                raise ShapeError(f"bytes of {self.caption!r} are no PNG file; give a PNG")
+            return
+        shape, dtype = self.image.shape, self.image.dtype
+        if dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)):
+            raise ShapeError(
+                f"picture {self.caption!r} is {shape} {dtype}; give (Y, X) or (Y, X, 3) uint8, "
+                "for instance from stretch_contrast()"
+            )
+
+    @property
+    def data_url(self) -> str:
+        """The picture as text that a page can hold."""
+        return "data:image/png;base64," + base64.b64encode(self._png()).decode("ascii")
+
+    def _png(self) -> bytes:
+        if isinstance(self.image, bytes):
+            return self.image
+        buffer = io.BytesIO()
+        PillowImage.fromarray(self.image).save(buffer, format="PNG")
+        return buffer.getvalue()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Section:
+    """A part of the page: heading, words, a table, pictures side by side.
+
+    Parameters
+    ----------
+    title : the heading
+    text : paragraphs, separated by blank lines
+    table : shown below the text
+    images : shown below the table, up to four in a row; a click enlarges one
+    """
+
+    title: str
+    text: str = ""
+    table: Table | None = None
+    images: Sequence[Picture] = field(default_factory=tuple)
+
+
+def write_report(
+    path: Path | str, *, title: str, summary: Sequence[tuple[str, str]], sections: Sequence[Section]
+) -> None:
+    """Write a page that opens in any browser, offline, and prints.
+
+    Parameters
+    ----------
+    path : the HTML file; one that is there is replaced, at once and whole
+    title : heading of the page
+    summary : (name, value) of the headline facts; values of a few characters are set large
+    sections : in reading order
+
+    Raises
+    ------
+    OutputError : the file cannot be written; what was there before is untouched
+    """
+    path = Path(path)
+    try:
+        replace_files(path.parent, {path.name: _render(title, summary, sections).encode()})
+    except OSError as error:
+        raise OutputError(
+            f"cannot write the report {path}: {error.strerror}; "
+            "check the folder, its permissions and the free space"
+        ) from error
+
+
+def _render(title: str, summary: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters["cell"] = _cell
+    template = environment.from_string(files(__package__).joinpath("page.html").read_text("utf-8"))
+    return template.render(title=title, summary=summary, sections=sections)
+
+
+def _cell(value: str | int | float) -> str:
+    """Scores with four decimals so that columns align, large numbers with few, NaN as a dash."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Integral):
+        return f"{value:,}"
+    if not isfinite(value):
+        return "–"
+    num_decimals = 4 if abs(value) <= 1 else 2 if abs(value) < 100 else 0
+    return f"{value:,.{num_decimals}f}"

@@ -1,0 +1,37 @@
+"""How fast this machine trains a plan's network."""
+
+import time
+
+import torch
+
+from ulens.data.dataset import TrainingImage
+from ulens.data.plan import Plan
+from ulens.nets.unet import UNet
+from ulens.train.trainer import Trainer
+
+TIMED_STEPS = 3
+
+
+def steps_per_second(plan: Plan, *, in_channels: int, device: torch.device) -> float:
+    """Train a network of the plan's shape on noise for a few steps and return its speed."""
+    size = (plan.crop, plan.crop)
+    noise = TrainingImage(
+        "noise",
+        torch.randn(in_channels, *size, device=device),
+        torch.zeros(size, dtype=torch.int16, device=device),
+        torch.ones(size, device=device),
+    )
+    net = UNet(in_channels, len(plan.class_weights), width=plan.width, depth=plan.depth)
+    steps = iter(Trainer(net, [noise], plan))
+    next(steps)  # the first one allocates and compiles
+    _wait_for(device)
+    started = time.perf_counter()
+    for _ in range(TIMED_STEPS):
+        next(steps)
+    _wait_for(device)
+    return TIMED_STEPS / (time.perf_counter() - started)
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

@@ -1,0 +1,55 @@
+"""The state of a training in one file, so that saving it is one atomic replacement."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from ulens.errors import OutputError, TrainingError
+from ulens.io.atomic import replace_files
+
+
+def save_state(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+    """Write tensors and a JSON record; the old file survives every failure.
+
+    Raises
+    ------
+    OutputError : the disk is full or not writable
+    """
+    data = save(
+        {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()},
+        metadata={"record": json.dumps(record)},
+    )
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        replace_files(path.parent, {path.name: data})
+    except OSError as error:
+        raise OutputError(
+            f"the training state could not be written to {path}: {error.strerror or error}; the "
+            "state before it is kept; free some space and continue with --resume"
+        ) from error
+
+
+def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read what `save_state` wrote.
+
+    Raises
+    ------
+    TrainingError : there is no such file, or it is damaged
+    """
+    if not path.is_file():
+        raise TrainingError(
+            f"there is no training to resume in {path.parent}; start it without --resume"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            record = json.loads((file.metadata() or {})["record"])
+            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
+    except (SafetensorError, KeyError, ValueError) as error:
+        raise TrainingError(
+            f"{path} is damaged ({error}); the model beside it still works, but training has "
+            "to start anew, without --resume"
+        ) from error

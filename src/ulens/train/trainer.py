@@ -1,0 +1,222 @@
+"""Training: one pass of the loop per yielded StepLog."""
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from ulens.data.dataset import TrainingImage, cut, draw
+from ulens.data.plan import Plan
+from ulens.errors import TrainingError
+from ulens.losses import weighted_cross_entropy
+from ulens.train.schedule import learning_rate
+
+SNAPSHOT_STEPS = 50
+MAX_BAD_DRAWS = 3
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepLog:
+    """What one step did.
+
+    Parameters
+    ----------
+    step : steps done, this one included
+    seconds : training time so far
+    loss : of this step's tiles
+    learning_rate : of this step
+    progress : done part of the training, 0 to 1
+    skipped : None, or the name of the image whose draw gave no finite loss; the weights are
+        then back at the last snapshot and `step` with them
+    """
+
+    step: int
+    seconds: float
+    loss: float
+    learning_rate: float
+    progress: float
+    skipped: str | None = None
+
+
+class Trainer:
+    """Trains a network as a plan says.
+
+    Parameters
+    ----------
+    net : any network with a `geometry` and (B, C, Y, X) → (B, K, …) logits
+    images : the training images, on the device of the network
+    plan : all choices
+
+    Notes
+    -----
+    Iterate to train; stop whenever you like. All random numbers depend on the plan's seed and
+    the step alone. Every 50 steps a snapshot of the whole state is taken: `snapshot`
+    is what is saved to disk and what a loss that is not finite rolls back to, so a resumed
+    training repeats exactly what the uninterrupted one would have done.
+    """
+
+    def __init__(self, net: nn.Module, images: Sequence[TrainingImage], plan: Plan) -> None:
+        self.net, self.images, self.plan = net, images, plan
+        self.device = images[0].image.device
+        self.net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.average = {name: value.detach().clone() for name, value in net.named_parameters()}
+        self.optimizer = _optimizer(net, plan)
+        self.step = 0
+        self.seconds = 0.0
+        self.rate_factor = 1.0
+        self.skipped: list[int] = []
+        self.snapshot = self._take_snapshot()
+
+    @property
+    def progress(self) -> float:
+        """Done part of the training, 0 to 1."""
+        if self.plan.steps is not None:
+            return min(1.0, self.step / self.plan.steps)
+        assert self.plan.seconds is not None
+        return min(1.0, self.seconds / self.plan.seconds)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Return the weights to keep: the running average, or the last ones."""
+        if self.plan.averaging > 0:
+            return {name: value.clone() for name, value in self.average.items()}
+        return {name: value.detach().clone() for name, value in self.net.named_parameters()}
+
+    def __iter__(self) -> Iterator[StepLog]:
+        while self.progress < 1:
+            started = time.perf_counter()
+            rate = self.rate_factor * learning_rate(self.plan, self.step, self.progress)
+            visits = self._visits()
+            loss = self._loss(visits)
+            value = float(loss.detach())
+            skipped = None
+            if math.isfinite(value) and self._update(loss, rate):
+                self.step += 1
+                self.seconds += time.perf_counter() - started
+                if self.step % SNAPSHOT_STEPS == 0:
+                    self.snapshot = self._take_snapshot()
+            else:
+                skipped = self._roll_back(visits, value)
+            yield StepLog(
+                step=self.step,
+                seconds=self.seconds,
+                loss=value,
+                learning_rate=rate,
+                progress=self.progress,
+                skipped=skipped,
+            )
+        self.snapshot = self._take_snapshot()
+
+    def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
+        """Return to a snapshot."""
+        try:
+            with torch.no_grad():
+                for name, value in self.net.named_parameters():
+                    value.copy_(tensors[f"net.{name}"])
+                    self.average[name].copy_(tensors[f"average.{name}"])
+            moments: dict[int, dict[str, Tensor]] = {}
+            for name, tensor in tensors.items():
+                kind, _, rest = name.partition(".")
+                if kind == "optimizer":
+                    number, _, moment = rest.partition(".")
+                    moments.setdefault(int(number), {})[moment] = tensor.clone()
+            groups = self.optimizer.state_dict()["param_groups"]
+            self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+        except (KeyError, RuntimeError) as error:
+            raise TrainingError(
+                f"the saved training does not fit this network ({error}); resume with the plan "
+                "it was started with"
+            ) from error
+        self.step, self.seconds = record["step"], record["seconds"]
+        self.rate_factor, self.skipped = record["rate_factor"], list(record["skipped"])
+        self.snapshot = (tensors, record)
+
+    def _take_snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        tensors = {f"net.{n}": v.detach().clone() for n, v in self.net.named_parameters()}
+        tensors |= {f"average.{n}": v.clone() for n, v in self.average.items()}
+        for number, moments in self.optimizer.state_dict()["state"].items():
+            for moment, value in moments.items():
+                if value is not None:
+                    tensors[f"optimizer.{number}.{moment}"] = value.clone()
+        record = {
+            "step": self.step,
+            "seconds": self.seconds,
+            "rate_factor": self.rate_factor,
+            "skipped": list(self.skipped),
+        }
+        return tensors, record
+
+    def _visits(self) -> list[int]:
+        """Numbers of this step's draws: the next ones that were not skipped for good."""
+        visits = []
+        for number in range(self.step * self.plan.batch, (self.step + 1) * self.plan.batch):
+            visit = number
+            for bad in sorted(self.skipped):
+                visit += bad <= visit
+            visits.append(visit)
+        return visits
+
+    def _loss(self, visits: Sequence[int]) -> Tensor:
+        draws = [draw(self.images, self.plan, visit) for visit in visits]
+        tiles, targets, weights = (
+            torch.stack(parts)
+            for parts in zip(*(cut(self.images, self.plan, d) for d in draws), strict=True)
+        )
+        stream = np.random.SeedSequence([self.plan.seed, 2, visits[0]])
+        torch.manual_seed(int(stream.generate_state(1)[0]))  # dropout
+        self.net.train()
+        with torch.autocast(
+            self.device.type, dtype=torch.bfloat16, enabled=self.plan.precision == "bf16"
+        ):
+            logits = self.net(tiles.contiguous(memory_format=torch.channels_last))
+        return weighted_cross_entropy(logits, targets, weights)
+
+    def _update(self, loss: Tensor, rate: float) -> bool:
+        """Take one step; returns False, weights untouched, where a gradient is not finite."""
+        self.optimizer.zero_grad()
+        loss.backward()
+        limit = self.plan.clip_norm or math.inf
+        norm = nn.utils.clip_grad_norm_(self.net.parameters(), limit)
+        if not bool(torch.isfinite(norm)):
+            return False
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.step()
+        if self.plan.averaging > 0:
+            decay = min(self.plan.averaging, (self.step + 1) / (self.step + 10))
+            current = [value.detach() for value in self.net.parameters()]
+            torch._foreach_lerp_(list(self.average.values()), current, 1 - decay)
+        return True
+
+    def _roll_back(self, visits: Sequence[int], loss: float) -> str:
+        """Go back to the snapshot, never draw these tiles again, halve the rate."""
+        names = ", ".join(
+            self.images[draw(self.images, self.plan, visit).image_index].name for visit in visits
+        )
+        skipped, rate_factor = [*self.skipped, *visits], self.rate_factor / 2
+        if len(skipped) >= MAX_BAD_DRAWS * self.plan.batch:
+            raise TrainingError(
+                f"the loss was not finite {MAX_BAD_DRAWS} times (last: {loss} on {names}), though "
+                "the learning rate was halved each time; look at that image, or lower "
+                f"learning_rate ({self.plan.learning_rate}) in the plan"
+            )
+        self.restore(*self.snapshot)
+        self.skipped, self.rate_factor = skipped, rate_factor
+        self.snapshot = self._take_snapshot()
+        return names
+
+
+def _optimizer(net: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+    groups = [
+        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": plan.weight_decay},
+        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    if plan.optimizer == "sgd":
+        return torch.optim.SGD(groups, lr=plan.learning_rate, momentum=plan.momentum)
+    return torch.optim.AdamW(
+        groups, lr=plan.learning_rate, betas=(plan.momentum, 0.999), fused=True
+    )

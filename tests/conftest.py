@@ -1,0 +1,44 @@
+"""The real images: where they are, and proof that the tests needing them were run."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """Folder of the real images, or a skip that says why there is none."""
+    folder = os.environ.get("ULENS_DATA", "")
+    if not folder:
+        pytest.skip("needs real images; set ULENS_DATA to their folder")
+    if not Path(folder).is_dir():
+        pytest.skip(f"ULENS_DATA is {folder!r}, which is no folder; set it to the real images")
+    return Path(folder)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    # without the mark a skip would go unnoticed where real tests are required
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker("real")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item):
+    report = yield
+    is_skip = report.skipped and not hasattr(report, "wasxfail")
+    if is_skip and item.get_closest_marker("real") and os.environ.get("ULENS_REQUIRE_REAL") == "1":
+        report.outcome = "failed"
+        report.longrepr = f"ULENS_REQUIRE_REAL=1, but this test was skipped: {report.longrepr[2]}"
+    return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    num_executed = sum(
+        report.when == "call" and "real" in report.keywords
+        for outcome in ("passed", "failed")
+        for report in terminalreporter.getreports(outcome)
+    )
+    terminalreporter.write_line(f"real-data tests executed: {num_executed}")

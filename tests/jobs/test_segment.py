@@ -1,0 +1,272 @@
+import errno
+import os
+
+import imageio.v3 as imageio
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ulens.bundle import ModelBundle, save_bundle
+from ulens.errors import DataError, FileError, ModelError, OutputError, SettingError, ShapeError
+from ulens.image import Image
+from ulens.io.files import read_image, write_tiff
+from ulens.jobs.segment import Model, segment, segment_image
+from ulens.nets.unet import UNet
+from ulens.normalize import Normalization
+
+
+def make_bundle(*, in_channels=1, labels_are="classes", class_values=(0, 255), decoding=None):
+    """A model that finds what is brighter than the image's mean in the first channel."""
+    net = UNet(in_channels, 2, width=2, depth=1)
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
+    with torch.no_grad():
+        # the first channel passes through the skip connection; +3 lifts it over the ReLUs
+        net.down[0][0].weight[0, 0, 1, 1] = 1
+        net.down[0][0].bias[0] = 3
+        for convolution in (net.down[0][2], net.merge[0][0], net.merge[0][2]):
+            convolution.weight[0, 0, 1, 1] = 1
+        net.head.weight[1, 0] = 20
+        net.head.bias[1] = -60
+    return ModelBundle(
+        net=net,
+        normalization=Normalization((1.0,) * in_channels),
+        labels_are=labels_are,
+        class_values=class_values,
+        decoding=decoding or {},
+    )
+
+
+def make_image(*shape, dtype=np.uint8):
+    """Dark with a bright square in the upper left quarter of each plane."""
+    image = np.full(shape, 10, dtype)
+    image[..., 3:9, 3:9] = 200
+    return image
+
+
+EXPECTED = np.where(make_image(30, 40) > 100, 255, 0)
+
+
+@pytest.fixture
+def model(tmp_path):
+    save_bundle(make_bundle(), tmp_path / "cells.model")
+    return tmp_path / "cells.model"
+
+
+@pytest.fixture
+def images(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    imageio.imwrite(folder / "one.png", make_image(30, 40))
+    write_tiff(
+        folder / "two.tif", Image(data=make_image(30, 40), axes="YX", spacing_um=(0.5, 0.25))
+    )
+    return folder
+
+
+def test_every_image_gets_labels_of_its_name_and_pixel_size(model, images, tmp_path):
+    events = list(segment(model, images, tmp_path / "out"))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one.tif", "two.tif"]
+    for name in ("one.tif", "two.tif"):
+        labels = read_image(tmp_path / "out" / name)
+        assert labels.data.dtype == np.uint8
+        np.testing.assert_array_equal(labels.data, EXPECTED)
+    assert labels.spacing_um == pytest.approx((0.5, 0.25))
+    assert [event.written for event in events if event.written] == [
+        (tmp_path / "out" / "one.tif",),
+        (tmp_path / "out" / "two.tif",),
+    ]
+
+
+def test_progress_counts_images_and_tiles(model, tmp_path):
+    stack = Image(data=make_image(3, 900, 40), axes="ZYX")
+    write_tiff(tmp_path / "stack.tif", stack)
+    events = list(segment(model, tmp_path / "stack.tif", tmp_path / "out"))
+    assert [event.tile for event in events] == [1, 2, 3, 4, 5, 6, 6]
+    assert {event.num_tiles for event in events} == {6}
+    assert {(event.number, event.num_images) for event in events} == {(1, 1)}
+
+
+@pytest.mark.parametrize("axes", ["ZYX", "TYX", "TZYX", "TCYX", "CYX", "TCZYX"])
+def test_stacks_keep_their_axes_without_channels(tmp_path, axes):
+    sizes = dict(zip("TCZYX", (2, 3, 4, 12, 14), strict=True))
+    num_channels = 3 if "C" in axes else 1
+    save_bundle(make_bundle(in_channels=num_channels), tmp_path / "m")
+    data = make_image(*(sizes[axis] for axis in axes))
+    data[(0,) * (len(axes) - 2)] = 10  # the first plane is empty (of the first channel)
+    write_tiff(tmp_path / "in.tif", Image(data=data, axes=axes, spacing_um=(2, 2)))
+    list(segment(tmp_path / "m", tmp_path / "in.tif", tmp_path / "out", probabilities=True))
+
+    labels = read_image(tmp_path / "out" / "in.tif")
+    first_channel = data.take(0, axis=axes.index("C")) if "C" in axes else data
+    assert labels.axes == axes.replace("C", "")
+    np.testing.assert_array_equal(labels.data, np.where(first_channel > 100, 255, 0))
+    probabilities = read_image(tmp_path / "out" / "in_probabilities.tif")
+    assert probabilities.axes == "".join(axis for axis in "TCZYX" if axis in {*axes, "C"})
+    assert probabilities.data.dtype == np.float32
+    class_axis = probabilities.axes.index("C")
+    np.testing.assert_allclose(probabilities.data.sum(class_axis), 1, atol=1e-5)
+    np.testing.assert_array_equal(probabilities.data.argmax(class_axis) * 255, labels.data)
+
+
+def test_instances_are_numbered(tmp_path):
+    decoding = {"threshold": 0.5, "min_area_px": 10}
+    save_bundle(make_bundle(labels_are="instances", decoding=decoding), tmp_path / "m")
+    image = make_image(30, 40)
+    image[15:25, 20:30] = 200
+    image[28, 38] = 200  # smaller than min_area_px
+    imageio.imwrite(tmp_path / "cells.png", image)
+    list(segment(tmp_path / "m", tmp_path / "cells.png", tmp_path / "out"))
+    labels = read_image(tmp_path / "out" / "cells.tif").data
+    assert labels.dtype == np.uint16
+    expected = np.zeros((30, 40))
+    expected[3:9, 3:9], expected[15:25, 20:30] = 1, 2
+    np.testing.assert_array_equal(labels, expected)
+
+
+def test_class_values_take_the_smallest_unsigned_type():
+    bundle = make_bundle(class_values=(1, 1000))
+    labels = segment_image(bundle, make_image(30, 40))
+    assert labels.dtype == np.uint16
+    assert set(np.unique(labels)) == {1, 1000}
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32, np.float64])
+def test_arrays_of_all_layouts(dtype):
+    one, three = make_bundle(), make_bundle(in_channels=3)
+    grey = make_image(30, 40, dtype=dtype)
+    color = np.stack([grey, grey * 0, grey * 0])
+    rgba = np.dstack([*color, np.full_like(grey, 255)])
+    layouts = [
+        (one, grey),
+        (one, grey[None]),
+        (one, grey[..., None]),
+        (one, np.dstack([grey] * 3)),
+        (one, np.stack([grey] * 3)),
+        (one, Image(data=grey, axes="YX")),
+        (three, color),
+        (three, np.moveaxis(color, 0, 2)),
+        (three, rgba),
+        (three, Image(data=color, axes="CYX")),
+    ]
+    for bundle, image in layouts:
+        np.testing.assert_array_equal(segment_image(bundle, image), EXPECTED)
+
+
+def test_model_face(model, tmp_path):
+    loaded = Model.load(model, device="cpu")
+    image = make_image(30, 40)
+    np.testing.assert_array_equal(loaded.segment(image), EXPECTED)
+    np.testing.assert_array_equal(loaded.segment(image, average=8), EXPECTED)
+    assert loaded.predict(image).shape == (2, 30, 40)
+    stack = Image(data=make_image(2, 3, 30, 40), axes="TZYX")
+    assert loaded.predict(stack).shape == (2, 2, 3, 30, 40)
+    loaded.save(tmp_path / "copy")
+    np.testing.assert_array_equal(Model.load(str(tmp_path / "copy")).segment(image), EXPECTED)
+
+
+def test_grey_images_saved_as_color_are_accepted(model, tmp_path):
+    imageio.imwrite(tmp_path / "grey.png", np.dstack([make_image(30, 40)] * 3))
+    list(segment(model, tmp_path / "grey.png", tmp_path / "out"))
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / "grey.tif").data, EXPECTED)
+
+
+def test_bad_images_are_named_and_all_others_segmented(model, images, tmp_path):
+    (images / "broken.png").write_bytes(b"no image")
+    photo = np.random.default_rng(0).integers(0, 255, (30, 40, 3), np.uint8)
+    imageio.imwrite(images / "photo.png", photo)
+    events = []
+    with pytest.raises(DataError) as raised:
+        events.extend(segment(model, images, tmp_path / "out"))
+    message = str(raised.value)
+    assert message.startswith("2 of 4 images could not be segmented, 2 were:\n- ")
+    assert "broken.png cannot be read" in message
+    assert "- photo.png has 3 channels; the model was trained on 1; give" in message
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one.tif", "two.tif"]
+
+
+def test_failed_images_are_reported_as_they_fail(model, images, tmp_path):
+    (images / "broken.png").write_bytes(b"no image")
+    work = segment(model, images, tmp_path / "out")
+    first = next(work)
+    assert first.image.name == "broken.png"
+    assert "cannot be read" in first.error
+
+
+def test_output_folder_with_content_is_refused_and_kept(model, images, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "one.tif").write_text("precious")
+    with pytest.raises(OutputError, match=r"output folder .* holds one\.tif; choose another"):
+        segment(model, images, tmp_path / "out")
+    assert (tmp_path / "out" / "one.tif").read_text() == "precious"
+
+
+def test_overwrite_replaces_own_files_and_keeps_others(model, images, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "one.tif").write_text("old")
+    (tmp_path / "out" / "notes.txt").write_text("precious")
+    list(segment(model, images, tmp_path / "out", overwrite=True))
+    np.testing.assert_array_equal(read_image(tmp_path / "out" / "one.tif").data, EXPECTED)
+    assert (tmp_path / "out" / "notes.txt").read_text() == "precious"
+
+
+def test_the_folder_of_the_images_is_no_output(model, images):
+    before = (images / "two.tif").read_bytes()
+    with pytest.raises(OutputError, match="is the folder of the images; choose another"):
+        segment(model, images, images / ".." / "images", overwrite=True)
+    assert (images / "two.tif").read_bytes() == before
+
+
+def test_a_file_is_no_output_folder(model, images, tmp_path):
+    (tmp_path / "out").touch()
+    with pytest.raises(OutputError, match="is a file; give a folder"):
+        segment(model, images, tmp_path / "out")
+
+
+@pytest.mark.parametrize("twin", ["one.tif", "One.tif"])
+def test_two_images_for_one_output_are_named(model, images, tmp_path, twin):
+    write_tiff(images / twin, Image(data=make_image(30, 40), axes="YX"))
+    with pytest.raises(OutputError, match=r"(?i)one\.\w+ and one\.\w+ would both be written to"):
+        segment(model, images, tmp_path / "out")
+
+
+def test_probabilities_may_not_take_another_images_name(model, images, tmp_path):
+    imageio.imwrite(images / "one_probabilities.png", make_image(30, 40))
+    with pytest.raises(OutputError, match=r"one\.png and one_probabilities\.png would both"):
+        segment(model, images, tmp_path / "out", probabilities=True)
+
+
+def test_full_disk_stops_the_job(model, images, tmp_path, monkeypatch):
+    def fsync(descriptor):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(OutputError, match=r"one\.tif cannot be written \(No space left"):
+        list(segment(model, images, tmp_path / "out"))
+
+
+def test_output_folder_that_cannot_be_made(model, images, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"folder .* cannot be made \(.*\); choose another"):
+        list(segment(model, images, tmp_path / "file" / "out"))
+
+
+def test_wrong_inputs_are_found_before_any_work(model, images, tmp_path):
+    with pytest.raises(FileError, match="does not exist"):
+        segment(model, tmp_path / "nothing", tmp_path / "out")
+    with pytest.raises(ModelError, match="does not exist"):
+        segment(tmp_path / "nothing", images, tmp_path / "out")
+    with pytest.raises(SettingError, match="average is 3"):
+        segment(model, images, tmp_path / "out", average=3)
+    assert not (tmp_path / "out").exists()
+
+
+def test_arrays_of_wrong_shape():
+    bundle = make_bundle()
+    with pytest.raises(ShapeError, match=r"image has shape \(2, 2, 30, 40\); need \(Y, X\), .*"):
+        segment_image(bundle, make_image(2, 2, 30, 40))
+    with pytest.raises(ShapeError, match="image has 2 channels; the model was trained on 1"):
+        segment_image(bundle, make_image(2, 30, 40))

@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+
+import cases
+from ulens.errors import DataError
+from ulens.metrics.instance import IOU_THRESHOLDS, MatchCounts, instance_scores
+
+
+def test_thresholds_run_from_half_to_nearly_one():
+    assert IOU_THRESHOLDS == (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95)
+
+
+def test_the_truth_itself_scores_one_everywhere():
+    labels = cases.three_in_a_row()
+    scores = instance_scores([labels], [labels[::-1]])
+    assert set(scores.average_precision.values()) == set(scores.f1.values()) == {1.0}
+    assert scores.mean_average_precision == 1.0
+
+
+def test_an_object_counts_up_to_its_iou():
+    truth = np.array([[1, 1, 1, 1, 1]])
+    scores = instance_scores([truth], [np.array([[3, 3, 3, 0, 0]])])
+    assert scores.average_precision[0.6] == 1.0
+    assert scores.average_precision[0.65] == 0.0
+    assert scores.mean_average_precision == pytest.approx(3 / 10)
+
+
+def test_merged_cells_count_as_two_missed_and_one_extra():
+    truth = cases.two_touching_discs()
+    scores = instance_scores([truth], [(truth > 0).astype(int)])
+    assert scores.counts[0.55] == MatchCounts(num_matched=0, num_missed=2, num_extra=1)
+    assert scores.average_precision[0.55] == scores.f1[0.55] == 0.0
+
+
+def test_average_precision_is_the_mean_over_images():
+    one, none = np.array([[1, 0]]), np.array([[0, 0]])
+    extra = np.array([[1, 2]])
+    scores = instance_scores([one, none, none, one], [extra, none, one, none])
+    # 1 of 2; nothing to find and nothing found; one extra; one missed
+    assert scores.average_precision[0.5] == pytest.approx((1 / 2 + 1 + 0 + 0) / 4)
+    assert scores.f1[0.5] == pytest.approx((2 / 3 + 1 + 0 + 0) / 4)
+    assert scores.counts[0.5] == MatchCounts(num_matched=1, num_missed=1, num_extra=2)
+    assert scores.per_image[0][0.5] == MatchCounts(num_matched=1, num_missed=0, num_extra=1)
+
+
+def test_predictions_mostly_in_ignored_pixels_do_not_count():
+    truth = np.array([[1, 1, 0, 0, -1, -1, -1]])
+    predicted = np.array([[4, 4, 0, 5, 5, 5, 0]])
+    assert instance_scores([truth], [predicted]).average_precision[0.95] == 1.0
+
+
+def test_predictions_half_in_ignored_pixels_count_with_their_other_half():
+    truth = np.array([[0, 2, 2, -1, -1]])
+    predicted = np.array([[0, 9, 9, 9, 9]])
+    assert instance_scores([truth], [predicted]).average_precision[0.95] == 1.0
+    assert instance_scores([0 * truth - (truth < 0)], [predicted]).counts[0.5].num_extra == 1
+
+
+def test_no_images_are_an_error():
+    with pytest.raises(DataError, match="no images to compare"):
+        instance_scores([], [])
