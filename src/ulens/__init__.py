@@ -10,8 +10,7 @@ __version__ = "0.1.0"
 from ulens.errors import UlensError
 from ulens.image import Image
 from ulens.io.files import read_image
-
-# EV
+from ulens.jobs.evaluate import evaluate
 from ulens.jobs.segment import Model, segment
 from ulens.jobs.train import train
 from ulens.nets.unet import UNet
@@ -24,7 +23,7 @@ __all__ = [
     "UNet",
     "UlensError",
     "__version__",
-    # EV
+    "evaluate",
     "load",
     "read_image",
     "segment",

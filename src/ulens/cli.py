@@ -21,7 +21,8 @@ from ulens.jobs.describe import describe as describe_network
 from ulens.jobs.evaluate import Measure
 from ulens.jobs.evaluate import evaluate as run_evaluation
 from ulens.jobs.segment import segment as run_segmentation
-from ulens.jobs.train import Message, Trained, TrainEvent, TrainSettings, Validation, run_training
+from ulens.jobs.train import Message, Trained, TrainEvent, TrainSettings, run_training
+from ulens.train.session import Validation
 from ulens.train.trainer import StepLog
 
 app = App(
@@ -57,22 +58,38 @@ def train(
 
     Parameters
     ----------
-    images : image file, stack, or folder of images
-    labels : label file, stack, or folder; may be left out where labels lie beside the images
-    out : folder of the model
-    time : length of the training, such as 20min, 90s or 1h (20min without --time and --steps)
-    steps : length in steps instead; the result is then the same on every run
-    recipe : default, or paper for the training published in 2015
-    plan : plan.json to train by, for example a changed one of another model
-    start_from : model to start from instead of random weights
-    frames : which images to use, counted from 0, such as 0-14 or 0-9,12
-    labels_are : how to read the labels, where ulens reads them wrongly
-    ignore : label value of pixels that are not annotated
-    width : channels of the network's first level
-    seed : of all random draws
-    device : auto, cpu, cuda or mps
-    resume : continue the training in OUT after Ctrl-C, a crash or a power cut
-    overwrite : replace the model in OUT
+    images
+        image file, stack, or folder of images
+    labels
+        label file, stack, or folder; may be left out where labels lie beside the images
+    out
+        folder of the model
+    time
+        length of the training, such as 20min, 90s or 1h (20min without --time and --steps)
+    steps
+        length in steps instead; the result is then the same on every run
+    recipe
+        default, or paper for the training published in 2015
+    plan
+        plan.json to train by, for example a changed one of another model
+    start_from
+        model to start from instead of random weights
+    frames
+        which images to use, counted from 0, such as 0-14 or 0-9,12
+    labels_are
+        how to read the labels, where ulens reads them wrongly
+    ignore
+        label value of pixels that are not annotated
+    width
+        channels of the network's first level
+    seed
+        of all random draws
+    device
+        auto, cpu, cuda or mps
+    resume
+        continue the training in OUT after Ctrl-C, a crash or a power cut
+    overwrite
+        replace the model in OUT
     """
     settings = TrainSettings(
         images=images,
@@ -111,13 +128,20 @@ def segment(
 
     Parameters
     ----------
-    model : folder of the model
-    images : image file, stack, or folder of images
-    out : folder for the label images
-    probabilities : write the probability of each class too, as float32 TIFF
-    average : mean over 8 flipped and rotated views, or the paper's 7 rotations; slower, better
-    device : auto, cpu, cuda or mps
-    overwrite : replace label images of the same names in OUT
+    model
+        folder of the model
+    images
+        image file, stack, or folder of images
+    out
+        folder for the label images
+    probabilities
+        write the probability of each class too, as float32 TIFF
+    average
+        mean over 8 flipped and rotated views, or the paper's 7 rotations; slower, better
+    device
+        auto, cpu, cuda or mps
+    overwrite
+        replace label images of the same names in OUT
     """
     events = run_segmentation(
         model,
@@ -157,11 +181,16 @@ def evaluate(
 
     Parameters
     ----------
-    truth : label file, stack, or folder
-    predicted : what ulens segment wrote, or any label images of the same names
-    measures : isbi2012, semantic or instances; all that the folders allow without it
-    frames : which images of the truth to score, counted from 0, such as 15-19
-    json : file for the scores
+    truth
+        label file, stack, or folder
+    predicted
+        what ulens segment wrote, or any label images of the same names
+    measures
+        isbi2012, semantic or instances; all that the folders allow without it
+    frames
+        which images of the truth to score, counted from 0, such as 15-19
+    json
+        file for the scores
     """
     if json is not None and json.exists():
         raise OutputError(f"{json} exists; choose another name")
@@ -186,8 +215,10 @@ def describe(
 
     Parameters
     ----------
-    model_or_recipe : folder of a model, default, or paper
-    out : figure to write, .svg, .png or .pdf
+    model_or_recipe
+        folder of a model, default, or paper
+    out
+        figure to write, .svg, .png or .pdf
     """
     for line in describe_network(model_or_recipe, out):
         console.print(escape(line), soft_wrap=True)
@@ -206,11 +237,16 @@ def demo(
 
     Parameters
     ----------
-    out : folder for everything the demo makes
-    data : folder of annotated images to tell the same story on
-    time : length of each training
-    seed : of all random draws
-    overwrite : replace what an earlier demo made in OUT
+    out
+        folder for everything the demo makes
+    data
+        folder of annotated images to tell the same story on
+    time
+        length of each training
+    seed
+        of all random draws
+    overwrite
+        replace what an earlier demo made in OUT
     """
     events = run_demo(out, data=data, seconds=parse_duration(time), seed=seed, overwrite=overwrite)
     result: list[DemoResult] = []
@@ -241,10 +277,12 @@ def _show_training(events: Iterable[TrainEvent]) -> None:
                     _show_step(progress, task, event)
                 case Validation(step=step, scores=scores):
                     progress.console.print(f"step {step}: held out {_scores(scores)}")
-                case Trained(scores=scores, stopped=stopped):
+                case Trained(bundle=bundle, stopped=stopped):
                     word = "stopped early" if stopped else "done"
                     progress.update(task, visible=False)
-                    progress.console.print(f"[bold]{word}[/bold]: held out {_scores(scores)}")
+                    progress.console.print(
+                        f"[bold]{word}[/bold]: held out {_scores(bundle.scores)}"
+                    )
 
 
 def _show_step(progress: Progress, task: TaskID, log: StepLog) -> None:

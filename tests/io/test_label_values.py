@@ -55,6 +55,11 @@ def test_a_few_broken_instances_do_not_matter():
     assert decide([label], FILE) == "instances"
 
 
+def test_objects_may_connect_over_corners():
+    label = np.kron(np.diag(range(1, 10)), np.eye(2, dtype=int))
+    assert decide([label], FILE) == "instances"
+
+
 def test_ignored_pixels_do_not_count():
     label = objects(1, 2)
     label[label == 2] = -1

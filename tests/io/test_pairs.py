@@ -120,6 +120,13 @@ def test_equal_stems_win_over_words_in_names(tmp_path):
     ]
 
 
+def test_a_paired_image_takes_no_second_label(tmp_path):
+    touch(tmp_path, "a/x.png", "b/x.png", "b/x_mask.png")
+    pairing = find_pairs(tmp_path / "a", tmp_path / "b")
+    assert [pair.label.name for pair in pairing.pairs] == ["x.png"]
+    assert [path.name for path in pairing.unpaired] == ["x_mask.png"]
+
+
 def test_no_pairs_lists_what_was_seen_and_tried(tmp_path):
     touch(tmp_path, "a/cat.png", "a/cow.png", "b/dog.png")
     message = (

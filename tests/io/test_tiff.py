@@ -149,10 +149,11 @@ def test_pages_of_different_sizes_are_refused(tmp_path):
 
 
 def test_thumbnail_is_passed_over(tmp_path):
+    thumbnail = np.zeros((2, 2, 3), np.uint8)
     with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
-        tif.write(STACK[0], metadata=None)
-        tif.write(np.zeros((2, 2), np.uint8), metadata=None, subfiletype=1)
-    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data, STACK[0])
+        tif.write(thumbnail, metadata=None, subfiletype=1, photometric="rgb")
+        tif.write(STACK, metadata=None, photometric="minisblack")
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif").data, STACK)
 
 
 def test_more_axes_than_ulens_knows_are_refused(tmp_path):

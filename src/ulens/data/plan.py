@@ -11,7 +11,6 @@ from ulens.errors import SettingError
 from ulens.nets.shapes import unet_geometry
 
 Recipe = Literal["default", "paper"]
-MAX_OUTPUT = 516  # the whole of a 512² image; larger tiles only cost memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

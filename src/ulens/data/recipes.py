@@ -3,16 +3,16 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
 from ulens.data.fingerprint import Fingerprint
-from ulens.data.plan import MAX_OUTPUT, Plan, Recipe
+from ulens.data.plan import Plan, Recipe
 from ulens.errors import SettingError
 from ulens.nets.shapes import unet_geometry
 
-PAPER_CROP = 572
+PAPER_OUTPUT = 388
 WIDTHS = (16, 24, 32, 48, 64)
 FEWEST_STEPS = 1500
 DEPTH = 4
@@ -25,7 +25,9 @@ def make_plan(
     steps: int | None = None,
     seconds: float | None = None,
     width: int | None = None,
+    depth: int = DEPTH,
     class_weights: tuple[float, ...],
+    precision: Literal["bf16", "fp32"] = "bf16",
     seed: int = 0,
     measure: Callable[[Plan], float] | None = None,
 ) -> Plan:
@@ -35,17 +37,26 @@ def make_plan(
     ----------
     steps, seconds : length of the training; exactly one of them
     width : channels of the network's first level; None = the recipe's choice
+    depth : number of poolings
     class_weights : w_c of each class
+    precision : of the training; bf16 where the device computes it natively
     measure : returns the steps per second of a plan on this machine. With `seconds` the
         default recipe takes the widest network that still makes enough steps; without it,
         or with `steps`, no timing enters the plan.
     """
-    length: dict[str, Any] = {"steps": steps, "seconds": seconds, "seed": seed}
+    given: dict[str, Any] = {
+        "depth": depth,
+        "class_weights": class_weights,
+        "precision": precision,
+        "steps": steps,
+        "seconds": seconds,
+        "seed": seed,
+    }
     if recipe == "paper":
-        return _paper_plan(fingerprint, width or 64, class_weights, length)
+        return _paper_plan(width or 64, given)
     if recipe != "default":
         raise SettingError(f"recipe is {recipe!r}; it takes 'default' or 'paper'")
-    plan = _default_plan(fingerprint, width or 32, class_weights, length)
+    plan = _default_plan(fingerprint, width or 32, given)
     if measure is None or seconds is None:
         return plan
     if width is not None:
@@ -54,56 +65,42 @@ def make_plan(
     return _widest(plan, seconds, measure)
 
 
-def _default_plan(
-    fingerprint: Fingerprint,
-    width: int,
-    class_weights: tuple[float, ...],
-    length: Mapping[str, Any],
-) -> Plan:
+def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]) -> Plan:
     largest = max(fingerprint.sizes[1])
     return Plan(
         recipe="default",
         width=width,
-        depth=DEPTH,
-        crop=min(unet_geometry(DEPTH).input_size(min(largest, MAX_OUTPUT)), PAPER_CROP),
+        crop=unet_geometry(given["depth"]).input_size(min(largest, PAPER_OUTPUT)),
         optimizer="adamw",
         learning_rate=5e-4,
         momentum=0.9,
         weight_decay=1e-4,
         clip_norm=1.0,
         averaging=0.99,
-        class_weights=class_weights,
         border_weight=10.0 if fingerprint.labels_are == "instances" else 0.0,
         geometry=GeometrySettings(scale=(0.85, 1.2)),
         intensity=IntensitySettings(slope=(0.66, 1.5), noise_sd=0.3, blur_sd_px=1.0),
         reasons={},
-        **length,
+        **given,
     )
 
 
-def _paper_plan(
-    fingerprint: Fingerprint,
-    width: int,
-    class_weights: tuple[float, ...],
-    length: Mapping[str, Any],
-) -> Plan:
+def _paper_plan(width: int, given: Mapping[str, Any]) -> Plan:
     return Plan(
         recipe="paper",
         width=width,
-        depth=4,
-        crop=PAPER_CROP,
+        crop=unet_geometry(given["depth"]).input_size(PAPER_OUTPUT),
         optimizer="sgd",
         learning_rate=1e-3,
         momentum=0.99,
         weight_decay=0.0,
         clip_norm=0.0,
         averaging=0.0,
-        class_weights=class_weights,
         border_weight=10.0,
         geometry=GeometrySettings(),
         intensity=IntensitySettings(),
         reasons={},
-        **length,
+        **given,
     )
 
 

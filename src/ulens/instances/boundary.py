@@ -108,7 +108,7 @@ def class_balance(targets: Sequence[np.ndarray], num_classes: int) -> tuple[floa
 
 
 def decode(
-    probability: np.ndarray, *, threshold: float = 0.5, min_area_px: int = 0, grow_px: float = 2.0
+    probability: np.ndarray, *, threshold: float = 0.5, min_area_px: int = 0, grow_px: float = 1.5
 ) -> np.ndarray:
     """Connected components of the foreground, grown back over the separation border.
 
@@ -126,7 +126,7 @@ def decode(
     Notes
     -----
     A background pixel belongs to a gap where its distance to the nearest instance is at most
-    `grow_px` and to the second-nearest at most 2·`grow_px`; it goes to the nearest.
+    `grow_px` and to the second-nearest below 2·`grow_px`; it goes to the nearest.
     Components are 4-connected, since a gap of one pixel may run diagonally.
 
     Examples
@@ -140,7 +140,7 @@ def decode(
         components = np.unique(components, return_inverse=True)[1].reshape(components.shape)
     if grow_px > 0 and components.any():
         nearest, second = _two_nearest(components, reach=int(np.ceil(2 * grow_px)))
-        gap = (components == 0) & (nearest <= grow_px) & (second <= 2 * grow_px)
+        gap = (components == 0) & (nearest <= grow_px) & (second < 2 * grow_px)
         owner = ndimage.distance_transform_edt(
             components == 0, return_distances=False, return_indices=True
         )

@@ -100,7 +100,7 @@ def write_tiff(path: Path, image: Image) -> None:
     try:
         replace_files(path.parent, {path.name: encoded.getvalue()})
     except OSError as error:
-        pass
+        new_name(path).unlink(missing_ok=True)
         raise OutputError(
             f"{path} cannot be written ({error.strerror or error}); a file of that name, if "
             "there was one, is unchanged; free space or choose another folder"
@@ -125,7 +125,7 @@ def _check_page_chain(tif: tifffile.TiffFile, path: Path) -> None:
 
     tifffile only logs that and returns the pages before the break.
     """
-    tif.filehandle.seek(tif.pages.next_page_offset)
+    tif.filehandle.seek(tif.pages.next_page_offset or 0)
     pointer = tif.filehandle.read(tif.tiff.offsetsize)
     if len(pointer) < tif.tiff.offsetsize or any(pointer):
         raise FileError(

@@ -32,8 +32,7 @@ SUFFIXES = (".svg", ".png", ".pdf")
 # Lengths in points, which are also the units of the axes.
 GAP = 29.0
 ROW_GAP = 44.0
-WIDEST, THINNEST = 46.0, 3.0
-TALLEST, SHORTEST = 150.0, 50.0
+WIDEST, THINNEST, TALLEST, SHORTEST = 46.0, 3.0, 150.0, 50.0
 FONT_SIZE = 11.0
 SHAFT: Any = {"width": 3.5, "head_width": 10, "head_length": 8, "length_includes_head": True}
 EDGE_COLOUR, FILL_COLOUR = "#3f6fb5", "#d6e4f5"
@@ -117,9 +116,8 @@ def draw(net: UNet, path: str | Path, *, tile: int | None = None) -> None:
 
     Notes
     -----
-    A blue box is a feature map with its channels above and its size at the lower left;
-    white is what came over the skip connection, dashed where it was cropped from.
-    Source: paper, figure 1.
+    A blue box is a feature map, its channels above, its size at the lower left; white is what
+    came over the skip connection, dashed where it was cropped. Source: paper, figure 1.
     """
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:

@@ -1,0 +1,289 @@
+"""One training with its folder: what is logged, validated, saved and scored."""
+
+import hashlib
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ulens.bundle import ModelBundle, load_bundle, save_bundle
+from ulens.data.dataset import prepare
+from ulens.data.holdout import Split
+from ulens.data.plan import Plan
+from ulens.errors import ModelError, OutputError, SettingError, TrainingError
+from ulens.io.annotations import Annotated
+from ulens.io.atomic import replace_files
+from ulens.nets.unet import UNet
+from ulens.normalize import fit_normalization
+from ulens.train.state import load_state, save_state
+from ulens.train.trainer import StepLog, Trainer
+from ulens.train.validate import (
+    Prediction,
+    predict_held_out,
+    score,
+    score_membranes,
+    tune_threshold,
+)
+
+PLAN, LOG, STATE = "plan.json", "log.jsonl", Path("training") / "state.safetensors"
+SAVE_SECONDS = 60.0
+NUM_VALIDATIONS = 10
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Validation:
+    """Scores on held-out annotations during training."""
+
+    step: int
+    scores: dict[str, float]
+
+
+class Session:
+    """A trainer and the model folder it fills.
+
+    Parameters
+    ----------
+    folder : of the model
+    annotated, split : the images, and which of them are held out
+    plan : all choices
+    device : where the network is trained
+    start_from : model folder to take the first weights from, or None
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        annotated: Annotated,
+        split: Split,
+        plan: Plan,
+        *,
+        device: torch.device,
+        start_from: Path | None = None,
+    ) -> None:
+        self.folder, self.annotated, self.split, self.plan = folder, annotated, split, plan
+        self.normalization = fit_normalization(sample.image for sample in split.training)
+        self.decoding = _decoding(annotated)
+        self.data_sha256 = _hash(annotated)
+        images = prepare(
+            split.training,
+            self.normalization,
+            labels_are=annotated.labels_are,
+            plan=plan,
+            device=device,
+        )
+        self.trainer = Trainer(self._first_network(start_from), images, plan)
+        self._num_validated = 0
+        self._saved_at = 0.0
+
+    def start(self, *, planning_seconds: float) -> None:
+        """Write the plan and a first model; planning counts against a time budget."""
+        if self.plan.seconds is not None:
+            self.trainer.seconds = planning_seconds
+        plan = json.dumps(self.plan.to_json(), indent=2).encode()
+        self._write({PLAN: plan, LOG: b""})
+        self.save()
+
+    def resume(self) -> None:
+        """Continue the training that the folder holds.
+
+        Raises
+        ------
+        TrainingError : there is none, or it was on other images
+        """
+        self.trainer.restore(*load_state(self.folder / STATE))
+        begun_on = load_bundle(self.folder).provenance.get("data_sha256")
+        if begun_on != self.data_sha256:
+            raise TrainingError(
+                f"the training in {self.folder} was on other images or labels; resume it with "
+                "those it was started with, or start a new one with --overwrite"
+            )
+        rows = [row for row in read_log(self.folder) if row["step"] <= self.trainer.step]
+        self._write({LOG: "".join(json.dumps(row) + "\n" for row in rows).encode()})
+        self._num_validated = int(self.trainer.progress * NUM_VALIDATIONS)
+        self._saved_at = self.trainer.seconds
+
+    def write_log(self, log: StepLog) -> None:
+        """Append a step to the log."""
+        self._append(asdict(log))
+
+    def validation_is_due(self) -> bool:
+        """Whether a tenth of the training has passed; the last validation is the final score."""
+        passed = self.trainer.progress * NUM_VALIDATIONS
+        return self._num_validated + 1 <= passed < NUM_VALIDATIONS
+
+    def validate(self) -> Validation:
+        """Score the held-out annotations."""
+        started = time.perf_counter()
+        self._num_validated = int(self.trainer.progress * NUM_VALIDATIONS)
+        scores = score(self._predict(), self.annotated.labels_are)
+        self._append({"step": self.trainer.step, "seconds": self.trainer.seconds, "score": scores})
+        self._count(started)
+        return Validation(step=self.trainer.step, scores=scores)
+
+    def save_is_due(self) -> bool:
+        """Whether a minute has passed; only a snapshot is saved, so that resuming is exact."""
+        is_snapshot = self.trainer.snapshot[1]["step"] == self.trainer.step
+        return is_snapshot and self.trainer.seconds - self._saved_at >= SAVE_SECONDS
+
+    def save(self) -> None:
+        """Save the state to resume from, and the model as it is now."""
+        started = time.perf_counter()
+        save_state(self.folder / STATE, *self.trainer.snapshot)
+        save_bundle(self._bundle({}), self.folder)
+        self._count(started)
+        self._saved_at = self.trainer.seconds
+
+    def finish(self) -> tuple[ModelBundle, list[Prediction]]:
+        """Score the held-out annotations and save the final model."""
+        predictions = self._predict()
+        if self.annotated.labels_are == "instances":
+            predictions, self.decoding = tune_threshold(predictions, self.decoding)
+        scores = score(predictions, self.annotated.labels_are)
+        if _are_membranes(predictions, self.annotated):
+            scores |= score_membranes(predictions)
+        bundle = self._bundle(scores)
+        save_state(self.folder / STATE, *self.trainer.snapshot)
+        save_bundle(bundle, self.folder)
+        return bundle, predictions
+
+    def _predict(self) -> list[Prediction]:
+        return predict_held_out(
+            self._network(self.trainer.weights()),
+            self.split.held_out,
+            self.normalization,
+            labels_are=self.annotated.labels_are,
+            decoding=self.decoding,
+            device=str(self.trainer.device),
+        )
+
+    def _first_network(self, start_from: Path | None) -> UNet:
+        """Draw weights from the seed, or take those of a trained model."""
+        torch.manual_seed(self.plan.seed)
+        net = self._network()
+        if start_from is None:
+            return net
+        start = load_bundle(start_from).net
+        if (start.width, start.depth) != (net.width, net.depth):
+            raise SettingError(
+                f"{start_from} has width {start.width} and depth {start.depth}, the plan "
+                f"{net.width} and {net.depth}; leave width and depth to the model"
+            )
+        if start.in_channels != net.in_channels:
+            raise ModelError(
+                f"{start_from} takes {start.in_channels} channels, these images have "
+                f"{net.in_channels}; start from a model of such images"
+            )
+        own = net.state_dict()
+        # a head for other classes has to be learned anew
+        fitting = {k: v for k, v in start.state_dict().items() if v.shape == own[k].shape}
+        net.load_state_dict({**own, **fitting})
+        return net
+
+    def _network(self, weights: dict[str, torch.Tensor] | None = None) -> UNet:
+        channels = self.annotated.samples[0].image.shape[0]
+        net = UNet(
+            channels,
+            len(self.plan.class_weights),
+            width=self.plan.width,
+            depth=self.plan.depth,
+            dropout=self.plan.dropout,
+        )
+        if weights is not None:
+            net.load_state_dict(weights)
+        return net
+
+    def _bundle(self, scores: dict[str, float]) -> ModelBundle:
+        return ModelBundle(
+            net=self._network(self.trainer.weights()).eval(),
+            normalization=self.normalization,
+            labels_are=self.annotated.labels_are,
+            class_values=self.annotated.class_values,
+            decoding=self.decoding,
+            spacing_um=self.annotated.spacing_um,
+            plan=self.plan.to_json(),
+            scores=scores,
+            provenance={
+                "ulens": version("ulens"),
+                "torch": torch.__version__,
+                "created": datetime.now(UTC).isoformat(timespec="seconds"),
+                "data_sha256": self.data_sha256,
+                "num_images": len(self.annotated.samples),
+                "held_out": [sample.name for sample in self.split.held_out],
+                "steps": self.trainer.step,
+                "training_seconds": round(self.trainer.seconds, 1),
+            },
+        )
+
+    def _write(self, files: dict[str, bytes]) -> None:
+        try:
+            replace_files(self.folder, files)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _append(self, row: dict[str, Any]) -> None:
+        try:
+            with (self.folder / LOG).open("a", encoding="utf-8") as file:
+                file.write(json.dumps(row) + "\n")
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def _unwritable(self, error: OSError) -> OutputError:
+        return OutputError(
+            f"{self.folder} cannot be written: {error.strerror or error}; the model saved before "
+            "is kept; free some space and continue with --resume"
+        )
+
+    def _count(self, started: float) -> None:
+        """Count time that is not training against the budget of a timed training."""
+        if self.plan.seconds is not None:
+            self.trainer.seconds += time.perf_counter() - started
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of a training's log; a last line cut off by a kill is left out."""
+    path = folder / LOG
+    rows = []
+    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+        try:
+            rows.append(json.loads(line))
+        except ValueError:
+            break
+    return rows
+
+
+def _decoding(annotated: Annotated) -> dict[str, Any]:
+    """Return how instances are decoded; nothing below half the smallest annotated one counts."""
+    if annotated.labels_are == "classes":
+        return {}
+    areas = np.concatenate(
+        [np.bincount(np.maximum(sample.label, 0).ravel())[1:] for sample in annotated.samples]
+    )
+    smallest = float(np.percentile(areas[areas > 0], 1))
+    return {"threshold": 0.5, "min_area_px": int(smallest / 2)}
+
+
+def _are_membranes(predictions: Sequence[Prediction], annotated: Annotated) -> bool:
+    """Whether the ISBI measures can be taken: two classes, all of each image annotated."""
+    labels = [prediction.sample.label for prediction in predictions]
+    return (
+        annotated.labels_are == "classes"
+        and len(annotated.class_values) == 2
+        and all((label >= 0).all() for label in labels)
+        and len({label.shape for label in labels}) == 1
+    )
+
+
+def _hash(annotated: Annotated) -> str:
+    digest = hashlib.sha256()
+    for sample in annotated.samples:
+        for array in (sample.image, sample.label):
+            digest.update(f"{array.shape}{array.dtype}".encode())
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,129 @@
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ulens.augment.geometry import (
+    GeometryDraw,
+    GeometrySettings,
+    draw_geometry,
+    elastic_displacement,
+    sample,
+    sampling_points,
+)
+from ulens.errors import SettingError
+
+STILL = [[[0.0] * 3] * 3] * 2
+
+
+def a_draw(**changes):
+    values = {
+        "centre": (9.5, 9.5),
+        "angle_rad": 0.0,
+        "scale": 1.0,
+        "mirror": False,
+        "displacement_px": STILL,
+    }
+    return GeometryDraw(**{**values, **changes})
+
+
+def warp(draw, image, size, *, nearest=False):
+    return sample(image, sampling_points(draw, size, image.device), nearest=nearest)
+
+
+def cubic_kernel(t, a=-0.75):
+    """Cubic convolution as written in the textbook (Keys 1981), with torch's a."""
+    t = abs(t)
+    if t <= 1:
+        return (a + 2) * t**3 - (a + 3) * t**2 + 1
+    return a * t**3 - 5 * a * t**2 + 8 * a * t - 4 * a if t < 2 else 0.0
+
+
+def test_elastic_displacement_is_bicubic_between_nodes_on_the_corners():
+    nodes = np.random.default_rng(0).normal(0, 10, (2, 3, 3))
+    size = (17, 23)
+    found = elastic_displacement(torch.tensor(nodes), size).numpy()
+    for y, x in [(0, 0), (16, 22), (8, 11), (3, 19), (12, 5)]:
+        v, u = y * 2 / (size[0] - 1), x * 2 / (size[1] - 1)
+        expected = sum(
+            nodes[:, np.clip(j, 0, 2), np.clip(i, 0, 2)] * cubic_kernel(v - j) * cubic_kernel(u - i)
+            for j in range(-2, 5)
+            for i in range(-2, 5)
+        )
+        np.testing.assert_allclose(found[:, y, x], expected, atol=1e-9)
+
+
+def test_the_displacement_has_the_asked_standard_deviation():
+    generator = torch.Generator().manual_seed(0)
+    nodes = [
+        draw_geometry(GeometrySettings(), (99, 99), (40, 40), generator).displacement_px
+        for _ in range(400)
+    ]
+    assert np.std(nodes) == pytest.approx(10, rel=0.05)
+    assert abs(np.mean(nodes)) < 0.5
+
+
+def test_an_empty_draw_reads_the_image_itself():
+    image = torch.rand(2, 20, 20)
+    torch.testing.assert_close(warp(a_draw(), image, (20, 20)), image, atol=2e-5, rtol=0)
+
+
+def test_beyond_the_edge_the_image_is_mirrored_without_repeating_the_edge():
+    image = torch.rand(1, 20, 20)
+    padded = np.pad(image.numpy(), ((0, 0), (6, 6), (6, 6)), mode="reflect")
+    found = warp(a_draw(), image, (32, 32)).numpy()
+    np.testing.assert_allclose(found, padded, atol=2e-5)
+
+
+def test_an_axis_of_one_pixel_is_replicated():
+    found = warp(a_draw(centre=(0.0, 9.5)), torch.rand(1, 1, 20), (3, 20))
+    torch.testing.assert_close(found[0, 0], found[0, 2])
+
+
+@pytest.mark.parametrize("quarter", [1, 2, 3])
+def test_quarter_turns_and_mirroring_are_exact(quarter):
+    image = torch.arange(400.0).reshape(1, 20, 20)
+    turned = warp(a_draw(angle_rad=quarter * math.pi / 2), image, (20, 20), nearest=True)
+    assert any(torch.equal(turned, torch.rot90(image, k, (1, 2))) for k in (quarter, -quarter))
+    mirrored = warp(a_draw(mirror=True), image, (20, 20), nearest=True)
+    assert torch.equal(mirrored, image.flip(2))
+
+
+def test_a_magnification_of_two_halves_the_steps():
+    points = sampling_points(a_draw(scale=2.0), (9, 9), torch.device("cpu"))
+    torch.testing.assert_close(points[0, 1:, 0] - points[0, :-1, 0], torch.full((8,), 0.5))
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 10**6))
+def test_labels_go_where_the_image_goes(seed):
+    generator = torch.Generator().manual_seed(seed)
+    draw = draw_geometry(GeometrySettings(scale=(0.8, 1.3)), (60, 70), (40, 40), generator)
+    smooth = torch.linspace(0, 1, 60)[:, None] * torch.linspace(0, 1, 70)[None]
+    as_label = (smooth * 1000).round()
+    image = warp(draw, smooth[None], (40, 40))
+    label = warp(draw, as_label[None], (40, 40), nearest=True)
+    assert torch.equal(label, label.round())
+    # half a pixel apart at most, and the ramp climbs 1/59 per pixel
+    assert (image - label / 1000).abs().max() < 1 / 59
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    seed=st.integers(0, 10**6), image=st.integers(1, 200), output=st.integers(4, 400)
+)
+def test_the_output_window_stays_in_the_image_where_it_fits(seed, image, output):
+    generator = torch.Generator().manual_seed(seed)
+    draw = draw_geometry(GeometrySettings(), (image, image), (output, output), generator)
+    reach = abs(draw.centre[0] - (image - 1) / 2)
+    assert reach <= max((image - output) / 2, min(image, output) / 4) + 1e-9
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(SettingError, match="elastic_sd_px is -1"):
+        GeometrySettings(elastic_sd_px=-1)
+    with pytest.raises(SettingError, match="scale is"):
+        GeometrySettings(scale=(1.2, 0.8))

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from ulens.augment.intensity import (
+    KNOTS,
+    IntensitySettings,
+    apply_intensity,
+    draw_intensity,
+    gaussian_blur,
+    grey_value_curve,
+)
+from ulens.errors import SettingError
+
+
+def test_the_curve_has_the_asked_slopes_and_keeps_zero():
+    slopes = [0.7, 1.4, 1.1, 0.8, 1.3]
+    x = torch.tensor([[[-3.0, -2.0, -1.0, -0.9, 0.0, 0.1, 1.0, 1.1, 2.0, 3.0]]])
+    y = grey_value_curve(x, slopes)[0, 0]
+    assert y[4] == 0
+    found = [y[1] - y[0], (y[3] - y[2]) / 0.1, y[5] / 0.1, (y[7] - y[6]) / 0.1, y[9] - y[8]]
+    np.testing.assert_allclose(found, slopes, rtol=1e-4)
+
+
+def test_the_curve_is_continuous_at_its_knots():
+    slopes = [0.7, 1.4, 1.1, 0.8, 1.3]
+    for knot in KNOTS:
+        around = torch.tensor([[[knot - 1e-4, knot + 1e-4]]])
+        low, high = grey_value_curve(around, slopes)[0, 0]
+        assert abs(high - low) < 1e-3
+
+
+def test_blur_agrees_with_scipy():
+    image = torch.rand(2, 31, 40)
+    expected = ndimage.gaussian_filter(image.numpy(), (0, 1.3, 1.3), mode="nearest", radius=4)
+    np.testing.assert_allclose(gaussian_blur(image, 1.3).numpy(), expected, atol=1e-5)
+
+
+def test_a_draw_replays_its_noise():
+    settings = IntensitySettings(noise_sd=1.0, blur_sd_px=2.0)
+    draws = [draw_intensity(settings, torch.Generator().manual_seed(s)) for s in range(20)]
+    noisy = next(draw for draw in draws if draw.noise_sd > 0)
+    image = torch.zeros(1, 8, 8)
+    assert torch.equal(apply_intensity(noisy, image), apply_intensity(noisy, image))
+    assert apply_intensity(noisy, image).std() > 0
+
+
+def test_draws_stay_in_range_and_half_are_without_noise_or_blur():
+    settings = IntensitySettings(slope=(0.66, 1.5), noise_sd=0.5, blur_sd_px=2.0)
+    generator = torch.Generator().manual_seed(0)
+    draws = [draw_intensity(settings, generator) for _ in range(300)]
+    slopes = np.array([draw.slopes for draw in draws])
+    assert slopes.min() >= 0.66
+    assert slopes.max() <= 1.5
+    assert 100 < sum(draw.noise_sd == 0 for draw in draws) < 200
+    assert 100 < sum(draw.blur_sd_px == 0 for draw in draws) < 200
+
+
+def test_settings_out_of_range_are_refused():
+    with pytest.raises(SettingError, match="slope is"):
+        IntensitySettings(slope=(0, 1))
+    with pytest.raises(SettingError, match="noise_sd"):
+        IntensitySettings(noise_sd=-1)

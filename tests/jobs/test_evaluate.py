@@ -1,0 +1,295 @@
+import json
+
+import numpy as np
+import pytest
+from imageio.v3 import imread
+
+import cases
+from ulens.errors import (
+    DataError,
+    LabelError,
+    PairingError,
+    SettingError,
+    ShapeError,
+)
+from ulens.image import Image
+from ulens.io.tiff import write_tiff
+from ulens.jobs.evaluate import evaluate
+from ulens.metrics.membrane import isbi2012
+
+CELLS = np.full((12, 16), 255, np.uint8)
+CELLS[:, 7] = CELLS[5] = 0
+
+
+@pytest.fixture
+def folders(tmp_path):
+    """Two empty folders, for truth and prediction."""
+    for name in ("truth", "predicted"):
+        (tmp_path / name).mkdir()
+    return tmp_path / "truth", tmp_path / "predicted"
+
+
+def fill(folder, images, axes="YX"):
+    for name, pixels in images.items():
+        write_tiff(folder / f"{name}.tif", Image(data=pixels, axes=axes))
+
+
+def fill_with_membranes(folders, num_images=2):
+    """Write truth and masks, and graded probabilities of class 1; return the latter."""
+    truth, predicted = folders
+    rng = np.random.default_rng(0)
+    foregrounds = []
+    for i in range(num_images):
+        noise = rng.uniform(-0.2, 0.2, CELLS.shape)
+        foregrounds.append(np.where(CELLS, 0.7 + noise, 0.3 + noise).astype(np.float32))
+        both = np.stack([1 - foregrounds[i], foregrounds[i]])
+        fill(truth, {f"s{i}": CELLS})
+        fill(predicted, {f"s{i}": (foregrounds[i] > 0.5).astype(np.uint8)})
+        fill(predicted, {f"s{i}_probabilities": both}, axes="CYX")
+    return foregrounds
+
+
+def test_probabilities_beside_masks_give_the_membrane_measures(folders):
+    foregrounds = fill_with_membranes(folders)
+    found = evaluate(*folders)
+    expected = isbi2012([CELLS, CELLS], foregrounds)
+    assert set(found.scores) == {"isbi2012", "semantic"}
+    assert found.scores["isbi2012"]["v_rand"] == expected.v_rand
+    assert found.scores["isbi2012"]["v_rand_threshold"] == expected.v_rand_threshold
+    assert found.scores["isbi2012"]["warping_error"] == expected.warping_error
+    assert found.per_image["s1"]["isbi2012"]["v_info"] == expected.v_info_per_slice[1]
+    assert found.notes == [
+        "truth: 2 label images hold {0, 255}: two classes, 255 = foreground",
+        "instances not computed: the truth holds classes; ask for it to compare their connected "
+        "regions",
+    ]
+
+
+def test_masks_alone_are_scored_with_a_warning(folders):
+    fill(folders[0], {"a": CELLS})
+    fill(folders[1], {"a": CELLS // 255})
+    found = evaluate(*folders)
+    assert found.scores["isbi2012"]["v_rand"] == 1.0
+    assert any("from masks, which leave no threshold" in note for note in found.notes)
+
+
+def test_probabilities_that_only_some_images_have_are_not_used(folders):
+    fill_with_membranes(folders)
+    (folders[1] / "s1_probabilities.tif").unlink()
+    assert any("from masks" in note for note in evaluate(*folders).notes)
+
+
+def test_a_prediction_may_itself_hold_probabilities(folders):
+    fill(folders[0], {"a": CELLS})
+    fill(folders[1], {"a": np.where(CELLS, 0.8, 0.25).astype(np.float32)})
+    found = evaluate(*folders)
+    assert found.scores["semantic"]["mean_iou"] == 1.0
+    assert found.scores["isbi2012"]["v_rand_threshold"] == pytest.approx(0.3)
+
+
+def test_a_stack_is_scored_slice_by_slice(tmp_path):
+    stack = np.stack([CELLS, CELLS, CELLS])
+    foreground = np.where(stack, 0.9, 0.15).astype(np.float32)
+    both = np.stack([1 - foreground, foreground], axis=1)
+    fill(tmp_path, {"labels": stack, "volume": stack}, axes="TYX")
+    fill(tmp_path, {"volume_probabilities": both}, axes="TCYX")
+    found = evaluate(tmp_path / "labels.tif", tmp_path / "volume.tif")
+    assert found.num_images == 3
+    assert found.scores["isbi2012"]["v_rand"] == 1.0
+    assert found.scores["isbi2012"]["v_rand_threshold"] == pytest.approx(0.2)
+    assert list(found.per_image) == ["labels_t000", "labels_t001", "labels_t002"]
+
+
+def test_classes_are_pooled_over_images(folders):
+    fill(folders[0], {"a": np.array([[0, 128, 255, 255]], np.uint8)})
+    fill(folders[0], {"b": np.array([[0, 0, 0, 128]], np.uint8)})
+    fill(folders[1], {"a": np.array([[0, 128, 255, 0]], np.uint8)})
+    fill(folders[1], {"b": np.array([[0, 0, 0, 128]], np.uint8)})
+    found = evaluate(*folders)
+    assert set(found.scores) == {"semantic"}
+    assert found.scores["semantic"]["iou_class_0"] == 4 / 5
+    assert found.scores["semantic"]["iou_class_255"] == 1 / 2
+    assert found.scores["semantic"]["dice_class_128"] == 1.0
+    assert found.per_image["b"]["semantic"]["mean_iou"] == 1.0
+    assert "isbi2012 not computed: the truth must hold two classes, membrane and cell interior" in (
+        found.notes
+    )
+
+
+@pytest.mark.parametrize(
+    "predicted",
+    [
+        [[0, 0, 255, 255]],  # the truth's values
+        [[0, 0, 1, 1]],  # class indices
+        [[1, 1, 2, 2]],  # two other values, the lower one background
+        [[0, 0, 5, 9]],  # ids, which all are foreground
+    ],
+)
+def test_two_classes_are_recognized_in_every_coding(folders, predicted):
+    fill(folders[0], {"a": np.array([[0, 0, 255, 255]], np.uint8)})
+    fill(folders[1], {"a": np.array(predicted, np.uint8)})
+    assert evaluate(*folders, measures=["semantic"]).scores["semantic"]["mean_iou"] == 1.0
+
+
+def test_instances_are_matched(folders):
+    labels = cases.three_in_a_row()
+    fill(folders[0], {"a": labels.astype(np.uint16), "b": cases.two_touching_discs()})
+    found_two = np.where((labels == 0) | (labels == 3), 0, labels + 4)
+    fill(folders[1], {"a": found_two, "b": cases.two_touching_discs()})
+    found = evaluate(*folders)
+    assert set(found.scores) == {"instances"}
+    assert found.scores["instances"]["AP@0.50"] == pytest.approx((2 / 3 + 1) / 2)
+    assert found.scores["instances"]["num_missed@0.50"] == 1
+    assert found.per_image["a"]["instances"]["AP@0.50"] == pytest.approx(2 / 3)
+    assert any(note.startswith("semantic not computed") for note in found.notes)
+
+
+def test_instances_can_be_compared_as_foreground(folders):
+    labels = {"a": cases.three_in_a_row(), "b": cases.two_touching_discs()}
+    fill(folders[0], labels)
+    fill(folders[1], {name: (label > 0).astype(np.uint8) for name, label in labels.items()})
+    found = evaluate(*folders, measures=["semantic"])
+    assert found.scores["semantic"]["mean_iou"] == 1.0
+
+
+def test_masks_can_be_compared_as_instances(folders):
+    fill(folders[0], {"a": CELLS})
+    fill(folders[1], {"a": CELLS})
+    found = evaluate(*folders, measures=["instances"])
+    assert found.scores["instances"]["num_matched@0.50"] == 4
+    assert any("connected regions count as objects" in note for note in found.notes)
+
+
+def test_frames_count_the_truth(folders):
+    for i in range(5):
+        fill(folders[0], {f"s{i}": np.roll(CELLS, i, axis=1)})
+    fill(folders[1], {"s3": np.roll(CELLS, 3, axis=1), "s4": CELLS})
+    found = evaluate(*folders, frames="3", measures=["semantic"])
+    assert list(found.per_image) == ["s3"]
+    assert found.scores["semantic"]["mean_iou"] == 1.0
+
+
+def test_ignored_pixels_are_left_out(folders):
+    truth = CELLS.copy()
+    truth[:2] = 77
+    predicted = CELLS.copy()
+    predicted[:2] = 0
+    fill(folders[0], {"a": truth})
+    fill(folders[1], {"a": predicted})
+    found = evaluate(*folders, ignore=77)
+    assert found.scores["semantic"]["mean_iou"] == 1.0
+    assert found.scores["isbi2012"]["pixel_error"] == 0.0
+
+
+def test_files_without_partner_are_named(folders):
+    fill(folders[0], {"a": CELLS, "b": CELLS})
+    fill(folders[1], {"a": CELLS, "c": CELLS})
+    notes = evaluate(*folders).notes
+    assert "left out, 1 of 2 truth files have no prediction: b.tif" in notes
+    assert "left out, no truth for c.tif" in notes
+
+
+def test_a_slice_without_cells_keeps_the_other_measures(folders):
+    fill(folders[0], {"a": CELLS, "b": 0 * CELLS})
+    fill(folders[1], {"a": CELLS, "b": 0 * CELLS})
+    found = evaluate(*folders)
+    assert set(found.scores) == {"semantic"}
+    assert "isbi2012 not computed: the truth of b holds no cell interior" in found.notes
+
+
+def test_truth_and_prediction_without_any_object_agree(folders):
+    fill(folders[0], {"a": 0 * CELLS})
+    fill(folders[1], {"a": 0 * CELLS})
+    assert evaluate(*folders, measures=["instances"]).scores["instances"]["AP"] == 1.0
+
+
+def test_an_object_where_there_is_none_is_counted(folders):
+    fill(folders[0], {"a": 0 * CELLS})
+    fill(folders[1], {"a": cases.one_pixel().repeat(2, 0)[:12].repeat(2, 1)[:, :16]})
+    assert evaluate(*folders).scores["semantic"]["iou_class_1"] == 0.0
+
+
+def test_json_holds_all_fields(folders):
+    fill_with_membranes(folders)
+    found = evaluate(*folders)
+    read = json.loads(found.to_json())
+    assert read["scores"] == found.scores
+    assert read["per_image"] == found.per_image
+    assert read["notes"] == found.notes
+    assert read["num_images"] == 2
+
+
+def test_sizes_that_differ_name_both_files(folders):
+    fill(folders[0], {"a": CELLS})
+    fill(folders[1], {"a": CELLS[:, :9]})
+    with pytest.raises(ShapeError, match=r"a\.tif is 12×16 pixels, its prediction .* 12×9"):
+        evaluate(*folders)
+
+
+def test_probabilities_of_another_size_are_named(folders):
+    fill_with_membranes(folders, num_images=1)
+    fill(folders[1], {"s0_probabilities": np.zeros((2, 12, 9), np.float32)}, axes="CYX")
+    with pytest.raises(ShapeError, match=r"its prediction .*s0_probabilities\.tif 12×9"):
+        evaluate(*folders)
+
+
+def test_numbers_of_planes_that_differ_are_named(tmp_path):
+    fill(tmp_path, {"labels": np.stack([CELLS] * 3)}, axes="TYX")
+    fill(tmp_path, {"volume": np.stack([CELLS] * 2)}, axes="TYX")
+    with pytest.raises(ShapeError, match=r"labels\.tif has 3 planes .*volume\.tif 2 \(axes TYX"):
+        evaluate(tmp_path / "labels.tif", tmp_path / "volume.tif")
+
+
+def test_values_beyond_probabilities_are_named(folders):
+    fill(folders[0], {"a": CELLS})
+    fill(folders[1], {"a": np.full(CELLS.shape, 2.5, np.float32)})
+    with pytest.raises(DataError, match=r"a\.tif holds values from 2\.5 to 2\.5; probabilities"):
+        evaluate(*folders)
+
+
+def test_classes_that_the_truth_lacks_are_named(folders):
+    fill(folders[0], {"a": np.array([[0, 128, 255, 255]], np.uint8)})
+    fill(folders[1], {"a": np.array([[0, 128, 77, 255]], np.uint8)})
+    with pytest.raises(LabelError, match=r"a\.tif holds the value 77, which is no class of the tr"):
+        evaluate(*folders)
+
+
+def test_color_label_images_are_named(folders):
+    fill(folders[0], {"a": CELLS})
+    fill(folders[1], {"a": np.stack([CELLS, CELLS, 0 * CELLS])}, axes="CYX")
+    with pytest.raises(LabelError, match=r"a\.tif is a color image with 3 different channels"):
+        evaluate(*folders)
+
+
+def test_a_measure_that_the_files_do_not_allow_is_an_error_when_asked_for(folders):
+    labels = cases.three_in_a_row()
+    fill(folders[0], {"a": labels})
+    fill(folders[1], {"a": labels})
+    with pytest.raises(DataError, match="isbi2012 cannot be computed: the truth must hold two cl"):
+        evaluate(*folders, measures=["isbi2012"])
+
+
+def test_unknown_measures_are_named(folders):
+    fill(folders[0], {"a": CELLS})
+    fill(folders[1], {"a": CELLS})
+    with pytest.raises(SettingError, match="'dice' is unknown; choose of isbi2012, semantic, inst"):
+        evaluate(*folders, measures=["dice"])
+
+
+def test_frames_without_prediction_are_named(folders):
+    fill(folders[0], {"a": CELLS, "b": CELLS})
+    fill(folders[1], {"a": CELLS})
+    with pytest.raises(PairingError, match=r"frames '1' select b\.tif, which have no prediction"):
+        evaluate(*folders, frames="1")
+
+
+@pytest.mark.real
+def test_the_truth_of_real_membranes_scores_one(real_data, tmp_path):
+    labels = sorted((real_data / "isbi2012" / "train" / "label").iterdir())[:2]
+    for file in labels:
+        foreground = (imread(file) / 255 * 0.8 + 0.1).astype(np.float32)
+        fill(tmp_path, {file.stem: foreground})
+    found = evaluate(labels[0].parent, tmp_path, frames="0-1")
+    assert found.scores["isbi2012"]["v_rand"] == pytest.approx(1, abs=1e-3)
+    assert found.scores["isbi2012"]["pixel_error"] == 0.0
+    assert found.scores["semantic"]["mean_iou"] == 1.0
