@@ -112,9 +112,7 @@ def test_labels_go_where_the_image_goes(seed):
 
 
 @settings(max_examples=50, deadline=None)
-@given(
-    seed=st.integers(0, 10**6), image=st.integers(1, 200), output=st.integers(4, 400)
-)
+@given(seed=st.integers(0, 10**6), image=st.integers(1, 200), output=st.integers(4, 400))
 def test_the_output_window_stays_in_the_image_where_it_fits(seed, image, output):
     generator = torch.Generator().manual_seed(seed)
     draw = draw_geometry(GeometrySettings(), (image, image), (output, output), generator)

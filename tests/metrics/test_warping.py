@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
@@ -95,14 +96,19 @@ def test_warping_follows_the_rules_pixel_by_pixel(truth, proposal, threshold):
     )
 
 
-def test_warping_follows_the_rules_beyond_one_crop():
+@pytest.mark.parametrize("threshold", [0.30000000000000004, 0.5])
+def test_warping_follows_the_rules_beyond_one_crop(threshold):
     rng = np.random.default_rng(0)
     truth = ndimage.gaussian_filter(rng.random((48, 56)), 2) > 0.5
-    proposal = np.clip(ndimage.gaussian_filter(rng.random((48, 56)), 1.5) * 2 - 0.5, 0, 1)
-    for threshold in (0.3, 0.5):
-        expected = slow_num_errors(truth, proposal, threshold)
-        assert expected > 3
-        assert num_warping_errors(truth, proposal, threshold=threshold) == expected
+    smooth = np.clip(ndimage.gaussian_filter(rng.random((48, 56)), 1.5) * 2 - 0.5, 0, 1)
+    # tenths, so that many mismatches lie as far from the threshold as others
+    proposal = np.round(smooth, 1).astype(np.float32)
+    expected = slow_num_errors(truth, proposal, threshold)
+    assert expected > 3
+    assert num_warping_errors(truth, proposal, threshold=threshold) == expected
+    warped, _ = warp(truth, proposal, threshold=threshold)
+    white, _ = slow_warp(truth, proposal, threshold)
+    assert {(x, y) for y, x in np.argwhere(warped).tolist()} == white
 
 
 @settings(deadline=None)

@@ -118,14 +118,7 @@ class Trainer:
                 for name, value in self.net.named_parameters():
                     value.copy_(tensors[f"net.{name}"])
                     self.average[name].copy_(tensors[f"average.{name}"])
-            moments: dict[int, dict[str, Tensor]] = {}
-            for name, tensor in tensors.items():
-                kind, _, rest = name.partition(".")
-                if kind == "optimizer":
-                    number, _, moment = rest.partition(".")
-                    moments.setdefault(int(number), {})[moment] = tensor.clone()
-            groups = self.optimizer.state_dict()["param_groups"]
-            self.optimizer.load_state_dict({"state": moments, "param_groups": groups})
+            self._restore_moments(tensors)
         except (KeyError, RuntimeError) as error:
             raise TrainingError(
                 f"the saved training does not fit this network ({error}); resume with the plan "
@@ -134,6 +127,21 @@ class Trainer:
         self.step, self.seconds = record["step"], record["seconds"]
         self.rate_factor, self.skipped = record["rate_factor"], list(record["skipped"])
         self.snapshot = (tensors, record)
+
+    def _restore_moments(self, tensors: dict[str, Tensor]) -> None:
+        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, tensor in tensors.items():
+            kind, _, rest = name.partition(".")
+            if kind != "optimizer":
+                continue
+            number, _, moment = rest.partition(".")
+            if tensor.ndim:
+                # a fused optimizer walks parameter and moment in memory order: it has to be one
+                tensor = torch.empty_like(parameters[int(number)]).copy_(tensor)
+            state.setdefault(int(number), {})[moment] = tensor.detach().clone()
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
     def _take_snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         tensors = {f"net.{n}": v.detach().clone() for n, v in self.net.named_parameters()}

@@ -1,0 +1,297 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+import ulens
+from training import squares, tiny_plan, write_folder
+from ulens.bundle import load_bundle
+from ulens.errors import (
+    LabelError,
+    ModelError,
+    OutputError,
+    PairingError,
+    SettingError,
+    TrainingError,
+)
+from ulens.image import Image
+from ulens.io.files import write_tiff
+from ulens.jobs.train import Message, Trained, TrainSettings, run_training
+from ulens.train import session
+from ulens.train.session import Validation, read_log
+from ulens.train.trainer import StepLog
+
+# saves at every snapshot, so that a kill soon after the start has something to resume from
+DRIVER = """
+import sys
+import torch
+from ulens.train import session
+session.SAVE_SECONDS = 0.0
+torch.set_num_threads(1)
+from ulens.cli import main
+main()
+"""
+
+
+def settings_for(folder: Path, **changes) -> TrainSettings:
+    values = {
+        "images": folder / "images",
+        "labels": folder / "labels",
+        "out": folder / "model",
+        "plan": folder / "plan.json",
+    }
+    return TrainSettings(**{**values, **changes})
+
+
+def weights_of(folder: Path) -> torch.Tensor:
+    tensors = safetensors.torch.load_file(folder / "weights.safetensors")
+    return torch.cat([tensors[name].flatten() for name in sorted(tensors)])
+
+
+def command(folder: Path, out: str, *more: str) -> list[str]:
+    paths = [str(folder / name) for name in ("images", "labels")]
+    options = ["-o", str(folder / out), "--plan", str(folder / "plan.json"), *more]
+    return [sys.executable, "-c", DRIVER, "train", *paths, *options]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    folder = write_folder(tmp_path_factory.mktemp("trained"))
+    return folder, list(run_training(settings_for(folder)))
+
+
+def test_a_training_tells_its_story(trained):
+    _, events = trained
+    texts = [event.text for event in events if isinstance(event, Message)]
+    assert "7 label images hold {0, 255}: two classes, 255 = foreground" in texts[0]
+    assert "held out for the score: 1 of 7 images (3)" in texts[1]
+    assert [e.step for e in events if isinstance(e, StepLog)] == list(range(1, 121))
+    validations = [event for event in events if isinstance(event, Validation)]
+    assert [event.step for event in validations] == [12, 24, 36, 48, 60, 72, 84, 96, 108]
+    assert isinstance(events[-1], Trained)
+    assert not events[-1].stopped
+
+
+def test_the_folder_holds_everything_and_the_scores_are_honest(trained):
+    folder, _ = trained
+    model = folder / "model"
+    assert {path.name for path in model.iterdir()} == {
+        "log.jsonl",
+        "model.json",
+        "plan.json",
+        "report.html",
+        "selftest.safetensors",
+        "training",
+        "weights.safetensors",
+    }
+    bundle = load_bundle(model)
+    assert bundle.scores["Dice"] > 0.6
+    assert set(bundle.scores) >= {"mean IoU", "V_Rand", "V_Info", "pixel error"}
+    assert bundle.provenance["held_out"] == ["3"]
+    assert bundle.class_values == (0, 255)
+    assert len([row for row in read_log(model) if "loss" in row]) == 120
+    assert "held out" in (model / "report.html").read_text()
+
+
+def test_instances_are_trained_decoded_and_scored(tmp_path):
+    folder = write_folder(tmp_path, border_weight=10.0, steps=150)
+    for seed in range(7):
+        _, label = squares(seed)
+        ids = torch.zeros(40, 40)
+        ids[torch.from_numpy(label) > 0] = 1
+        split = np.where(label > 0, 1 + np.arange(40)[None] // 20, 0).astype(np.uint16)
+        write_tiff(folder / "labels" / f"{seed}.tif", Image(data=split, axes="YX"))
+    *_, last = run_training(settings_for(folder, labels_are="instances"))
+    assert last.bundle.labels_are == "instances"
+    assert set(last.bundle.scores) == {"AP@0.5", "mean AP"}
+    assert set(last.bundle.decoding) == {"threshold", "min_area_px"}
+
+
+def test_killed_anywhere_and_resumed_it_ends_as_if_it_had_never_stopped(tmp_path):
+    folder = write_folder(tmp_path, steps=200)
+    subprocess.run(command(folder, "whole"), check=True, capture_output=True)
+    for more in ([], ["--resume"], ["--resume"]):
+        num_before = len(read_log(folder / "killed"))
+        process = subprocess.Popen(command(folder, "killed", *more), stdout=subprocess.DEVNULL)
+        deadline = time.monotonic() + 120
+        while len(read_log(folder / "killed")) < num_before + 35:
+            assert time.monotonic() < deadline
+            assert process.poll() is None, "it ended before it could be killed"
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        load_bundle(folder / "killed")  # usable at every moment
+    subprocess.run(command(folder, "killed", "--resume"), check=True, capture_output=True)
+    assert torch.equal(weights_of(folder / "whole"), weights_of(folder / "killed"))
+    steps = [row["step"] for row in read_log(folder / "killed") if "loss" in row]
+    assert steps == list(range(1, 201))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
+def test_ctrl_c_keeps_a_usable_model(tmp_path):
+    folder = write_folder(tmp_path, steps=1_000_000)
+    process = subprocess.Popen(
+        command(folder, "model"), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    while len(read_log(folder / "model")) < 30:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0
+    assert "stopped" in output
+    assert load_bundle(folder / "model").scores["Dice"] >= 0
+    assert (folder / "model" / "report.html").is_file()
+
+
+def test_resuming_on_other_images_is_refused(tmp_path):
+    folder = write_folder(tmp_path, steps=60)
+    list(run_training(settings_for(folder)))
+    write_tiff(folder / "labels" / "0.tif", Image(data=squares(99)[1], axes="YX"))
+    with pytest.raises(TrainingError, match="other images or labels"):
+        list(run_training(settings_for(folder, resume=True)))
+
+
+def test_a_finished_training_can_be_resumed_for_longer(trained, tmp_path):
+    folder, _ = trained
+    settings = settings_for(folder, resume=True, steps=130)
+    *_, last = run_training(settings)
+    assert last.bundle.provenance["steps"] == 130
+
+
+def test_resuming_nothing_is_refused(tmp_path):
+    folder = write_folder(tmp_path)
+    with pytest.raises(TrainingError, match="no training to resume"):
+        list(run_training(settings_for(folder, resume=True)))
+
+
+def test_training_starts_from_a_model(trained, tmp_path):
+    folder, _ = trained
+    other = write_folder(tmp_path, steps=1, learning_rate=1e-9, averaging=0.0)
+    settings = settings_for(other, start_from=folder / "model")
+    list(run_training(settings))
+    before, after = weights_of(folder / "model"), weights_of(other / "model")
+    torch.testing.assert_close(before, after, atol=1e-6, rtol=0)
+
+
+def test_starting_from_a_model_of_another_width_is_refused(trained, tmp_path):
+    folder, _ = trained
+    other = write_folder(tmp_path, width=6)
+    with pytest.raises(SettingError, match="width 8 and depth 1, the plan 6 and 1"):
+        list(run_training(settings_for(other, start_from=folder / "model")))
+
+
+def test_starting_from_a_model_of_other_channels_is_refused(trained, tmp_path):
+    folder, _ = trained
+    other = write_folder(tmp_path)
+    for seed in range(7):
+        image = np.stack([squares(seed)[0]] * 2)
+        write_tiff(other / "images" / f"{seed}.tif", Image(data=image, axes="CYX"))
+    with pytest.raises(ModelError, match="takes 1 channels, these images have 2"):
+        list(run_training(settings_for(other, start_from=folder / "model")))
+
+
+def test_one_image_is_scored_on_a_block_of_it(tmp_path):
+    folder = write_folder(tmp_path, number=1, steps=20)
+    events = list(run_training(settings_for(folder)))
+    assert "the last 20%" in events[1].text
+    assert 0 <= events[-1].bundle.scores["Dice"] <= 1
+
+
+def test_a_model_in_the_way_survives(trained):
+    folder, _ = trained
+    before = weights_of(folder / "model")
+    with pytest.raises(OutputError, match="--resume, replace it with --overwrite"):
+        list(run_training(settings_for(folder)))
+    assert torch.equal(before, weights_of(folder / "model"))
+
+
+def test_a_foreign_folder_is_never_written_to(tmp_path):
+    folder = write_folder(tmp_path)
+    settings = settings_for(folder, out=folder / "images", overwrite=True)
+    with pytest.raises(OutputError, match="no ulens model"):
+        list(run_training(settings))
+    assert len(list((folder / "images").iterdir())) == 7
+
+
+def test_a_failed_overwrite_leaves_the_old_model(trained, tmp_path):
+    folder, _ = trained
+    (tmp_path / "empty").mkdir()
+    settings = settings_for(folder, overwrite=True, labels=None, images=folder / "images")
+    with pytest.raises(PairingError):
+        list(run_training(settings_for(folder, overwrite=True, images=folder / "plan.json")))
+    assert settings.overwrite
+    load_bundle(folder / "model")
+
+
+def test_a_full_disk_during_training_keeps_the_old_state(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path, steps=120)
+    monkeypatch.setattr(session, "SAVE_SECONDS", 0.0)
+    saved = []
+
+    def full(folder_, files):
+        if len(saved) > 1 and "state.safetensors" in files:
+            raise OSError(28, "No space left on device")
+        saved.append(files)
+        return replace(folder_, files)
+
+    from ulens.train import state
+
+    replace = state.replace_files
+    monkeypatch.setattr(state, "replace_files", full)
+    with pytest.raises(OutputError, match=r"No space left on device.*--resume"):
+        list(run_training(settings_for(folder)))
+    monkeypatch.setattr(state, "replace_files", replace)
+    *_, last = run_training(settings_for(folder, resume=True))
+    assert last.bundle.provenance["steps"] == 120
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"seconds": 1.0, "steps": 2}, "give one of them"),
+        ({"resume": True, "overwrite": True}, "resume and overwrite"),
+    ],
+)
+def test_contradictory_settings_are_refused(tmp_path, changes, message):
+    with pytest.raises(SettingError, match=message):
+        settings_for(tmp_path, **changes)
+
+
+def test_a_plan_for_other_classes_is_refused(tmp_path):
+    folder = write_folder(tmp_path, class_weights=(1.0, 1.0, 1.0))
+    with pytest.raises(SettingError, match="3 class_weights, the labels have 2 classes"):
+        list(run_training(settings_for(folder)))
+
+
+def test_labels_without_foreground_are_refused(tmp_path):
+    folder = write_folder(tmp_path)
+    for seed in range(7):
+        nothing = Image(data=np.zeros((40, 40), np.uint8), axes="YX")
+        write_tiff(folder / "labels" / f"{seed}.tif", nothing)
+    with pytest.raises(LabelError):
+        list(run_training(settings_for(folder)))
+
+
+def test_train_from_python(tmp_path):
+    folder = write_folder(tmp_path, steps=60)
+    model = ulens.train(folder / "images", folder / "labels", plan=folder / "plan.json")
+    labels = model.segment(squares(50)[0])
+    assert labels.shape == (40, 40)
+    assert set(np.unique(labels)) <= {0, 255}
+    model.save(folder / "kept")
+    assert np.array_equal(ulens.load(folder / "kept").segment(squares(50)[0]), labels)
+
+
+def test_the_plan_written_is_the_plan_followed(trained):
+    folder, _ = trained
+    written = json.loads((folder / "model" / "plan.json").read_text())
+    assert written == json.loads(json.dumps(tiny_plan().to_json()))

@@ -1,0 +1,116 @@
+import pytest
+import torch
+
+from training import tiny_plan
+from ulens.errors import TrainingError
+from ulens.nets.unet import UNet
+from ulens.train.state import load_state, save_state
+from ulens.train.trainer import SNAPSHOT_STEPS, Trainer
+
+
+def a_trainer(images, **changes):
+    torch.manual_seed(0)
+    plan = tiny_plan(**changes)
+    return Trainer(UNet(width=plan.width, depth=plan.depth), images, plan)
+
+
+def weights_of(trainer):
+    return torch.cat([value.flatten() for value in trainer.weights().values()])
+
+
+def test_the_loss_falls(tiny_images):
+    losses = [log.loss for log in a_trainer(tiny_images, steps=200)]
+    assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_training_restored_from_its_saved_state_ends_the_same(tiny_images, tmp_path, optimizer):
+    changes = {"optimizer": optimizer, "learning_rate": 1e-3, "precision": "bf16"}
+    whole = a_trainer(tiny_images, **changes)
+    list(whole)
+    begun = a_trainer(tiny_images, **changes)
+    for log in begun:
+        if log.step == SNAPSHOT_STEPS + 7:
+            break
+    save_state(tmp_path / "state", *begun.snapshot)
+    resumed = a_trainer(tiny_images, **changes)
+    resumed.restore(*load_state(tmp_path / "state"))
+    assert resumed.step == SNAPSHOT_STEPS
+    list(resumed)
+    assert torch.equal(weights_of(whole), weights_of(resumed))
+
+
+def test_the_seed_decides(tiny_images):
+    first, same, other = (a_trainer(tiny_images, steps=5, seed=s) for s in (1, 1, 2))
+    for trainer in (first, same, other):
+        list(trainer)
+    assert torch.equal(weights_of(first), weights_of(same))
+    assert not torch.equal(weights_of(first), weights_of(other))
+
+
+def poison(trainer, bad_visits):
+    """Make the loss of some draws not a number."""
+    clean = trainer._loss
+
+    def loss(visits):
+        value = clean(visits)
+        return value * float("nan") if bad_visits(visits[0]) else value
+
+    trainer._loss = loss
+
+
+def test_a_bad_draw_rolls_back_is_named_and_never_drawn_again(tiny_images):
+    trainer = a_trainer(tiny_images, steps=SNAPSHOT_STEPS + 20)
+    poison(trainer, lambda visit: visit == SNAPSHOT_STEPS + 10)
+    logs = list(trainer)
+    bad = [log for log in logs if log.skipped]
+    assert [log.step for log in bad] == [SNAPSHOT_STEPS]
+    assert bad[0].skipped.startswith("image ")
+    assert trainer.skipped == [SNAPSHOT_STEPS + 10]
+    assert trainer.rate_factor == 0.5
+    assert trainer.step == SNAPSHOT_STEPS + 20
+    assert torch.isfinite(weights_of(trainer)).all()
+
+
+def test_after_three_bad_draws_training_stops_with_advice(tiny_images):
+    trainer = a_trainer(tiny_images)
+    poison(trainer, lambda visit: visit >= 4)
+    with pytest.raises(TrainingError, match=r"not finite 3 times .*image \d.*learning_rate"):
+        list(trainer)
+
+
+def test_an_infinite_gradient_counts_as_a_bad_draw(tiny_images):
+    trainer = a_trainer(tiny_images, steps=10)
+    clean, before = trainer._loss, weights_of(trainer)
+
+    def loss(visits):
+        value = clean(visits)
+        if visits[0] == 0:
+            value.register_hook(lambda gradient: gradient * float("inf"))
+        return value
+
+    trainer._loss = loss
+    first = next(iter(trainer))
+    assert first.skipped is not None
+    assert torch.equal(weights_of(trainer), before)
+
+
+def test_a_state_of_another_network_is_refused(tiny_images, tmp_path):
+    small = a_trainer(tiny_images, width=2)
+    save_state(tmp_path / "state", *small.snapshot)
+    with pytest.raises(TrainingError, match="does not fit this network"):
+        a_trainer(tiny_images).restore(*load_state(tmp_path / "state"))
+
+
+def test_several_tiles_per_step(tiny_images):
+    trainer = a_trainer(tiny_images, batch=3, steps=4)
+    assert [log.step for log in trainer] == [1, 2, 3, 4]
+    assert trainer._visits() == [12, 13, 14]
+
+
+def test_a_timed_training_follows_its_seconds(tiny_images):
+    trainer = a_trainer(tiny_images, steps=None, seconds=0.5)
+    logs = list(trainer)
+    assert logs[-1].seconds >= 0.5
+    assert logs[-2].seconds < 0.5
+    assert logs[-1].learning_rate < 0.1 * max(log.learning_rate for log in logs)
