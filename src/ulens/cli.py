@@ -16,7 +16,7 @@ from ulens.bundle import LabelsAre
 from ulens.data.plan import Recipe
 from ulens.data.recipes import parse_duration
 from ulens.errors import OutputError, UlensError
-from ulens.jobs.demo import DemoResult, run_demo
+from ulens.jobs.demo import DemoResult, free_folder, run_demo
 from ulens.jobs.describe import describe as describe_network
 from ulens.jobs.evaluate import Measure
 from ulens.jobs.evaluate import evaluate as run_evaluation
@@ -227,7 +227,7 @@ def describe(
 @app.command
 def demo(
     *,
-    out: Annotated[Path, Parameter(alias="-o")] = Path("demo"),
+    out: Annotated[Path | None, Parameter(alias="-o")] = None,
     data: Path | None = None,
     time: str = "60s",
     seed: int = 0,
@@ -238,7 +238,7 @@ def demo(
     Parameters
     ----------
     out
-        folder for everything the demo makes
+        folder for everything the demo makes; without it the first free one of demo, demo-2, …
     data
         folder of annotated images to tell the same story on
     time
@@ -248,7 +248,13 @@ def demo(
     overwrite
         replace what an earlier demo made in OUT
     """
-    events = run_demo(out, data=data, seconds=parse_duration(time), seed=seed, overwrite=overwrite)
+    events = run_demo(
+        out or free_folder("demo"),
+        data=data,
+        seconds=parse_duration(time),
+        seed=seed,
+        overwrite=overwrite,
+    )
     result: list[DemoResult] = []
     _show_training(_keep(events, result))
     for name, scores in result[0].scores.items():

@@ -119,3 +119,11 @@ def test_real_label_images_come_back(real_data):
         found += list(iou_of_each(labels, decode((encode(labels) == 1).astype(float))))
     assert len(found) > 50
     assert np.mean(found) >= 0.99
+
+
+def test_cores_grow_into_less_sure_pixels_up_to_each_other():
+    row = [0.05, 0.3, 0.9, 0.9, 0.4, 0.2, 0.3, 0.9, 0.3, 0.05]
+    probability = np.repeat([row], 4, axis=0)
+    labels = decode(probability, threshold=0.8, reach_threshold=0.1)
+    assert labels[0].tolist() == [0, 1, 1, 1, 1, 1, 2, 2, 2, 0]
+    assert decode(probability, threshold=0.8, reach_threshold=0.8).max() == 2

@@ -112,7 +112,7 @@ def test_instances_are_trained_decoded_and_scored(tmp_path):
     *_, last = run_training(settings_for(folder, labels_are="instances"))
     assert last.bundle.labels_are == "instances"
     assert set(last.bundle.scores) == {"AP@0.5", "mean AP"}
-    assert set(last.bundle.decoding) == {"threshold", "min_area_px"}
+    assert set(last.bundle.decoding) == {"threshold", "reach_threshold", "min_area_px"}
 
 
 def test_killed_anywhere_and_resumed_it_ends_as_if_it_had_never_stopped(tmp_path):

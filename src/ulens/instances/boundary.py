@@ -2,7 +2,7 @@
 
 encode: every instance becomes foreground except for the pixels that touch another instance;
 the weight map makes the network learn these narrow gaps. decode: connected components of
-the foreground, grown back over the gaps.
+the foreground, grown back to the border.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import numpy as np
 from scipy import ndimage
 from skimage.measure import label as connected_components
 from skimage.morphology import remove_small_objects
+from skimage.segmentation import watershed
 
 from ulens.errors import SettingError
 from ulens.losses import IGNORED
@@ -108,41 +109,57 @@ def class_balance(targets: Sequence[np.ndarray], num_classes: int) -> tuple[floa
 
 
 def decode(
-    probability: np.ndarray, *, threshold: float = 0.5, min_area_px: int = 0, grow_px: float = 1.5
+    probability: np.ndarray,
+    *,
+    threshold: float = 0.5,
+    reach_threshold: float = 0.5,
+    min_area_px: int = 0,
+    grow_px: float = 1.5,
 ) -> np.ndarray:
-    """Connected components of the foreground, grown back over the separation border.
+    """Connected components of the sure foreground, grown back to the border.
 
     Parameters
     ----------
     probability : (Y, X) float in [0, 1], foreground
-    threshold : a pixel is foreground above it
-    min_area_px : smaller components are removed, pixels
-    grow_px : reach of the growth in pixels, into gaps between two instances only
+    threshold : a pixel belongs to the core of an instance above it
+    reach_threshold : cores grow, most probable pixels first, over pixels above it
+    min_area_px : smaller cores are removed, pixels
+    grow_px : reach of the growth into the separation border in pixels
 
     Returns
     -------
-    (Y, X) int32; 0 = background, then 1…N without gaps in raster order
+    (Y, X) int32; 0 = background, then 1…N without gaps in raster order of the cores
 
     Notes
     -----
-    A background pixel belongs to a gap where its distance to the nearest instance is at most
-    `grow_px` and to the second-nearest below 2·`grow_px`; it goes to the nearest.
-    Components are 4-connected, since a gap of one pixel may run diagonally.
+    Cores are 4-connected, since a border of one pixel may run diagonally. They grow by watershed.
+    Last, pixels of the separation border go to the nearest instance: those at most `grow_px`
+    from it and less than 2·`grow_px` from another one.
 
     Examples
     --------
     >>> decode(np.array([[1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0]]))
     array([[1, 1, 1, 2, 2, 2, 0]], dtype=int32)
     """
-    components = connected_components(probability > threshold, connectivity=1)
+    cores = connected_components(probability > threshold, connectivity=1)
     if min_area_px > 1:
-        components = remove_small_objects(components, max_size=min_area_px - 1)
-        components = np.unique(components, return_inverse=True)[1].reshape(components.shape)
-    if grow_px > 0 and components.any():
-        nearest, second = _two_nearest(components, reach=int(np.ceil(2 * grow_px)))
-        gap = (components == 0) & (nearest <= grow_px) & (second < 2 * grow_px)
-        owner = ndimage.distance_transform_edt(
-            components == 0, return_distances=False, return_indices=True
-        )
-        components = np.where(gap, components[tuple(owner)], components)
-    return components.astype(np.int32)
+        cores = remove_small_objects(cores, max_size=min_area_px - 1)
+        cores = np.unique(cores, return_inverse=True)[1].reshape(cores.shape)
+    if not cores.any():
+        return cores.astype(np.int32)
+    instances = cores
+    if reach_threshold < threshold:
+        instances = watershed(-probability, cores, mask=probability > reach_threshold)
+    return _close_gaps(instances, grow_px).astype(np.int32)
+
+
+def _close_gaps(instances: np.ndarray, grow_px: float) -> np.ndarray:
+    """Give the pixels between two instances to the nearest."""
+    if grow_px <= 0:
+        return instances
+    nearest, second = _two_nearest(instances, reach=int(np.ceil(2 * grow_px)))
+    gap = (instances == 0) & (nearest <= grow_px) & (second < 2 * grow_px)
+    owner = ndimage.distance_transform_edt(
+        instances == 0, return_distances=False, return_indices=True
+    )
+    return np.where(gap, instances[tuple(owner)], instances)

@@ -1,5 +1,6 @@
 """The job `demo`: simulate, train, segment unseen images, score, report."""
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,6 +96,15 @@ def run_demo(
     facts = [(f"{s}: {n}", f"{v:.3f}") for s, values in scores.items() for n, v in values.items()]
     write_report(report, title="ulens demo", summary=facts, sections=sections)
     yield DemoResult(report=report, scores=scores)
+
+
+def free_folder(name: str) -> Path:
+    """Return the first of name, name-2, name-3 … that is not there yet."""
+    numbers = itertools.count(2)
+    folder = Path(name)
+    while folder.exists():
+        folder = Path(f"{name}-{next(numbers)}")
+    return folder
 
 
 def _simulate(out: Path, seed: int) -> Iterator[Story]:

@@ -70,7 +70,8 @@ def _tuned(bundle: ModelBundle) -> str:
     if bundle.labels_are == "classes":
         return ""
     return (
-        f" The decoding threshold ({bundle.decoding['threshold']}) was chosen on the same held-out "
+        f" The decoding thresholds ({bundle.decoding['threshold']} for the core of an instance, "
+        f"{bundle.decoding['reach_threshold']} for its reach) were chosen on the same held-out "
         "annotations, which flatters the score a little."
     )
 

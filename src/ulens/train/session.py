@@ -29,7 +29,7 @@ from ulens.train.validate import (
     predict_held_out,
     score,
     score_membranes,
-    tune_threshold,
+    tune_thresholds,
 )
 
 PLAN, LOG, STATE = "plan.json", "log.jsonl", Path("training") / "state.safetensors"
@@ -144,7 +144,7 @@ class Session:
         """Score the held-out annotations and save the final model."""
         predictions = self._predict()
         if self.annotated.labels_are == "instances":
-            predictions, self.decoding = tune_threshold(predictions, self.decoding)
+            predictions, self.decoding = tune_thresholds(predictions, self.decoding)
         scores = score(predictions, self.annotated.labels_are)
         if _are_membranes(predictions, self.annotated):
             scores |= score_membranes(predictions)
@@ -266,7 +266,7 @@ def _decoding(annotated: Annotated) -> dict[str, Any]:
         [np.bincount(np.maximum(sample.label, 0).ravel())[1:] for sample in annotated.samples]
     )
     smallest = float(np.percentile(areas[areas > 0], 1))
-    return {"threshold": 0.5, "min_area_px": int(smallest / 2)}
+    return {"threshold": 0.7, "reach_threshold": 0.1, "min_area_px": int(smallest / 2)}
 
 
 def _are_membranes(predictions: Sequence[Prediction], annotated: Annotated) -> bool:

@@ -17,6 +17,7 @@ from ulens.normalize import Normalization
 from ulens.predict.predictor import Predictor
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+REACH_THRESHOLDS = (0.1, 0.2, 0.3, 0.5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,26 +100,27 @@ def score_membranes(predictions: Sequence[Prediction]) -> dict[str, float]:
     }
 
 
-def tune_threshold(
+def tune_thresholds(
     predictions: Sequence[Prediction], decoding: dict[str, Any]
 ) -> tuple[list[Prediction], dict[str, Any]]:
-    """Choose the decoding threshold with the best mean AP on held-out images.
+    """Choose the decoding thresholds with the best mean AP on held-out images.
 
     Returns
     -------
-    the predictions decoded with it, and the decoding
+    the predictions decoded with them, and the decoding
     """
     best: tuple[float, list[Prediction], dict[str, Any]] | None = None
     # the middle first, so that it wins a tie
     for threshold in sorted(THRESHOLDS, key=lambda value: abs(value - 0.5)):
-        tried = {**decoding, "threshold": threshold}
-        decoded = [
-            replace(each, labels=boundary.decode(each.probabilities[1], **tried))
-            for each in predictions
-        ]
-        value = score(decoded, "instances")["mean AP"]
-        if best is None or value > best[0]:
-            best = value, decoded, tried
+        for reach in (value for value in REACH_THRESHOLDS if value <= threshold):
+            tried = {**decoding, "threshold": threshold, "reach_threshold": reach}
+            decoded = [
+                replace(each, labels=boundary.decode(each.probabilities[1], **tried))
+                for each in predictions
+            ]
+            value = score(decoded, "instances")["mean AP"]
+            if best is None or value > best[0]:
+                best = value, decoded, tried
     assert best is not None
     return best[1], best[2]
 
