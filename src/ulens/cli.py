@@ -229,7 +229,7 @@ def demo(
     *,
     out: Annotated[Path | None, Parameter(alias="-o")] = None,
     data: Path | None = None,
-    time: str = "60s",
+    time: str = "75s",
     seed: int = 0,
     overwrite: Annotated[bool, Flag] = False,
 ) -> None:
@@ -331,7 +331,7 @@ def _scores(scores: dict[str, float]) -> str:
 def main() -> None:
     """Run the command line; a mistake of the user's ends with a message, not a traceback."""
     try:
-        app()
+        app(sys.argv[1:])
     except UlensError as error:
         Console(stderr=True).print(f"[red]error[/red]: {escape(str(error))}", soft_wrap=True)
         sys.exit(1)

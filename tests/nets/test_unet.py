@@ -117,7 +117,7 @@ def test_an_invalid_size_is_named_with_what_to_do(height, width, proposal):
     with pytest.raises(ShapeError) as error:
         meta_net(width=1)(torch.empty(1, 1, height, width, device="meta"))
     assert str(error.value) == (
-        f"image is {height}×{width}; UNet(depth=4) takes sizes 16k+12 from 188 up; "
+        f"image is {height}×{width}; UNet(depth=4) takes sizes 16k+188, k = 0, 1, 2, …; "
         f"pad to {proposal} or call segment(), which mirrors and tiles for you"
     )
 

@@ -15,7 +15,30 @@ from ulens.nets.shapes import unet_geometry
 PAPER_OUTPUT = 388
 WIDTHS = (16, 24, 32, 48, 64)
 FEWEST_STEPS = 1500
+RATE_TIMES_WIDTH = 0.032
 DEPTH = 4
+
+_UNSTATED = "the paper does not say; chosen by validation"
+PAPER_REASONS = {
+    "crop": "paper: large tiles rather than large batches; figure 1",
+    "optimizer": "paper: stochastic gradient descent",
+    "momentum": "paper: 0.99",
+    "learning_rate": _UNSTATED,
+    "schedule": _UNSTATED,
+    "warmup_steps": _UNSTATED,
+    "class_weights": "paper: w_c balances the class frequencies; here 1/frequency, mean 1",
+    "border_weight": "paper: w0 = 10",
+    "border_sigma_px": "paper: about 5",
+    "dropout": "paper: at the end of the contracting path; 0.5 in the released network",
+    "geometry": "paper: shift, rotation, displacements of 10 px on a 3×3 grid",
+    "intensity": "paper: grey value variations, no numbers; the curve is that of Falk et al. 2019",
+}
+DEFAULT_REASONS = {
+    "learning_rate": "by experiment, docs/lab-notes.md",
+    "averaging": "smooths the weights over the last hundred steps",
+    "class_weights": "1/frequency, mean 1: thin borders count as much as wide interiors",
+    "border_weight": "gaps between instances weigh w0 = 10 as in the paper; classes have none",
+}
 
 
 def make_plan(
@@ -72,7 +95,7 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
         width=width,
         crop=unet_geometry(given["depth"]).input_size(min(largest, PAPER_OUTPUT)),
         optimizer="adamw",
-        learning_rate=5e-4,
+        learning_rate=RATE_TIMES_WIDTH / width,
         momentum=0.9,
         weight_decay=1e-4,
         clip_norm=1.0,
@@ -80,7 +103,7 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
         border_weight=10.0 if fingerprint.labels_are == "instances" else 0.0,
         geometry=GeometrySettings(scale=(0.85, 1.2)),
         intensity=IntensitySettings(slope=(0.66, 1.5), noise_sd=0.3, blur_sd_px=1.0),
-        reasons={},
+        reasons=DEFAULT_REASONS,
         **given,
     )
 
@@ -99,7 +122,7 @@ def _paper_plan(width: int, given: Mapping[str, Any]) -> Plan:
         border_weight=10.0,
         geometry=GeometrySettings(),
         intensity=IntensitySettings(),
-        reasons={},
+        reasons=PAPER_REASONS,
         **given,
     )
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from matplotlib.figure import Figure
 
 from ulens.bundle import ModelBundle
 from ulens.data.baseline import otsu_components
@@ -13,14 +14,17 @@ from ulens.data.simulate import simulate_cells, simulate_membranes
 from ulens.errors import DataError, OutputError
 from ulens.image import Image
 from ulens.io.annotations import Annotated, read_annotated
+from ulens.io.atomic import replace_files
 from ulens.io.files import write_tiff
 from ulens.jobs.train import Message, Trained, TrainEvent, TrainSettings, run_training
 from ulens.metrics.instance import instance_scores
+from ulens.report.charts import INK, figure_png
 from ulens.report.overlays import color_labels, color_probability, stretch_contrast
 from ulens.report.page import Picture, Section, Table, write_report
 from ulens.train.validate import Prediction, predict_held_out, score, score_membranes
 
 NUM_TRAINING, NUM_UNSEEN, SIZE = 8, 4, 256
+HEADLINES = ("V_Rand", "V_Info", "AP@0.5", "AP@0.5 of Otsu + components", "mean IoU")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,7 +74,7 @@ def run_demo(
         raise OutputError(f"{out} exists; choose another folder or give --overwrite")
     out.mkdir(parents=True, exist_ok=True)
     stories = [_users_story(data)] if data else list(_simulate(out, seed))
-    sections, scores = [], {}
+    sections, rows, scores = [], {}, {}
     for story in stories:
         yield Message(f"— {story.name}: training on images {story.training} —")
         settings = TrainSettings(
@@ -91,10 +95,17 @@ def run_demo(
         )
         predictions = _segment(bundle, unseen)
         scores[story.name] = _score(predictions, bundle)
+        rows[story.name] = _views(predictions[0])
         sections.append(_section(story, predictions, bundle, scores[story.name]))
     report = out / "report.html"
-    facts = [(f"{s}: {n}", f"{v:.3f}") for s, values in scores.items() for n, v in values.items()]
+    facts = [
+        (f"{story}: {name}", f"{value:.3f}")
+        for story, values in scores.items()
+        for name, value in values.items()
+        if name in HEADLINES
+    ]
     write_report(report, title="ulens demo", summary=facts, sections=sections)
+    replace_files(out, {"picture.png": figure_png(_picture(rows))})
     yield DemoResult(report=report, scores=scores)
 
 
@@ -170,14 +181,11 @@ def _score(predictions: list[Prediction], bundle: ModelBundle) -> dict[str, floa
 def _section(
     story: Story, predictions: list[Prediction], bundle: ModelBundle, scores: dict[str, float]
 ) -> Section:
-    pictures = []
-    for each in predictions[:2]:
-        pictures += [
-            Picture(image=stretch_contrast(each.sample.image), caption=each.sample.name),
-            Picture(image=color_labels(np.maximum(each.sample.label, 0)), caption="truth"),
-            Picture(image=color_probability(each.probabilities[1]), caption="probability"),
-            Picture(image=color_labels(each.labels), caption="segmentation"),
-        ]
+    pictures = [
+        Picture(image=view, caption=f"{each.sample.name}: {name}")
+        for each in predictions[:2]
+        for name, view in _views(each).items()
+    ]
     seconds = bundle.provenance["training_seconds"]
     return Section(
         title=story.name,
@@ -187,3 +195,25 @@ def _section(
         table=Table(header=("measure on unseen images", "value"), rows=list(scores.items())),
         images=pictures,
     )
+
+
+def _views(prediction: Prediction) -> dict[str, np.ndarray]:
+    return {
+        "image": stretch_contrast(prediction.sample.image),
+        "truth": color_labels(np.maximum(prediction.sample.label, 0)),
+        "probability": color_probability(1 - prediction.probabilities[0]),
+        "segmentation": color_labels(prediction.labels),
+    }
+
+
+def _picture(rows: dict[str, dict[str, np.ndarray]]) -> Figure:
+    """Draw one row of pictures per story, on white: it stands alone, as in a README."""
+    columns = len(next(iter(rows.values())))
+    figure = Figure(figsize=(2.6 * columns, 2.75 * len(rows)), layout="constrained")
+    panels = figure.subplots(len(rows), columns, squeeze=False)
+    for row, (story, views) in zip(panels, rows.items(), strict=True):
+        for panel, (name, view) in zip(row, views.items(), strict=True):
+            panel.imshow(view, interpolation="nearest")
+            panel.set_axis_off()
+            panel.set_title(f"{story}: {name}" if name == "image" else name, fontsize=10, color=INK)
+    return figure

@@ -34,8 +34,8 @@ def describe(model_or_recipe: str, out: Path | None = None) -> list[str]:
         f"{net.num_classes} classes out, {num_parameters:,} parameters"
     )
     lines.append(
-        f"takes sizes {geometry.alignment}k+{geometry.base % geometry.alignment} from "
-        f"{geometry.base} px up; the output is {geometry.margin} px smaller on each side"
+        f"takes sizes {geometry.alignment}k+{geometry.base} px, k = 0, 1, 2, …; the output is "
+        f"{geometry.margin} px smaller on each side"
     )
     if out is not None:
         draw(net, out)

@@ -51,9 +51,9 @@ class Geometry:
         fit_y, fit_x = (self._next_valid(size) for size in (height, width))
         out_y, out_x = self.output_size(fit_y), self.output_size(fit_x)
         raise ShapeError(
-            f"image is {height}×{width}; {name} takes sizes {self.alignment}k+"
-            f"{self.base % self.alignment} from {self.base} up; pad to {fit_y}×{fit_x} "
-            f"(output {out_y}×{out_x}) or call segment(), which mirrors and tiles for you"
+            f"image is {height}×{width}; {name} takes sizes {self.alignment}k+{self.base}, "
+            f"k = 0, 1, 2, …; pad to {fit_y}×{fit_x} (output {out_y}×{out_x}) "
+            "or call segment(), which mirrors and tiles for you"
         )
 
     def _next_valid(self, size: int) -> int:

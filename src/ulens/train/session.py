@@ -85,7 +85,8 @@ class Session:
     def start(self, *, planning_seconds: float) -> None:
         """Write the plan and a first model; planning counts against a time budget."""
         if self.plan.seconds is not None:
-            self.trainer.seconds = planning_seconds
+            # at least half of the budget is for training, however short it is
+            self.trainer.seconds = min(planning_seconds, self.plan.seconds / 2)
         plan = json.dumps(self.plan.to_json(), indent=2).encode()
         self._write({PLAN: plan, LOG: b""})
         self.save()

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import torch
+
+from training import tiny_plan
+from ulens.data.dataset import prepare
+from ulens.data.fingerprint import take_fingerprint
+from ulens.errors import LabelError
+from ulens.instances.boundary import separation_weight
+from ulens.io.annotations import Annotated, Sample
+from ulens.normalize import fit_normalization
+
+
+def a_sample(label, name="a"):
+    label = np.asarray(label, np.int32)
+    image = np.random.default_rng(0).normal(100, 20, (1, *label.shape))
+    return Sample(name=name, image=image, label=label)
+
+
+def prepared(samples, labels_are, **changes):
+    return prepare(
+        samples,
+        fit_normalization(sample.image for sample in samples),
+        labels_are=labels_are,
+        plan=tiny_plan(**changes),
+        device=torch.device("cpu"),
+    )
+
+
+def test_classes_are_targets_with_class_weights_and_ignored_pixels_weigh_nothing():
+    (image,) = prepared([a_sample([[0, 1, -1], [1, 1, 0]])], "classes", class_weights=(3.0, 0.5))
+    assert image.target.tolist() == [[0, 1, -1], [1, 1, 0]]
+    assert image.weight.tolist() == [[3.0, 0.5, 0.0], [0.5, 0.5, 3.0]]
+    assert abs(float(image.image.mean())) < 1e-6
+
+
+def test_the_gaps_of_instances_get_their_separation_weight():
+    label = np.repeat([[1] * 9 + [2] * 9], 12, axis=0)
+    (image,) = prepared([a_sample(label)], "instances", border_weight=10.0)
+    expected = 1 + separation_weight(label, w0=10.0, sigma_px=5.0)
+    np.testing.assert_allclose(image.weight.numpy(), expected)
+    assert image.weight.max() > 9
+
+
+def test_in_two_classes_the_instances_are_the_components_of_the_foreground():
+    label = np.ones((12, 19), int)
+    label[:, 9] = 0
+    (image,) = prepared([a_sample(label)], "classes", border_weight=10.0)
+    instances = label.copy()
+    instances[:, 10:] *= 2
+    expected = 1 + separation_weight(instances, w0=10.0, sigma_px=5.0)
+    np.testing.assert_allclose(image.weight.numpy(), expected)
+
+
+def test_images_without_annotation_are_left_out_and_none_at_all_is_an_error():
+    nothing = a_sample(np.full((5, 5), -1), "nothing")
+    assert [i.name for i in prepared([nothing, a_sample(np.eye(5))], "classes")] == ["a"]
+    with pytest.raises(LabelError, match="no pixel of the training images is annotated"):
+        prepared([nothing], "classes")
+
+
+def test_a_fingerprint_counts_what_there_is():
+    label = np.zeros((10, 20), np.int32)
+    label[:5, :4], label[:5, 4:8], label[7:9, 12:17], label[9, 19] = 1, 2, 3, -1
+    annotated = Annotated(
+        samples=[a_sample(label)],
+        labels_are="instances",
+        class_values=(0, 1),
+        spacing_um=None,
+        reading="",
+        unpaired=[],
+    )
+    found = take_fingerprint(annotated)
+    assert found.num_instances == 3
+    assert found.median_area_px == 20
+    assert found.touching_fraction == pytest.approx(2 / 3)
+    assert found.ignored_fraction == pytest.approx(1 / 200)
+    assert found.class_fractions == pytest.approx((149 / 199, 50 / 199))

@@ -1,0 +1,63 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from training import tiny_plan
+from ulens.data.plan import Plan, read_plan
+from ulens.errors import SettingError, ShapeError
+
+
+def test_a_plan_survives_its_file(tmp_path):
+    plan = tiny_plan(reasons={"width": "why"})
+    (tmp_path / "plan.json").write_text(json.dumps(plan.to_json()))
+    assert read_plan(tmp_path / "plan.json") == plan
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": None}, "set one, leave the other null"),
+        ({"seconds": 3.0}, "set one, leave the other null"),
+        ({"steps": 0}, "steps is 0"),
+        ({"width": 0}, "width is 0"),
+        ({"dropout": 1.0}, "dropout is 1.0"),
+        ({"optimizer": "adam"}, "it takes adamw or sgd"),
+        ({"recipe": "best"}, "it takes default or paper"),
+        ({"schedule": "step"}, "it takes cosine or constant"),
+    ],
+)
+def test_values_out_of_range_are_refused(changes, message):
+    with pytest.raises(SettingError, match=message):
+        tiny_plan(**changes)
+
+
+def test_a_crop_that_the_network_cannot_take_is_refused():
+    with pytest.raises(ShapeError, match="35×35"):
+        tiny_plan(crop=35)
+
+
+def test_an_unknown_entry_is_named():
+    with pytest.raises(SettingError, match="unknown entries widht"):
+        Plan.from_json({**tiny_plan().to_json(), "widht": 3})
+
+
+def test_a_missing_entry_is_named():
+    record = tiny_plan().to_json()
+    del record["crop"]
+    with pytest.raises(SettingError, match="crop"):
+        Plan.from_json(record)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[1]"])
+def test_a_file_that_is_no_plan_is_refused(tmp_path, text):
+    (tmp_path / "plan.json").write_text(text)
+    with pytest.raises(SettingError, match=r"plan\.json"):
+        read_plan(tmp_path / "plan.json")
+
+
+def test_a_plan_cannot_be_changed_in_place():
+    plan = tiny_plan()
+    with pytest.raises(AttributeError):
+        plan.width = 3
+    assert replace(plan, width=3).width == 3

@@ -1,0 +1,92 @@
+import pytest
+
+from ulens.data.fingerprint import Fingerprint
+from ulens.data.recipes import FEWEST_STEPS, WIDTHS, make_plan, parse_duration
+from ulens.errors import SettingError
+
+WEIGHTS = (2.0, 0.7)
+
+
+def a_fingerprint(size=512, labels_are="classes"):
+    return Fingerprint(
+        num_images=15,
+        num_channels=1,
+        sizes=((size, size), (size, size)),
+        dtype="uint8",
+        intensity_percentiles=((0.0, 100.0, 255.0),),
+        labels_are=labels_are,
+        num_classes=2,
+        class_fractions=(0.2, 0.8),
+        ignored_fraction=0.0,
+        num_instances=0,
+        median_area_px=0.0,
+        touching_fraction=0.0,
+    )
+
+
+def test_the_paper_recipe_is_the_published_one():
+    plan = make_plan(a_fingerprint(), recipe="paper", steps=10, class_weights=WEIGHTS)
+    assert (plan.width, plan.depth, plan.crop, plan.batch) == (64, 4, 572, 1)
+    assert (plan.optimizer, plan.momentum) == ("sgd", 0.99)
+    assert (plan.border_weight, plan.border_sigma_px) == (10, 5)
+    assert plan.class_weights == WEIGHTS
+    assert plan.geometry.elastic_sd_px == 10
+    assert plan.dropout == 0.5
+    assert "learning_rate" in plan.reasons
+
+
+def test_the_crop_covers_a_small_image_and_no_more():
+    plan = make_plan(a_fingerprint(size=256), steps=10, class_weights=WEIGHTS)
+    assert plan.crop == 444
+
+
+def test_instances_get_a_weight_map():
+    with_cells = make_plan(a_fingerprint(labels_are="instances"), steps=1, class_weights=WEIGHTS)
+    assert with_cells.border_weight > 0
+    assert make_plan(a_fingerprint(), steps=1, class_weights=WEIGHTS).border_weight == 0
+
+
+@pytest.mark.parametrize("seconds", [1, 60, 1800, 1e6])
+def test_the_widest_network_that_makes_enough_steps_is_taken(seconds):
+    def measure(plan):
+        return 100 / plan.width**1.5
+
+    plan = make_plan(a_fingerprint(), seconds=seconds, class_weights=WEIGHTS, measure=measure)
+    fitting = [w for w in WIDTHS if 100 / w**1.5 * seconds >= FEWEST_STEPS]
+    assert plan.width == max(fitting, default=WIDTHS[0])
+    assert "steps per second" in plan.reasons["width"]
+
+
+def test_with_steps_no_timing_enters():
+    def measure(_):
+        raise AssertionError("measured")
+
+    plan = make_plan(a_fingerprint(), steps=10, class_weights=WEIGHTS, measure=measure)
+    assert plan.seconds is None
+
+
+def test_a_width_asked_for_is_kept():
+    plan = make_plan(
+        a_fingerprint(), seconds=60, width=20, class_weights=WEIGHTS, measure=lambda _: 2.0
+    )
+    assert plan.width == 20
+    assert "about 120 in 1 minutes" in plan.reasons["width"]
+
+
+def test_an_unknown_recipe_is_refused():
+    with pytest.raises(SettingError, match="'default' or 'paper'"):
+        make_plan(a_fingerprint(), recipe="best", steps=1, class_weights=WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("20min", 1200), ("90s", 90), ("1h", 3600), ("1h30min", 5400), ("1.5 h", 5400), ("2m", 120)],
+)
+def test_durations(text, seconds):
+    assert parse_duration(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "20", "min", "-3s", "0s", "3 weeks"])
+def test_durations_that_make_no_sense_are_refused(text):
+    with pytest.raises(SettingError, match="write it like 20min"):
+        parse_duration(text)

@@ -1,0 +1,126 @@
+import inspect
+import json
+import re
+
+import numpy as np
+import pytest
+
+from training import squares, write_folder
+from ulens import cli
+from ulens.image import Image
+from ulens.io.files import read_image, write_tiff
+
+
+@pytest.fixture
+def ulens(monkeypatch, capsys):
+    """Run the command line; returns (exit status, stdout, stderr) with lines unwrapped."""
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["ulens", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return status, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_folder(tmp_path_factory.mktemp("cli"), steps=60)
+
+
+@pytest.fixture(scope="module")
+def model(folder):
+    from ulens.jobs.train import TrainSettings, run_training
+
+    settings = TrainSettings(
+        images=folder / "images",
+        labels=folder / "labels",
+        out=folder / "model",
+        plan=folder / "plan.json",
+    )
+    list(run_training(settings))
+    return folder / "model"
+
+
+def test_train_tells_what_it_read_planned_and_scored(ulens, folder, tmp_path):
+    status, out, _ = ulens(
+        "train", folder / "images", folder / "labels", "-o", tmp_path / "m",
+        "--plan", folder / "plan.json", "--frames", "0-5",
+    )  # fmt: skip
+    assert status == 0
+    assert "6 label images hold {0, 255}: two classes, 255 = foreground" in out
+    assert "held out for the score: 1 of 6 images (3)" in out
+    assert "60 steps on cpu" in out
+    assert "V_Rand" in out
+    assert "report.html" in out
+
+
+def test_segment_then_evaluate(ulens, folder, model, tmp_path):
+    masks = tmp_path / "masks"
+    status, out, _ = ulens("segment", model, folder / "images", "-o", masks, "--probabilities")
+    assert status == 0
+    assert "7 segmentations in" in out
+    assert set(np.unique(read_image(masks / "0.tif").data)) <= {0, 255}
+    json_file = tmp_path / "scores.json"
+    status, out, _ = ulens("evaluate", folder / "labels", masks, "--json", json_file)
+    assert status == 0
+    assert "V_Rand" in out or "v_rand" in out
+    assert json.loads(json_file.read_text())["num_images"] == 7
+    status, _, err = ulens("evaluate", folder / "labels", masks, "--json", json_file)
+    assert status == 1
+    assert "exists" in err
+
+
+def test_a_broken_image_is_named_and_the_others_are_segmented(ulens, folder, model, tmp_path):
+    images = tmp_path / "new"
+    images.mkdir()
+    write_tiff(images / "good.tif", Image(data=squares(1)[0], axes="YX"))
+    (images / "broken.tif").write_bytes(b"II*\0 not an image")
+    status, out, err = ulens("segment", model, images, "-o", tmp_path / "masks")
+    assert status == 1
+    assert "broken.tif" in out + err
+    assert (tmp_path / "masks" / "good.tif").is_file()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "nowhere", "-o", "m"), "nowhere"),
+        (("train", "nowhere", "-o", "m", "--time", "20"), "write it like 20min"),
+        (("segment", "nowhere", "images", "-o", "masks"), "does not exist"),
+        (("describe", "resnet"), "neither a model folder nor a recipe"),
+    ],
+)
+def test_mistakes_end_with_a_message_and_without_a_traceback(
+    ulens, tmp_path, monkeypatch, arguments, message
+):
+    monkeypatch.chdir(tmp_path)
+    status, _, err = ulens(*arguments)
+    assert status == 1
+    assert message in err
+    assert "Traceback" not in err
+
+
+def test_describe_draws_the_network_and_tells_a_models_scores(ulens, model, tmp_path):
+    status, out, _ = ulens("describe", "paper", "-o", tmp_path / "figure.svg")
+    assert status == 0
+    assert "31,030,658 parameters" in out
+    assert "572" in (tmp_path / "figure.svg").read_text()
+    status, out, _ = ulens("describe", model)
+    assert status == 0
+    assert "held-out Dice" in out
+
+
+@pytest.mark.parametrize("command", ["train", "segment", "evaluate", "describe", "demo"])
+def test_every_option_is_explained(ulens, command):
+    status, out, _ = ulens(command, "--help")
+    assert status == 0
+    function = getattr(cli, command)
+    for name in inspect.signature(function).parameters:
+        explained = re.search(rf"^    {name}\n        (\w.+)$", function.__doc__, re.M)
+        assert explained is not None, name
+        assert explained[1].split()[0] in out

@@ -1,0 +1,90 @@
+"""The names that users build on, and the snippets they copy."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import ulens
+from training import squares
+from ulens.image import Image
+from ulens.io.files import write_tiff
+
+README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+
+
+def test_the_public_names():
+    assert set(ulens.__all__) == {
+        "Image",
+        "Model",
+        "UNet",
+        "UlensError",
+        "__version__",
+        "evaluate",
+        "load",
+        "read_image",
+        "segment",
+        "train",
+    }
+    assert all(hasattr(ulens, name) for name in ulens.__all__)
+
+
+def test_the_version_is_the_changelogs():
+    changelog = Path(__file__).parent.parent / "CHANGELOG.md"
+    newest = re.search(r"^## \[?(\d+\.\d+\.\d+)", changelog.read_text(encoding="utf-8"), re.M)
+    assert newest is not None
+    assert newest[1] == ulens.__version__
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory):
+    """The folder the README takes for granted: images/, labels/ and new_images/."""
+    folder = tmp_path_factory.mktemp("readme")
+    for kind in ("images", "labels", "new_images"):
+        (folder / kind).mkdir()
+    for seed in range(6):
+        image, label = squares(seed)
+        write_tiff(folder / "images" / f"{seed}.tif", Image(data=image, axes="YX"))
+        write_tiff(folder / "labels" / f"{seed}.tif", Image(data=label, axes="YX"))
+        write_tiff(folder / "new_images" / f"{seed}.tif", Image(data=image, axes="YX"))
+    return folder
+
+
+def quicker(text):
+    """The README's own lines, but for the twenty minutes."""
+    return text.replace("20min", "2s")
+
+
+def test_the_commands_of_the_readme(workplace):
+    block = re.search(r"```sh\n(ulens train.*?)```", README, re.S)
+    assert block is not None
+    commands = [line for line in block[1].splitlines() if line.startswith("ulens ")]
+    assert [shlex.split(line)[1] for line in commands] == ["train", "segment", "evaluate"]
+    for line in commands:
+        arguments = shlex.split(quicker(line))[1:]
+        done = subprocess.run(
+            [sys.executable, "-m", "ulens", *arguments],
+            cwd=workplace,
+            capture_output=True,
+            text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},
+        )
+        assert done.returncode == 0, done.stderr
+    assert len(list((workplace / "masks").glob("*.tif"))) == 6
+
+
+def test_the_lines_of_python_in_the_readme(workplace, monkeypatch):
+    block = re.search(r"```python\n(.*?)```", README, re.S)
+    assert block is not None
+    monkeypatch.chdir(workplace)
+    (workplace / "new.tif").write_bytes((workplace / "new_images" / "0.tif").read_bytes())
+    names: dict[str, object] = {}
+    exec(quicker(block[1]), names)
+    labels = names["labels"]
+    assert isinstance(labels, np.ndarray)
+    assert labels.shape == (40, 40)
