@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 from skimage.measure import label as connected_components
-from skimage.morphology import remove_small_objects
 from skimage.segmentation import watershed
 
 from ulens.errors import SettingError
@@ -142,9 +141,9 @@ def decode(
     array([[1, 1, 1, 2, 2, 2, 0]], dtype=int32)
     """
     cores = connected_components(probability > threshold, connectivity=1)
-    if min_area_px > 1:
-        cores = remove_small_objects(cores, max_size=min_area_px - 1)
-        cores = np.unique(cores, return_inverse=True)[1].reshape(cores.shape)
+    kept = np.bincount(cores.ravel()) >= max(1, min_area_px)
+    kept[0] = False
+    cores = np.where(kept, np.cumsum(kept), 0)[cores]
     if not cores.any():
         return cores.astype(np.int32)
     instances = cores

@@ -1,0 +1,60 @@
+import numpy as np
+import pytest
+
+from ulens.io.annotations import Sample
+from ulens.train.validate import (
+    Prediction,
+    decode,
+    quality,
+    score,
+    score_membranes,
+    tune_thresholds,
+)
+
+
+def a_prediction(label, foreground, labels_are="classes", **decoding):
+    label, foreground = np.asarray(label, np.int32), np.asarray(foreground, np.float32)
+    probabilities = np.stack([1 - foreground, foreground])
+    sample = Sample(name="a", image=np.zeros((1, *label.shape)), label=label)
+    return Prediction(
+        sample=sample,
+        probabilities=probabilities,
+        labels=decode(probabilities, labels_are, decoding),
+    )
+
+
+def test_two_classes_get_iou_and_dice():
+    half = a_prediction([[0, 0, 1, 1]], [[0.1, 0.9, 0.9, 0.9]])
+    scores = score([half], "classes")
+    assert scores["Dice"] == pytest.approx(0.8)
+    assert scores["mean IoU"] == pytest.approx((1 / 2 + 2 / 3) / 2)
+    assert quality(half, "classes") == scores["mean IoU"]
+
+
+def test_ignored_pixels_do_not_count():
+    assert score([a_prediction([[0, -1, 1, 1]], [[0.1, 0.9, 0.9, 0.9]])], "classes")["Dice"] == 1
+
+
+def test_instances_get_average_precision():
+    row = np.repeat([[1] * 5 + [0] * 3 + [2] * 5], 5, axis=0)
+    scores = score([a_prediction(row, row > 0, "instances")], "instances")
+    assert scores == {"AP@0.5": 1.0, "mean AP": 1.0}
+
+
+def test_membranes_get_the_isbi_measures():
+    label = np.ones((12, 19), int)
+    label[:, 9] = 0
+    scores = score_membranes([a_prediction(label, 0.9 * label)])
+    assert scores["V_Rand"] == pytest.approx(1)
+    assert scores["pixel error"] == pytest.approx(0)
+
+
+def test_thresholds_are_tuned_to_part_what_half_sure_pixels_join():
+    truth = np.repeat([[1] * 6 + [2] * 6], 8, axis=0)
+    foreground = np.where(np.isin(np.arange(12), (5, 6)), 0.65, 0.95)[None].repeat(8, axis=0)
+    joined = a_prediction(truth, foreground, "instances")
+    assert joined.labels.max() == 1
+    (parted,), decoding = tune_thresholds([joined], {"min_area_px": 3})
+    assert parted.labels.max() == 2
+    assert decoding["threshold"] > 0.65
+    assert np.array_equal(parted.labels, truth)
