@@ -14,7 +14,7 @@ from ulens.metrics.instance import instance_scores
 from ulens.metrics.membrane import isbi2012
 from ulens.metrics.semantic import semantic_scores
 from ulens.normalize import Normalization
-from ulens.predict.predictor import Predictor
+from ulens.predict.predictor import Average, Predictor
 
 THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
 REACH_THRESHOLDS = (0.1, 0.2, 0.3, 0.5)
@@ -44,9 +44,10 @@ def predict_held_out(
     labels_are: LabelsAre,
     decoding: dict[str, Any],
     device: str,
+    average: Average = 1,
 ) -> list[Prediction]:
-    """Run a network over held-out images."""
-    predictor = Predictor(net, device=device)
+    """Run a network over held-out images, with the views of `Predictor` averaged."""
+    predictor = Predictor(net, device=device, average=average)
     probabilities = [predictor.predict(normalization.apply(sample.image)) for sample in held_out]
     return [
         Prediction(sample=sample, probabilities=found, labels=decode(found, labels_are, decoding))
