@@ -1,7 +1,7 @@
 """The command line: `ulens train`, `segment`, `evaluate`, `describe`, `demo`."""
 
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -173,8 +173,9 @@ def evaluate(
     truth: Path,
     predicted: Path,
     *,
-    measures: Sequence[Measure] | None = None,
+    measures: Annotated[list[Measure] | None, Parameter(negative="", consume_multiple=True)] = None,
     frames: str | None = None,
+    ignore: int | None = None,
     json: Path | None = None,
 ) -> None:
     """Score segmentations against annotations.
@@ -189,12 +190,14 @@ def evaluate(
         isbi2012, semantic or instances; all that the folders allow without it
     frames
         which images of the truth to score, counted from 0, such as 15-19
+    ignore
+        value in the truth of pixels that are not annotated
     json
         file for the scores
     """
     if json is not None and json.exists():
         raise OutputError(f"{json} exists; choose another name")
-    evaluation = run_evaluation(truth, predicted, measures=measures, frames=frames)
+    evaluation = run_evaluation(truth, predicted, measures=measures, frames=frames, ignore=ignore)
     for note in evaluation.notes:
         console.print(f"[yellow]note[/yellow]: {escape(note)}")
     table = Table("measure", "value", title=f"{predicted} against {truth}")

@@ -191,8 +191,8 @@ def _section(
     return Section(
         title=story.name,
         text=f"Trained for {seconds:.0f} s on {bundle.provenance['num_images']} images, then "
-        f"segmented {len(predictions)} images it had never seen (mean over 8 views). The model and its own report "
-        f"lie in {story.name}.model.",
+        f"segmented {len(predictions)} images it had never seen (mean over 8 views). The "
+        f"model and its own report lie in {story.name}.model.",
         table=Table(header=("measure on unseen images", "value"), rows=list(scores.items())),
         images=pictures,
     )
