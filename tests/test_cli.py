@@ -75,6 +75,15 @@ def test_segment_then_evaluate(ulens, folder, model, tmp_path):
     assert "exists" in err
 
 
+def test_names_that_look_like_markup_are_printed_as_they_are(ulens, folder, model, tmp_path):
+    masks = tmp_path / "[red]µ [/q"
+    status, out, _ = ulens("segment", model, folder / "images", "-o", f"{masks}]")
+    assert status == 0
+    assert f"7 segmentations in {masks}]" in out
+    status, out, _ = ulens("evaluate", folder / "labels", f"{masks}]")
+    assert status == 0
+
+
 def test_a_broken_image_is_named_and_the_others_are_segmented(ulens, folder, model, tmp_path):
     images = tmp_path / "new"
     images.mkdir()
@@ -93,6 +102,9 @@ def test_a_broken_image_is_named_and_the_others_are_segmented(ulens, folder, mod
         (("train", "nowhere", "-o", "m", "--time", "20"), "write it like 20min"),
         (("segment", "nowhere", "images", "-o", "masks"), "does not exist"),
         (("describe", "resnet"), "neither a model folder nor a recipe"),
+        (("describe", "paper", "-o", "nowhere/figure.svg"), "cannot be written"),
+        (("evaluate", "a", "b", "--json", "nowhere/a.json"), "there is no folder nowhere"),
+        (("train", "nowhere", "-o", "m", "--seed", "-1"), "seed is -1"),
     ],
 )
 def test_mistakes_end_with_a_message_and_without_a_traceback(

@@ -49,7 +49,7 @@ def train(
     labels_are: LabelsAre | None = None,
     ignore: int | None = None,
     width: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     device: str = "auto",
     resume: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
@@ -83,7 +83,7 @@ def train(
     width
         channels of the network's first level
     seed
-        of all random draws
+        of all random draws; 0 without it, or that of the plan given
     device
         auto, cpu, cuda or mps
     resume
@@ -110,7 +110,7 @@ def train(
         overwrite=overwrite,
     )
     _show_training(run_training(settings))
-    console.print(f"model {out}; how good it is: {out / 'report.html'}", soft_wrap=True)
+    _say(f"model {out}; how good it is: {out / 'report.html'}")
 
 
 @app.command
@@ -164,8 +164,9 @@ def segment(
             )
             num_written += bool(event.written)
             if event.error:
-                progress.console.print(f"[yellow]left out[/yellow]: {escape(event.error)}")
-    console.print(f"{num_written} segmentations in {out}", soft_wrap=True)
+                left_out = f"[yellow]left out[/yellow]: {escape(event.error)}"
+                progress.console.print(left_out, soft_wrap=True)
+    _say(f"{num_written} segmentations in {out}")
 
 
 @app.command
@@ -195,12 +196,13 @@ def evaluate(
     json
         file for the scores
     """
-    if json is not None and json.exists():
-        raise OutputError(f"{json} exists; choose another name")
+    if json is not None and (json.exists() or not json.parent.is_dir()):
+        what = f"{json} exists" if json.exists() else f"there is no folder {json.parent}"
+        raise OutputError(f"{what}; choose another name")
     evaluation = run_evaluation(truth, predicted, measures=measures, frames=frames, ignore=ignore)
     for note in evaluation.notes:
-        console.print(f"[yellow]note[/yellow]: {escape(note)}")
-    table = Table("measure", "value", title=f"{predicted} against {truth}")
+        console.print(f"[yellow]note[/yellow]: {escape(note)}", soft_wrap=True)
+    table = Table("measure", "value", title=escape(f"{predicted} against {truth}"))
     for measure, scores in evaluation.scores.items():
         table.add_section()
         for name, value in scores.items():
@@ -224,7 +226,7 @@ def describe(
         figure to write, .svg, .png or .pdf
     """
     for line in describe_network(model_or_recipe, out):
-        console.print(escape(line), soft_wrap=True)
+        _say(line)
 
 
 @app.command
@@ -261,8 +263,8 @@ def demo(
     result: list[DemoResult] = []
     _show_training(_keep(events, result))
     for name, scores in result[0].scores.items():
-        console.print(f"[bold]{name}[/bold], unseen images: {_scores(scores)}", soft_wrap=True)
-    console.print(f"report {result[0].report}", soft_wrap=True)
+        _say(f"{name}, unseen images: {_scores(scores)}")
+    _say(f"report {result[0].report}")
 
 
 def _keep(
@@ -281,16 +283,16 @@ def _show_training(events: Iterable[TrainEvent]) -> None:
         for event in events:
             match event:
                 case Message(text=text):
-                    progress.console.print(escape(text), soft_wrap=True)
+                    _say(text)
                 case StepLog():
                     _show_step(progress, task, event)
                 case Validation(step=step, scores=scores):
-                    progress.console.print(f"step {step}: held out {_scores(scores)}")
+                    _say(f"step {step}: held out {_scores(scores)}")
                 case Trained(bundle=bundle, stopped=stopped):
                     word = "stopped early" if stopped else "done"
                     progress.update(task, visible=False)
                     progress.console.print(
-                        f"[bold]{word}[/bold]: held out {_scores(bundle.scores)}"
+                        f"[bold]{word}[/bold]: held out {_scores(bundle.scores)}", soft_wrap=True
                     )
 
 
@@ -309,6 +311,11 @@ def _show_step(progress: Progress, task: TaskID, log: StepLog) -> None:
         completed=log.progress,
         details=f"step {log.step}, loss {log.loss:.3f}, {speed:.2f} steps/s, {_clock(left)} left",
     )
+
+
+def _say(text: str) -> None:
+    """Print a line as it is: names of files may hold what rich takes for markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _progress() -> Progress:

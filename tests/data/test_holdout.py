@@ -1,7 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from ulens.data.holdout import split_samples
+from ulens.errors import DataError
 from ulens.io.annotations import Sample
 
 
@@ -47,3 +50,36 @@ def test_an_instance_goes_whole_to_one_side():
     assert set(np.unique(split.training[0].label)) == {-1, 0, 1, 3}
     assert set(np.unique(split.held_out[0].label)) == {-1, 0, 2}
     assert (split.held_out[0].label == 2).sum() == 48
+
+
+def annotate(sample, rows):
+    """Leave annotations in these rows alone."""
+    label = np.full_like(sample.label, -1)
+    label[rows] = sample.label[rows]
+    return replace(sample, label=label)
+
+
+@pytest.mark.parametrize("number", [1, 5])
+def test_blocks_divide_what_is_annotated(number):
+    partly = [annotate(each, slice(0, 10)) for each in samples(number, shape=(50, 20))]
+    split = split_samples(partly, labels_are="classes")
+    assert len(split.training) == len(split.held_out) == number
+    for training, held_out in zip(split.training, split.held_out, strict=True):
+        assert (training.label[:8] >= 0).all()
+        assert (held_out.label[8:10] >= 0).all()
+        assert (held_out.label >= 0).mean() == pytest.approx(0.04)
+
+
+def test_images_without_annotation_are_not_held_out():
+    ten = samples(10)
+    for k in range(1, 10):
+        ten[k] = annotate(ten[k], slice(0, 0)) if k >= 6 else ten[k]
+    split = split_samples(ten, labels_are="classes")
+    assert len(split.held_out) == 1
+    assert (split.held_out[0].label >= 0).all()
+    assert len(split.training) == 5
+
+
+def test_an_image_too_small_to_be_divided_is_refused():
+    with pytest.raises(DataError, match="image 0 is too small to be divided"):
+        split_samples(samples(1, shape=(1, 1)), labels_are="classes")

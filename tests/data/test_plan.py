@@ -25,6 +25,12 @@ def test_a_plan_survives_its_file(tmp_path):
         ({"optimizer": "adam"}, "it takes adamw or sgd"),
         ({"recipe": "best"}, "it takes default or paper"),
         ({"schedule": "step"}, "it takes cosine or constant"),
+        ({"width": 8.5}, "width is 8.5; it needs to be a whole number"),
+        ({"seed": -1}, "seed is -1; it needs to be 0 or more"),
+        ({"clip_norm": -1.0}, "clip_norm is -1.0; it needs to be 0 or more"),
+        ({"border_sigma_px": 0.0}, "border_sigma_px is 0.0; it needs to be greater than 0"),
+        ({"class_weights": ()}, r"class_weights are \(\); give one per class"),
+        ({"class_weights": (1.0, -1.0)}, "give one per class, 0 or more each"),
     ],
 )
 def test_values_out_of_range_are_refused(changes, message):
@@ -47,6 +53,21 @@ def test_a_missing_entry_is_named():
     del record["crop"]
     with pytest.raises(SettingError, match="crop"):
         Plan.from_json(record)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("geometry", {"scale": [1.0]}),
+        ("geometry", []),
+        ("intensity", {"slope": "steep"}),
+        ("class_weights", ["a", "b"]),
+        ("learning_rate", "fast"),
+    ],
+)
+def test_values_of_a_wrong_kind_are_refused(name, value):
+    with pytest.raises(SettingError, match=r"plan: .*start from the plan\.json of a model"):
+        Plan.from_json({**tiny_plan().to_json(), name: value})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]"])

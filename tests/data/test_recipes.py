@@ -1,7 +1,7 @@
 import pytest
 
 from ulens.data.fingerprint import Fingerprint
-from ulens.data.recipes import FEWEST_STEPS, WIDTHS, make_plan, parse_duration
+from ulens.data.recipes import FEWEST_STEPS, RATE_TIMES_WIDTH, WIDTHS, make_plan, parse_duration
 from ulens.errors import SettingError
 
 WEIGHTS = (2.0, 0.7)
@@ -54,6 +54,7 @@ def test_the_widest_network_that_makes_enough_steps_is_taken(seconds):
     plan = make_plan(a_fingerprint(), seconds=seconds, class_weights=WEIGHTS, measure=measure)
     fitting = [w for w in WIDTHS if 100 / w**1.5 * seconds >= FEWEST_STEPS]
     assert plan.width == max(fitting, default=WIDTHS[0])
+    assert plan.learning_rate == pytest.approx(RATE_TIMES_WIDTH / plan.width)
     assert "steps per second" in plan.reasons["width"]
 
 

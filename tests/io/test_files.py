@@ -227,3 +227,11 @@ def test_num_planes_of_damaged_tiff_says_what_is_wrong(tmp_path):
     (tmp_path / "a.tif").write_bytes(b"II*\0\xff\xff")
     with pytest.raises(FileError, match=r"a\.tif cannot be read"):
         num_planes(tmp_path / "a.tif")
+
+
+def test_pillows_limit_on_size_is_lifted_for_the_reading_alone(tmp_path, monkeypatch):
+    monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100)
+    pixels = np.zeros((30, 40), np.uint8)
+    PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert read_image(tmp_path / "a.png").data.shape == (30, 40)
+    assert PIL.Image.MAX_IMAGE_PIXELS == 100

@@ -215,3 +215,19 @@ def test_real_frames_of_the_cell_tracking_challenge(real_data):
     assert len(pairing.pairs) == 9
     assert len(pairing.unpaired) == 75
     assert found(folder / "01", folder / "01_GT" / "SEG")[0] == ("t002.tif", "man_seg002.tif")
+
+
+def test_probabilities_belong_to_the_segmentation_beside_them(tmp_path):
+    touch(tmp_path, "a/t01.tif", "a/t01_probabilities.tif", "b/man_seg01.tif")
+    pairing = find_pairs(tmp_path / "a", tmp_path / "b")
+    assert [(pair.image.name, pair.label.name) for pair in pairing.pairs] == [
+        ("t01.tif", "man_seg01.tif")
+    ]
+    assert pairing.unpaired == []
+    touch(tmp_path, "c/vol.tif", "c/vol_probabilities.tif", "d/truth.tif")
+    assert found(tmp_path / "c", tmp_path / "d") == [("vol.tif", "truth.tif")]
+
+
+def test_probabilities_alone_are_a_prediction(tmp_path):
+    touch(tmp_path, "a/x_probabilities.tif", "b/truth.tif")
+    assert found(tmp_path / "a", tmp_path / "b") == [("x_probabilities.tif", "truth.tif")]

@@ -1,9 +1,12 @@
 import re
 
+import numpy as np
 import pytest
 
 from training import write_folder
 from ulens.errors import DataError, OutputError
+from ulens.image import Image
+from ulens.io.files import write_tiff
 from ulens.jobs.demo import DemoResult, free_folder, run_demo
 from ulens.jobs.train import Trained
 
@@ -55,6 +58,30 @@ def test_one_image_is_too_few_for_the_demo(tmp_path):
     folder = write_folder(tmp_path / "mine", number=1)
     with pytest.raises(DataError, match="needs 2"):
         list(run_demo(tmp_path / "demo", data=folder, seconds=1))
+
+
+def test_a_class_that_only_unseen_images_hold_is_named(tmp_path):
+    folder = write_folder(tmp_path / "mine")
+    label = np.zeros((40, 40), np.uint8)
+    label[:, :20], label[:, 30:] = 100, 255
+    write_tiff(folder / "labels" / "3.tif", Image(data=label, axes="YX"))
+    with pytest.raises(DataError, match="the others lack label value 100; annotate more"):
+        list(run_demo(tmp_path / "demo", data=folder, seconds=1))
+    assert not (tmp_path / "demo").exists()
+
+
+def test_unseen_images_may_lack_a_class(tmp_path):
+    folder = write_folder(tmp_path / "mine", number=5)
+    write_tiff(folder / "labels" / "3.tif", Image(data=np.zeros((40, 40), np.uint8), axes="YX"))
+    *_, result = run_demo(tmp_path / "demo", data=folder, seconds=1)
+    assert "mean IoU" in result.scores["mine"]
+
+
+@pytest.mark.parametrize(("name", "message"), [("a", "is a file"), ("a/b", "cannot be made")])
+def test_an_output_that_is_no_folder_is_refused(tmp_path, name, message):
+    (tmp_path / "a").touch()
+    with pytest.raises(OutputError, match=message):
+        list(run_demo(tmp_path / name, seconds=1))
 
 
 def test_the_first_free_folder(tmp_path, monkeypatch):

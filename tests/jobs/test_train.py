@@ -1,5 +1,6 @@
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -148,7 +149,9 @@ def test_ctrl_c_keeps_a_usable_model(tmp_path):
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "stopped" in output
-    assert load_bundle(folder / "model").scores["Dice"] >= 0
+    bundle = load_bundle(folder / "model")
+    assert bundle.provenance["steps"] >= 30
+    assert "Dice" in bundle.scores
     assert (folder / "model" / "report.html").is_file()
 
 
@@ -162,9 +165,11 @@ def test_resuming_on_other_images_is_refused(tmp_path):
 
 def test_a_finished_training_can_be_resumed_for_longer(trained, tmp_path):
     folder, _ = trained
-    settings = settings_for(folder, resume=True, steps=130)
+    shutil.copytree(folder / "model", tmp_path / "model")
+    settings = settings_for(folder, out=tmp_path / "model", resume=True, steps=130)
     *_, last = run_training(settings)
     assert last.bundle.provenance["steps"] == 130
+    assert json.loads((tmp_path / "model" / "plan.json").read_text())["steps"] == 130
 
 
 def test_resuming_nothing_is_refused(tmp_path):
@@ -222,14 +227,13 @@ def test_a_foreign_folder_is_never_written_to(tmp_path):
     assert len(list((folder / "images").iterdir())) == 7
 
 
-def test_a_failed_overwrite_leaves_the_old_model(trained, tmp_path):
+def test_a_failed_overwrite_leaves_the_old_model(trained):
     folder, _ = trained
-    (tmp_path / "empty").mkdir()
-    settings = settings_for(folder, overwrite=True, labels=None, images=folder / "images")
+    before = weights_of(folder / "model")
     with pytest.raises(PairingError):
         list(run_training(settings_for(folder, overwrite=True, images=folder / "plan.json")))
-    assert settings.overwrite
     load_bundle(folder / "model")
+    assert torch.equal(before, weights_of(folder / "model"))
 
 
 def test_a_full_disk_during_training_keeps_the_old_state(tmp_path, monkeypatch):
@@ -259,6 +263,9 @@ def test_a_full_disk_during_training_keeps_the_old_state(tmp_path, monkeypatch):
     [
         ({"seconds": 1.0, "steps": 2}, "give one of them"),
         ({"resume": True, "overwrite": True}, "resume and overwrite"),
+        ({"width": 0}, "width is 0; it needs to be at least 1"),
+        ({"steps": 0}, "steps is 0; it needs to be at least 1"),
+        ({"seed": -1}, "seed is -1; it needs to be at least 0"),
     ],
 )
 def test_contradictory_settings_are_refused(tmp_path, changes, message):
@@ -295,3 +302,77 @@ def test_the_plan_written_is_the_plan_followed(trained):
     folder, _ = trained
     written = json.loads((folder / "model" / "plan.json").read_text())
     assert written == json.loads(json.dumps(tiny_plan().to_json()))
+
+
+def test_length_and_seed_replace_those_of_a_given_plan(tmp_path):
+    folder = write_folder(tmp_path, steps=60)
+    *_, last = run_training(settings_for(folder, steps=4, seed=3, width=8))
+    assert last.bundle.provenance["steps"] == 4
+    assert (last.bundle.plan["steps"], last.bundle.plan["seed"]) == (4, 3)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"width": 16}, "width is 16, the plan's is 8; leave it out"),
+        ({"recipe": "paper"}, "recipe is paper, the plan's is default; leave it out"),
+        ({"seed": 1, "resume": True}, "seed is 1, the plan's is 0; leave it out"),
+        ({"width": 16, "resume": True}, "width is 16, the plan's is 8; leave it out"),
+    ],
+)
+def test_what_contradicts_a_plan_that_stands_is_refused(trained, tmp_path, changes, message):
+    folder, _ = trained
+    out = folder / "model" if changes.get("resume") else tmp_path / "model"
+    with pytest.raises(SettingError, match=message):
+        list(run_training(settings_for(folder, out=out, **changes)))
+
+
+def test_a_training_resumed_for_longer_and_stopped_again_keeps_its_new_length(tmp_path):
+    folder = write_folder(tmp_path, steps=20)
+    list(run_training(settings_for(folder)))
+    longer = run_training(settings_for(folder, resume=True, steps=60))
+    assert any(isinstance(event, StepLog) for event in longer)
+    longer.close()
+    *_, last = run_training(settings_for(folder, resume=True))
+    assert last.bundle.provenance["steps"] == 60
+
+
+def test_a_held_out_image_without_foreground_is_scored(tmp_path):
+    folder = write_folder(tmp_path, steps=20)
+    nothing = Image(data=np.zeros((40, 40), np.uint8), axes="YX")
+    write_tiff(folder / "labels" / "3.tif", nothing)
+    *_, last = run_training(settings_for(folder))
+    assert "mean IoU" in last.bundle.scores
+    assert "V_Rand" not in last.bundle.scores
+
+
+def test_one_image_annotated_in_part_is_trained_and_scored(tmp_path):
+    folder = write_folder(tmp_path, number=1, steps=20)
+    label = squares(0)[1]
+    label[20:] = 7
+    write_tiff(folder / "labels" / "0.tif", Image(data=label, axes="YX"))
+    *_, last = run_training(settings_for(folder, ignore=7))
+    assert last.bundle.provenance["steps"] == 20
+    assert 0 <= last.bundle.scores["Dice"] <= 1
+
+
+def test_a_training_that_cannot_be_scored_is_kept(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path, steps=7)
+
+    def fail(*_, **__):
+        raise MemoryError
+
+    monkeypatch.setattr(session, "predict_held_out", fail)
+    monkeypatch.setattr(session, "NUM_VALIDATIONS", 1)
+    with pytest.raises(MemoryError):
+        list(run_training(settings_for(folder)))
+    assert load_bundle(folder / "model").provenance["steps"] == 7
+
+
+def test_train_from_python_takes_paths_as_text(trained, tmp_path):
+    folder, _ = trained
+    model = ulens.train(
+        str(folder / "images"), str(folder / "labels"), out=str(tmp_path / "m"),
+        plan=str(folder / "plan.json"), start_from=str(folder / "model"), steps=2,
+    )  # fmt: skip
+    assert model.bundle.provenance["steps"] == 2

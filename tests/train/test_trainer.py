@@ -4,6 +4,7 @@ import torch
 from training import tiny_plan
 from ulens.errors import TrainingError
 from ulens.nets.unet import UNet
+from ulens.train import trainer as trainer_module
 from ulens.train.state import load_state, save_state
 from ulens.train.trainer import SNAPSHOT_STEPS, Trainer
 
@@ -106,6 +107,17 @@ def test_several_tiles_per_step(tiny_images):
     trainer = a_trainer(tiny_images, batch=3, steps=4)
     assert [log.step for log in trainer] == [1, 2, 3, 4]
     assert trainer._visits() == [12, 13, 14]
+
+
+def test_a_slow_timed_training_takes_snapshots_between(tiny_images, monkeypatch):
+    monkeypatch.setattr(trainer_module, "SNAPSHOT_SECONDS", 0.0)
+    timed, counted = (a_trainer(tiny_images, **c) for c in ({"steps": None, "seconds": 60.0}, {}))
+    for trainer in (timed, counted):
+        steps = iter(trainer)
+        for _ in range(3):
+            next(steps)
+    assert timed.snapshot[1]["step"] == 3
+    assert counted.snapshot[1]["step"] == 0  # where a resumed training must repeat, never
 
 
 def test_a_timed_training_follows_its_seconds(tiny_images):

@@ -49,6 +49,23 @@ def test_membranes_get_the_isbi_measures():
     assert scores["pixel error"] == pytest.approx(0)
 
 
+def test_membranes_are_scored_where_annotated_whatever_the_sizes():
+    label = np.ones((12, 19), int)
+    label[:, 9] = 0
+    partly = np.where(np.arange(19) < 15, label, -1)
+    foreground = np.where(partly < 0, 0.9, 0.9 * label)
+    pair = [a_prediction(label[:8], 0.9 * label[:8]), a_prediction(partly, foreground)]
+    scores = score_membranes(pair)
+    assert scores["V_Rand"] == pytest.approx(1)
+    assert scores["pixel error"] == pytest.approx(0)
+
+
+def test_an_image_without_interior_has_no_membrane_scores():
+    label = np.ones((12, 19), int)
+    predictions = [a_prediction(label, 0.9 * label), a_prediction(0 * label, 0.1 * label)]
+    assert score_membranes(predictions) == {}
+
+
 def test_thresholds_are_tuned_to_part_what_half_sure_pixels_join():
     truth = np.repeat([[1] * 6 + [2] * 6], 8, axis=0)
     foreground = np.where(np.isin(np.arange(12), (5, 6)), 0.65, 0.95)[None].repeat(8, axis=0)

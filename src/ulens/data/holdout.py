@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from scipy import ndimage
 
+from ulens.errors import DataError
 from ulens.io.annotations import Sample
 from ulens.losses import IGNORED
 
@@ -33,14 +34,29 @@ def split_samples(samples: Sequence[Sample], *, labels_are: str) -> Split:
     """Hold out one image in ten, or blocks of each image where there are few.
 
     Held-out images are spread evenly over the sequence. From fewer than six images a block
-    is held out of each: the last fifth along its longer axis.
+    is held out of each: the last fifth along its longer axis. Images without any annotated
+    pixel are on neither side.
+
+    Raises
+    ------
+    DataError : the images are too small to be divided
     """
+    samples = [sample for sample in samples if _is_annotated(sample)]
     num_images = len(samples)
     if num_images < FEWEST_FOR_WHOLE_IMAGES:
         parts = [_split_block(sample, labels_are) for sample in samples]
+        training, held_out = (
+            [part for part in side if _is_annotated(part)] for side in zip(*parts, strict=True)
+        )
+        if not training or not held_out:
+            raise DataError(
+                f"the annotated part of {samples[0].name} is too small to be divided into one for "
+                f"training and one for the score; annotate more, best {FEWEST_FOR_WHOLE_IMAGES} "
+                "images"
+            )
         return Split(
-            training=[training for training, _ in parts],
-            held_out=[held_out for _, held_out in parts],
+            training=training,
+            held_out=held_out,
             description=f"held out for the score: the last {BLOCK_FRACTION:.0%} of each of the "
             f"{num_images} images",
         )
@@ -54,17 +70,24 @@ def split_samples(samples: Sequence[Sample], *, labels_are: str) -> Split:
     )
 
 
+def _is_annotated(sample: Sample) -> bool:
+    return bool((sample.label != IGNORED).any())
+
+
 def _split_block(sample: Sample, labels_are: str) -> tuple[Sample, Sample]:
-    """Divide one image; an instance goes whole to the side of its centroid."""
+    """Divide the annotated pixels of an image; an instance goes whole to its centroid's side."""
     label = sample.label
     axis = int(np.argmax(label.shape))
-    start = round(label.shape[axis] * (1 - BLOCK_FRACTION))
+    annotated_before = np.append(0, np.cumsum((label != IGNORED).sum(axis=1 - axis)))
+    wanted = (1 - BLOCK_FRACTION) * annotated_before[-1]
+    start = int(np.argmin(np.abs(annotated_before - wanted)))
     in_block = np.zeros(label.shape, bool)
     in_block[(slice(None),) * axis + (slice(start, None),)] = True
     if labels_are == "instances":
-        for number in np.unique(label[label > 0]):
-            inside = label == number
-            in_block[inside] = ndimage.center_of_mass(inside)[axis] >= start
+        numbers = np.unique(label[label > 0])
+        centres = np.reshape(ndimage.center_of_mass(label > 0, label, numbers), (-1, 2))
+        held_out = np.isin(label, numbers[centres[:, axis] >= start])
+        in_block = np.where(label > 0, held_out, in_block)
     return (
         replace(sample, label=np.where(in_block, IGNORED, label)),
         replace(sample, label=np.where(in_block, label, IGNORED)),

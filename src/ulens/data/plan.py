@@ -69,21 +69,44 @@ class Plan:
             raise SettingError(
                 f"steps is {self.steps}, seconds is {self.seconds}; set one, leave the other null"
             )
-        for name in ("width", "depth", "batch", "learning_rate", "steps", "seconds"):
-            value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise SettingError(f"plan: {name} is {value}; it needs to be greater than 0")
-        for name, lowest, beyond in (("dropout", 0, 1), ("momentum", 0, 1), ("averaging", 0, 1)):
-            if not lowest <= getattr(self, name) < beyond:
-                raise SettingError(
-                    f"plan: {name} is {getattr(self, name)}; it needs to be at least {lowest} "
-                    f"and below {beyond}"
-                )
+        self._check_numbers()
         for name in ("recipe", "optimizer", "schedule", "precision"):
             allowed = get_args(Recipe) if name == "recipe" else _CHOICES[name]
             if getattr(self, name) not in allowed:
                 raise SettingError(
                     f"plan: {name} is {getattr(self, name)!r}; it takes {' or '.join(allowed)}"
+                )
+
+    def _check_numbers(self) -> None:
+        for name in (
+            "width",
+            "depth",
+            "batch",
+            "learning_rate",
+            "border_sigma_px",
+            "steps",
+            "seconds",
+        ):
+            value = getattr(self, name)
+            if value is not None and value <= 0:
+                raise SettingError(f"plan: {name} is {value}; it needs to be greater than 0")
+        for name in ("width", "depth", "crop", "batch", "warmup_steps", "seed"):
+            value = getattr(self, name)
+            if not isinstance(value, int):
+                raise SettingError(f"plan: {name} is {value!r}; it needs to be a whole number")
+        for name in ("weight_decay", "warmup_steps", "clip_norm", "border_weight", "seed"):
+            if getattr(self, name) < 0:
+                raise SettingError(
+                    f"plan: {name} is {getattr(self, name)}; it needs to be 0 or more"
+                )
+        if min(self.class_weights, default=-1.0) < 0:
+            raise SettingError(
+                f"plan: class_weights are {self.class_weights}; give one per class, 0 or more each"
+            )
+        for name in ("dropout", "momentum", "averaging"):
+            if not 0 <= getattr(self, name) < 1:
+                raise SettingError(
+                    f"plan: {name} is {getattr(self, name)}; it needs to be at least 0 and below 1"
                 )
 
     def to_json(self) -> dict[str, Any]:
@@ -104,7 +127,7 @@ class Plan:
             values["intensity"] = IntensitySettings(**_tuples(record["intensity"]))
             values["class_weights"] = tuple(record["class_weights"])
             return cls(**values)
-        except (TypeError, KeyError, AttributeError) as error:
+        except (TypeError, KeyError, AttributeError, IndexError) as error:
             raise SettingError(f"plan: {error}; start from the plan.json of a model") from error
 
 

@@ -1,7 +1,7 @@
 """Two recipes for the same network: the default one and the paper's."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -14,7 +14,7 @@ from ulens.nets.shapes import unet_geometry
 
 PAPER_OUTPUT = 388
 WIDTHS = (16, 24, 32, 48, 64)
-FEWEST_STEPS = 1500
+FEWEST_STEPS = 2000
 RATE_TIMES_WIDTH = 0.032
 DEPTH = 4
 
@@ -36,7 +36,7 @@ PAPER_REASONS = {
 DEFAULT_REASONS = {
     "learning_rate": "by experiment, docs/lab-notes.md",
     "averaging": "smooths the weights over the last hundred steps",
-    "class_weights": "1/frequency, mean 1: thin borders count as much as wide interiors",
+    "class_weights": "all alike: balanced ones scored worse, docs/lab-notes.md",
     "border_weight": "gaps between instances weigh w0 = 10 as in the paper; classes have none",
 }
 
@@ -61,7 +61,7 @@ def make_plan(
     steps, seconds : length of the training; exactly one of them
     width : channels of the network's first level; None = the recipe's choice
     depth : number of poolings
-    class_weights : w_c of each class
+    class_weights : w_c that balances the classes, for the paper's recipe
     precision : of the training; bf16 where the device computes it natively
     measure : returns the steps per second of a plan on this machine. With `seconds` the
         default recipe takes the widest network that still makes enough steps; without it,
@@ -69,23 +69,19 @@ def make_plan(
     """
     given: dict[str, Any] = {
         "depth": depth,
-        "class_weights": class_weights,
         "precision": precision,
         "steps": steps,
         "seconds": seconds,
         "seed": seed,
     }
     if recipe == "paper":
-        return _paper_plan(width or 64, given)
+        return _paper_plan(width or 64, {**given, "class_weights": class_weights})
     if recipe != "default":
         raise SettingError(f"recipe is {recipe!r}; it takes 'default' or 'paper'")
-    plan = _default_plan(fingerprint, width or 32, given)
     if measure is None or seconds is None:
-        return plan
-    if width is not None:
-        rate = measure(plan)
-        return _explain(plan, width=f"as asked; {_speed(rate, seconds)}")
-    return _widest(plan, seconds, measure)
+        return _default_plan(fingerprint, width or 32, given)
+    widths = WIDTHS if width is None else (width,)
+    return _widest([_default_plan(fingerprint, w, given) for w in widths], seconds, measure)
 
 
 def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]) -> Plan:
@@ -100,6 +96,7 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
         weight_decay=1e-4,
         clip_norm=1.0,
         averaging=0.99,
+        class_weights=(1.0,) * fingerprint.num_classes,
         border_weight=10.0 if fingerprint.labels_are == "instances" else 0.0,
         geometry=GeometrySettings(scale=(0.85, 1.2)),
         intensity=IntensitySettings(slope=(0.66, 1.5), noise_sd=0.3, blur_sd_px=1.0),
@@ -127,29 +124,20 @@ def _paper_plan(width: int, given: Mapping[str, Any]) -> Plan:
     )
 
 
-def _widest(plan: Plan, seconds: float, measure: Callable[[Plan], float]) -> Plan:
-    rate = measure(replace(plan, width=WIDTHS[0]))
-    chosen = replace(plan, width=WIDTHS[0])
-    for width in WIDTHS[1:]:
-        wider = replace(plan, width=width)
-        wider_rate = measure(wider)
+def _widest(plans: Sequence[Plan], seconds: float, measure: Callable[[Plan], float]) -> Plan:
+    """Return the last plan that makes enough steps, from narrow to wide; else the first."""
+    chosen, rate = plans[0], measure(plans[0])
+    for plan in plans[1:]:
+        wider_rate = measure(plan)
         if wider_rate * seconds < FEWEST_STEPS:
             break
-        chosen, rate = wider, wider_rate
-    return _explain(
-        chosen, width=f"the widest of {WIDTHS} with {FEWEST_STEPS} steps: {_speed(rate, seconds)}"
-    )
-
-
-def _speed(rate: float, seconds: float) -> str:
-    return (
+        chosen, rate = plan, wider_rate
+    why = f"the widest that makes {FEWEST_STEPS} steps; " if len(plans) > 1 else ""
+    speed = (
         f"this machine makes {rate:.2f} steps per second at this width, "
-        f"about {rate * seconds:.0f} in {seconds / 60:.0f} minutes"
+        f"about {rate * seconds:.0f} in {seconds / 60:.3g} minutes"
     )
-
-
-def _explain(plan: Plan, **reasons: str) -> Plan:
-    return replace(plan, reasons={**plan.reasons, **reasons})
+    return replace(chosen, reasons={**chosen.reasons, "width": why + speed})
 
 
 def parse_duration(text: str) -> float:

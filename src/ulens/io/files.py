@@ -1,7 +1,8 @@
 """Image files: which ones a folder holds, reading them, and their 2-D planes."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import imagecodecs
@@ -215,9 +216,19 @@ def _decode_deep_png(path: Path) -> np.ndarray | None:
         return imagecodecs.png_decode(file.read())
 
 
+@contextmanager
+def _any_size() -> Iterator[None]:
+    """Lift Pillow's limit of 179 million pixels, which is meant for images from the web."""
+    limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
+    try:
+        yield
+    finally:
+        PIL.Image.MAX_IMAGE_PIXELS = limit
+
+
 def _decode_with_pillow(path: Path, resolve_palette: bool) -> np.ndarray:
     """Return (Y, X) or (Y, X, samples) pixels."""
-    with PIL.Image.open(path, formats=("PNG", "JPEG", "BMP")) as image:
+    with _any_size(), PIL.Image.open(path, formats=("PNG", "JPEG", "BMP")) as image:
         if image.mode in ("P", "PA"):
             colors = np.asarray(image.convert("RGB"))
             if (colors == colors[..., :1]).all():

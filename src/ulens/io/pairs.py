@@ -71,6 +71,7 @@ def find_pairs(images: Path, labels: Path | None = None) -> Pairing:
     if labels is None and images.is_file():
         return _for_one_image(images)
     image_files, label_files = _candidates(images, None if labels is None else Path(labels))
+    image_files = _without_probabilities(image_files)
     pairs = _match(image_files, label_files)
     if not pairs:
         raise PairingError(_explain(images, labels, image_files, label_files))
@@ -98,6 +99,13 @@ def _candidates(images: Path, labels: Path | None) -> tuple[list[Path], list[Pat
     if labels is None and images.is_dir() and (folders := _folders_of_both(images)):
         return list_images(folders[0]), list_images(folders[1])
     return _split_folder(list_images(images))
+
+
+def _without_probabilities(files: list[Path]) -> list[Path]:
+    """Leave out what ``ulens segment --probabilities`` writes beside each segmentation."""
+    stems = {_stem(file) for file in files}
+    belonging = {f"{stem}_probabilities" for stem in stems}
+    return [file for file in files if _stem(file) not in belonging]
 
 
 def _folders_of_both(folder: Path) -> tuple[Path, Path] | None:

@@ -98,8 +98,7 @@ def _left_out(
             f"left out, {len(missing)} of {len(wanted)} truth files have no prediction: "
             f"{name_some(missing)}"
         )
-    known = {*truth_files, *(_probability_file(pair.image) for pair in pairing.pairs)}
-    extra = [file for file in pairing.unpaired if file not in known]
+    extra = [file for file in pairing.unpaired if file not in truth_files]
     if extra:
         notes.append(f"left out, no truth for {name_some(extra)}")
     return notes

@@ -13,7 +13,7 @@ from ulens.data.baseline import otsu_components
 from ulens.data.simulate import simulate_cells, simulate_membranes
 from ulens.errors import DataError, OutputError
 from ulens.image import Image
-from ulens.io.annotations import Annotated, read_annotated
+from ulens.io.annotations import Sample, parse_frames, read_annotated
 from ulens.io.atomic import replace_files
 from ulens.io.files import write_tiff
 from ulens.jobs.train import Message, Trained, TrainEvent, TrainSettings, run_training
@@ -70,10 +70,9 @@ def run_demo(
     data : annotated images instead of simulated ones, as `read_annotated` finds them
     seconds : length of each training
     """
-    if out.exists() and any(out.iterdir()) and not overwrite:
-        raise OutputError(f"{out} exists; choose another folder or give --overwrite")
-    out.mkdir(parents=True, exist_ok=True)
-    stories = [_users_story(data)] if data else list(_simulate(out, seed))
+    stories = [_users_story(data)] if data else []
+    _prepare_folder(out, overwrite)
+    stories = stories or list(_simulate(out, seed))
     sections, rows, scores = [], {}, {}
     for story in stories:
         yield Message(f"— {story.name}: training on images {story.training} —")
@@ -90,10 +89,9 @@ def run_demo(
             yield event
             if isinstance(event, Trained):
                 bundle = event.bundle
-        unseen = read_annotated(
-            story.images, story.labels, frames=story.unseen, labels_are=bundle.labels_are
-        )
-        predictions = _segment(bundle, unseen)
+        annotated = read_annotated(story.images, story.labels, labels_are=bundle.labels_are)
+        unseen = parse_frames(story.unseen, len(annotated.samples))
+        predictions = _segment(bundle, [annotated.samples[k] for k in unseen])
         scores[story.name] = _score(predictions, bundle)
         rows[story.name] = _views(predictions[0])
         sections.append(_section(story, predictions, bundle, scores[story.name]))
@@ -107,6 +105,17 @@ def run_demo(
     write_report(report, title="ulens demo", summary=facts, sections=sections)
     replace_files(out, {"picture.png": figure_png(_picture(rows))})
     yield DemoResult(report=report, scores=scores)
+
+
+def _prepare_folder(out: Path, overwrite: bool) -> None:
+    if out.is_file():
+        raise OutputError(f"{out} is a file; name a folder for the demo")
+    if out.exists() and any(out.iterdir()) and not overwrite:
+        raise OutputError(f"{out} exists; choose another folder or give --overwrite")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{out} cannot be made: {error.strerror}; choose another name") from error
 
 
 def free_folder(name: str) -> Path:
@@ -137,7 +146,8 @@ def _simulate(out: Path, seed: int) -> Iterator[Story]:
 
 
 def _users_story(data: Path) -> Story:
-    number = len(read_annotated(data).samples)
+    annotated = read_annotated(data)
+    number = len(annotated.samples)
     if number < 2:
         raise DataError(
             f"{data} has {number} annotated image; the demo needs 2, one to train on and one to "
@@ -146,6 +156,8 @@ def _users_story(data: Path) -> Story:
     # every fourth image stays unseen
     unseen = list(range(min(3, number - 1), number, 4))
     training = [k for k in range(number) if k not in unseen]
+    if annotated.labels_are == "classes":
+        _check_classes([annotated.samples[k] for k in training], annotated.class_values, data)
     return Story(
         name=data.resolve().name,
         images=data,
@@ -155,10 +167,21 @@ def _users_story(data: Path) -> Story:
     )
 
 
-def _segment(bundle: ModelBundle, unseen: Annotated) -> list[Prediction]:
+def _check_classes(training: list[Sample], class_values: tuple[int, ...], data: Path) -> None:
+    """Raise DataError unless the images to train on hold every class."""
+    seen = set(np.concatenate([np.unique(sample.label) for sample in training]).tolist())
+    missing = [str(value) for k, value in enumerate(class_values) if k not in seen]
+    if missing:
+        raise DataError(
+            f"of the images in {data} every fourth stays unseen, and the others lack label value "
+            f"{', '.join(missing)}; annotate more images, or use ulens train and --frames"
+        )
+
+
+def _segment(bundle: ModelBundle, unseen: list[Sample]) -> list[Prediction]:
     return predict_held_out(
         bundle.net,
-        unseen.samples,
+        unseen,
         bundle.normalization,
         labels_are=bundle.labels_are,
         decoding=bundle.decoding,
@@ -174,8 +197,7 @@ def _score(predictions: list[Prediction], bundle: ModelBundle) -> dict[str, floa
         naive = [otsu_components(each.sample.image.mean(0)) for each in predictions]
         scores["AP@0.5 of Otsu + components"] = instance_scores(truth, naive).average_precision[0.5]
     elif len(bundle.class_values) == 2:
-        shapes = {each.sample.label.shape for each in predictions}
-        scores |= score_membranes(predictions) if len(shapes) == 1 else {}
+        scores |= score_membranes(predictions)
     return scores
 
 

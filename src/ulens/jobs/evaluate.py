@@ -11,11 +11,12 @@ import numpy as np
 from ulens.errors import DataError, LabelError, SettingError
 from ulens.io.label_values import LabelsAre, decide, describe, encode
 from ulens.jobs.comparisons import Comparison, read_comparisons
+from ulens.jobs.evaluate_ctc import evaluate_ctc, is_ctc_truth
 from ulens.metrics.instance import instance_scores
 from ulens.metrics.membrane import isbi2012
 from ulens.metrics.semantic import SemanticScores, semantic_scores
 
-Measure = Literal["isbi2012", "semantic", "instances"]
+Measure = Literal["isbi2012", "semantic", "instances", "ctc"]
 Scores = dict[str, float]
 
 
@@ -68,9 +69,11 @@ def evaluate(
 
     Parameters
     ----------
-    truth : a folder of label images, or one image or stack
+    truth : a folder of label images, or one image or stack; or a folder of the Cell Tracking
+        Challenge such as 01_GT
     predicted : a folder of segmentations with the same names, or one image or stack;
-        ``<name>_probabilities.tif`` beside one holds its class probabilities
+        ``<name>_probabilities.tif`` beside one holds its class probabilities; or a folder such
+        as 01_RES
     measures : None for all that the truth allows
     frames : images to compare, counted from 0 over all files, such as ``0-9,12``; None for all
     ignore : truth value of pixels to be left out
@@ -83,6 +86,8 @@ def evaluate(
     LabelError : label values make no sense
     SettingError : an unknown measure, or `frames` that are not there
     """
+    if is_ctc_truth(Path(truth)):
+        return _evaluate_ctc(Path(truth), Path(predicted), measures, frames, ignore)
     compared, notes = read_comparisons(Path(truth), Path(predicted), frames=frames, ignore=ignore)
     reading = _read_values(compared)
     notes.append(_describe(compared, reading, ignore))
@@ -94,6 +99,33 @@ def evaluate(
         for each, own_scores in zip(compared, by_image, strict=True):
             per_image[each.name][measure] = own_scores
     return Evaluation(num_images=len(compared), scores=scores, per_image=per_image, notes=notes)
+
+
+def _evaluate_ctc(
+    truth: Path,
+    predicted: Path,
+    measures: Sequence[Measure] | None,
+    frames: str | None,
+    ignore: int | None,
+) -> Evaluation:
+    others = [measure for measure in measures or () if measure != "ctc"]
+    if others:
+        raise DataError(
+            f"{', '.join(others)} cannot be computed: {truth} is a folder of the Cell Tracking "
+            f"Challenge; ask for ctc, or give one of its folders, such as {truth / 'SEG'}"
+        )
+    if ignore is not None:
+        raise SettingError(
+            f"ignore is {ignore}, but in the truth of the Cell Tracking Challenge every value is "
+            "an object; leave it out"
+        )
+    found = evaluate_ctc(truth, predicted, frames=frames)
+    return Evaluation(
+        num_images=found.num_frames,
+        scores={"ctc": found.scores},
+        per_image={name: {"ctc": scores} for name, scores in found.per_image.items()},
+        notes=found.notes,
+    )
 
 
 def _read_values(compared: list[Comparison]) -> _Reading:
@@ -121,6 +153,8 @@ def _objections(
 ) -> dict[str, str]:
     """Say for each measure that is not to be computed why not."""
     objections = {}
+    if asked is not None:
+        objections["ctc"] = "the truth must be a folder such as 01_GT that holds SEG or TRA"
     two_classes = reading.labels_are == "classes" and len(reading.values) == 2
     without_cells = [each.name for each in compared if not (each.truth == reading.values[-1]).any()]
     if not two_classes:
@@ -150,7 +184,8 @@ def _choose(
             raise DataError(f"{measure} cannot be computed: {objections[measure]}")
     if asked is None:
         notes += [f"{measure} not computed: {why}" for measure, why in objections.items()]
-    return [each for each in known if each not in objections and (asked is None or each in asked)]
+    wanted = [each for each in known if each != "ctc"] if asked is None else asked
+    return [each for each in known if each in wanted and each not in objections]
 
 
 def _score(

@@ -42,11 +42,11 @@ class TrainSettings:
     out : model folder
     seconds, steps : length of the training; at most one of them, 20 minutes without either
     recipe : 'default' or 'paper'
-    plan : plan.json that replaces the recipe
+    plan : plan.json that replaces the recipe; `seconds`, `steps` and `seed` replace its own
     start_from : model folder whose weights the training starts from
     frames, labels_are, ignore : as `read_annotated`
     width : channels of the network's first level; None = the recipe's choice
-    seed : all random draws depend on it
+    seed : all random draws depend on it; None = the plan's, else 0
     device : 'auto', 'cpu', 'cuda', 'mps'
     resume : continue the training in `out`, for longer where `seconds` or `steps` say so
     overwrite : replace the model in `out`
@@ -64,7 +64,7 @@ class TrainSettings:
     labels_are: LabelsAre | None = None
     ignore: int | None = None
     width: int | None = None
-    seed: int = 0
+    seed: int | None = None
     device: str = "auto"
     resume: bool = False
     overwrite: bool = False
@@ -80,6 +80,10 @@ class TrainSettings:
                 "resume and overwrite are both given; resume continues the "
                 "training in the folder, overwrite throws it away"
             )
+        for name, lowest in (("width", 1), ("steps", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and value < lowest:
+                raise SettingError(f"{name} is {value}; it needs to be at least {lowest}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,12 +183,16 @@ def train(
     images, labels : files or folders
     out : folder of the model; without it the model lives in memory, until `Model.save`
     time : such as '20min'
-    settings : anything else in `TrainSettings`, such as ``steps=500`` or ``recipe="paper"``
+    settings : anything else in `TrainSettings`, such as ``steps=500`` or ``recipe="paper"``;
+        paths may be strings
 
     Returns
     -------
     the trained model; ``model.bundle.scores`` holds its scores on held-out annotations
     """
+    for name in ("plan", "start_from"):
+        if settings.get(name) is not None:
+            settings[name] = Path(settings[name])
     with TemporaryDirectory() as temporary:
         asked = TrainSettings(
             images=Path(images),
@@ -230,17 +238,19 @@ def _plan(
 ) -> Plan:
     if settings.resume:
         plan = read_plan(settings.out / PLAN)
-        if settings.seconds is None and settings.steps is None:
-            return plan
-        return replace(plan, seconds=settings.seconds, steps=settings.steps)
+        _refuse_others(settings, plan, ("width", "seed"))
+        return _with_length(plan, settings)
     if settings.plan is not None:
         plan = read_plan(settings.plan)
+        _refuse_others(settings, plan, ("width",))
+        if settings.seed is not None:
+            plan = replace(plan, seed=settings.seed)
         if len(plan.class_weights) != fingerprint.num_classes:
             raise SettingError(
                 f"{settings.plan} has {len(plan.class_weights)} class_weights, the labels have "
                 f"{fingerprint.num_classes} classes; give one weight per class"
             )
-        return plan
+        return _with_length(plan, settings)
     targets = [encode_target(sample, annotated.labels_are) for sample in split.training]
     # a model that is started from brings its own width and depth
     start = load_bundle(settings.start_from).net if settings.start_from else None
@@ -256,9 +266,31 @@ def _plan(
         depth=start.depth if start else DEPTH,
         class_weights=class_balance(targets, fingerprint.num_classes),
         precision="bf16" if has_fast_bf16(device) else "fp32",
-        seed=settings.seed,
+        seed=settings.seed or 0,
         measure=partial(steps_per_second, in_channels=fingerprint.num_channels, device=device),
     )
+
+
+def _with_length(plan: Plan, settings: TrainSettings) -> Plan:
+    if settings.seconds is None and settings.steps is None:
+        return plan
+    return replace(plan, seconds=settings.seconds, steps=settings.steps)
+
+
+def _refuse_others(settings: TrainSettings, plan: Plan, names: tuple[str, ...]) -> None:
+    """Raise SettingError where the user asks for other values than those of a plan that stands."""
+    for name in names:
+        asked, planned = getattr(settings, name), getattr(plan, name)
+        if asked is not None and asked != planned:
+            raise SettingError(
+                f"{name} is {asked}, the plan's is {planned}; leave it out or start a new training "
+                "with a changed plan"
+            )
+    if settings.recipe not in ("default", plan.recipe):
+        raise SettingError(
+            f"recipe is {settings.recipe}, the plan's is {plan.recipe}; leave it out or start a "
+            "new training without that plan"
+        )
 
 
 def _describe(plan: Plan, device: torch.device) -> str:

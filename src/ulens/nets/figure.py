@@ -14,7 +14,7 @@ from matplotlib.patches import FancyArrow, Rectangle
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from ulens.errors import SettingError
+from ulens.errors import OutputError, SettingError
 from ulens.nets.unet import UNet
 
 Operation = Literal["conv", "copy", "pool", "up", "head"]
@@ -112,6 +112,7 @@ def draw(net: UNet, path: str | Path, *, tile: int | None = None) -> None:
     Raises
     ------
     SettingError : the suffix is none of the three
+    OutputError : the file cannot be written
     ShapeError : the network does not take a tile of this size
 
     Notes
@@ -130,7 +131,13 @@ def draw(net: UNet, path: str | Path, *, tile: int | None = None) -> None:
     metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
     # text stays text, and the same network gives the same file
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ulens"}):
-        figure.savefig(path, dpi=150, metadata=metadata)
+        try:
+            figure.savefig(path, dpi=150, metadata=metadata)
+        except OSError as error:
+            raise OutputError(
+                f"figure {path} cannot be written ({error.strerror or error}); "
+                "choose another folder"
+            ) from error
 
 
 def paper_tile(depth: int) -> int:

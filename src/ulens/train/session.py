@@ -3,7 +3,6 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -87,8 +86,7 @@ class Session:
         if self.plan.seconds is not None:
             # at least half of the budget is for training, however short it is
             self.trainer.seconds = min(planning_seconds, self.plan.seconds / 2)
-        plan = json.dumps(self.plan.to_json(), indent=2).encode()
-        self._write({PLAN: plan, LOG: b""})
+        self._write({PLAN: self._plan_file(), LOG: b""})
         self.save()
 
     def resume(self) -> None:
@@ -106,7 +104,9 @@ class Session:
                 "those it was started with, or start a new one with --overwrite"
             )
         rows = [row for row in read_log(self.folder) if row["step"] <= self.trainer.step]
-        self._write({LOG: "".join(json.dumps(row) + "\n" for row in rows).encode()})
+        log = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        # the plan too: it may now be longer than the one the training was started with
+        self._write({PLAN: self._plan_file(), LOG: log})
         self._num_validated = int(self.trainer.progress * NUM_VALIDATIONS)
         self._saved_at = self.trainer.seconds
 
@@ -143,14 +143,14 @@ class Session:
 
     def finish(self) -> tuple[ModelBundle, list[Prediction]]:
         """Score the held-out annotations and save the final model."""
+        self.save()  # scoring may take long or fail: what was trained is safe before
         predictions = self._predict()
         if self.annotated.labels_are == "instances":
             predictions, self.decoding = tune_thresholds(predictions, self.decoding)
         scores = score(predictions, self.annotated.labels_are)
-        if _are_membranes(predictions, self.annotated):
+        if self.annotated.labels_are == "classes" and len(self.annotated.class_values) == 2:
             scores |= score_membranes(predictions)
         bundle = self._bundle(scores)
-        save_state(self.folder / STATE, *self.trainer.snapshot)
         save_bundle(bundle, self.folder)
         return bundle, predictions
 
@@ -222,6 +222,9 @@ class Session:
             },
         )
 
+    def _plan_file(self) -> bytes:
+        return json.dumps(self.plan.to_json(), indent=2).encode()
+
     def _write(self, files: dict[str, bytes]) -> None:
         try:
             replace_files(self.folder, files)
@@ -268,17 +271,6 @@ def _decoding(annotated: Annotated) -> dict[str, Any]:
     )
     smallest = float(np.percentile(areas[areas > 0], 1))
     return {"threshold": 0.7, "reach_threshold": 0.1, "min_area_px": int(smallest / 2)}
-
-
-def _are_membranes(predictions: Sequence[Prediction], annotated: Annotated) -> bool:
-    """Whether the ISBI measures can be taken: two classes, all of each image annotated."""
-    labels = [prediction.sample.label for prediction in predictions]
-    return (
-        annotated.labels_are == "classes"
-        and len(annotated.class_values) == 2
-        and all((label >= 0).all() for label in labels)
-        and len({label.shape for label in labels}) == 1
-    )
 
 
 def _hash(annotated: Annotated) -> str:

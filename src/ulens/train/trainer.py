@@ -17,6 +17,7 @@ from ulens.losses import weighted_cross_entropy
 from ulens.train.schedule import learning_rate
 
 SNAPSHOT_STEPS = 50
+SNAPSHOT_SECONDS = 30.0
 MAX_BAD_DRAWS = 3
 
 
@@ -55,9 +56,10 @@ class Trainer:
     Notes
     -----
     Iterate to train; stop whenever you like. All random numbers depend on the plan's seed and
-    the step alone. Every 50 steps a snapshot of the whole state is taken: `snapshot`
-    is what is saved to disk and what a loss that is not finite rolls back to, so a resumed
-    training repeats exactly what the uninterrupted one would have done.
+    the step alone. Every 50 steps, in a slow training by time also in between, a snapshot of
+    the whole state is taken: `snapshot` is what is saved to disk and what a loss that is not
+    finite rolls back to. So a resumed training by steps repeats exactly what the uninterrupted
+    one would have done.
     """
 
     def __init__(self, net: nn.Module, images: Sequence[TrainingImage], plan: Plan) -> None:
@@ -97,7 +99,7 @@ class Trainer:
             if math.isfinite(value) and self._update(loss, rate):
                 self.step += 1
                 self.seconds += time.perf_counter() - started
-                if self.step % SNAPSHOT_STEPS == 0:
+                if self._snapshot_is_due():
                     self.snapshot = self._take_snapshot()
             else:
                 skipped = self._roll_back(visits, value)
@@ -110,6 +112,12 @@ class Trainer:
                 skipped=skipped,
             )
         self.snapshot = self._take_snapshot()
+
+    def _snapshot_is_due(self) -> bool:
+        """Whether 50 steps have passed; on a slow machine half a minute, if time is the measure."""
+        since = self.seconds - self.snapshot[1]["seconds"]
+        is_timed = self.plan.seconds is not None
+        return self.step % SNAPSHOT_STEPS == 0 or (is_timed and since >= SNAPSHOT_SECONDS)
 
     def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
         """Return to a snapshot."""

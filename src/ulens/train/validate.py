@@ -10,6 +10,7 @@ from torch import nn
 from ulens.bundle import LabelsAre
 from ulens.instances import boundary
 from ulens.io.annotations import Sample
+from ulens.losses import IGNORED
 from ulens.metrics.instance import instance_scores
 from ulens.metrics.membrane import isbi2012
 from ulens.metrics.semantic import semantic_scores
@@ -88,10 +89,15 @@ def score(predictions: Sequence[Prediction], labels_are: LabelsAre) -> dict[str,
 
 
 def score_membranes(predictions: Sequence[Prediction]) -> dict[str, float]:
-    """Return the ISBI 2012 measures of two-class predictions, foreground = cell interior."""
+    """Return the ISBI 2012 measures of two-class predictions, foreground = cell interior.
+
+    They are not defined for an image without foreground; with such a one none is returned.
+    """
+    truth = [prediction.sample.label for prediction in predictions]
+    if not all((label == 1).any() for label in truth):
+        return {}
     measured = isbi2012(
-        np.stack([255 * (prediction.sample.label == 1) for prediction in predictions]),
-        np.stack([prediction.probabilities[1] for prediction in predictions]),
+        truth, [prediction.probabilities[1] for prediction in predictions], ignore=IGNORED
     )
     return {
         "V_Rand": measured.v_rand,
