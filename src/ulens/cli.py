@@ -16,11 +16,12 @@ from ulens.bundle import LabelsAre
 from ulens.data.plan import Recipe
 from ulens.data.recipes import parse_duration
 from ulens.errors import OutputError, UlensError
+from ulens.io.files import name_some, other_files
 from ulens.jobs.demo import DemoResult, free_folder, run_demo
 from ulens.jobs.describe import describe as describe_network
 from ulens.jobs.evaluate import Measure
 from ulens.jobs.evaluate import evaluate as run_evaluation
-from ulens.jobs.segment import segment as run_segmentation
+from ulens.jobs.segment import run_segmentation
 from ulens.jobs.train import Message, Trained, TrainEvent, TrainSettings, run_training
 from ulens.train.session import Validation
 from ulens.train.trainer import StepLog
@@ -152,6 +153,8 @@ def segment(
         device=device,
         overwrite=overwrite,
     )
+    if others := other_files(images):
+        console.print(f"left out, in no format that ulens reads: {escape(name_some(others))}")
     num_written = 0
     with _progress() as progress:
         task = progress.add_task("segmenting", total=1.0, details="")
@@ -184,11 +187,11 @@ def evaluate(
     Parameters
     ----------
     truth
-        label file, stack, or folder
+        label file, stack, or folder; 01_GT of the Cell Tracking Challenge
     predicted
         what ulens segment wrote, or any label images of the same names
     measures
-        isbi2012, semantic or instances; all that the folders allow without it
+        isbi2012, semantic, instances or ctc; all that the folders allow without it
     frames
         which images of the truth to score, counted from 0, such as 15-19
     ignore

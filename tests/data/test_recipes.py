@@ -72,6 +72,8 @@ def test_a_width_asked_for_is_kept():
     )
     assert plan.width == 20
     assert "about 120 in 1 minutes" in plan.reasons["width"]
+    assert plan.steps_per_second == 2.0
+    assert plan.fingerprint["num_images"] == 15
 
 
 def test_an_unknown_recipe_is_refused():

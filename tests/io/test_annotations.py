@@ -9,7 +9,9 @@ import tifffile
 
 import ulens.io.annotations
 from ulens.errors import DataError, LabelError, SettingError, ShapeError
+from ulens.image import Image
 from ulens.io.annotations import parse_frames, read_annotated
+from ulens.io.files import write_tiff
 
 MASK = np.array([[0, 0, 255, 255], [0, 255, 0, 0], [0, 0, 0, 255]], np.uint8)
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -180,16 +182,33 @@ def test_different_numbers_of_planes_are_refused(tmp_path):
         read_annotated(tmp_path)
 
 
+def test_grey_among_rgb_becomes_rgb(folder):
+    colors = np.stack([GREY, GREY + 1, GREY], axis=-1)
+    save(folder / "images" / "1.png", colors)
+    samples = read_annotated(folder).samples
+    assert [sample.image.shape[0] for sample in samples] == [3, 3, 3]
+    assert np.array_equal(samples[1].image, np.moveaxis(colors, -1, 0))
+    assert np.array_equal(samples[0].image, np.stack([GREY] * 3))
+
+
+def test_grey_saved_as_rgb_is_grey(folder):
+    for i in range(3):
+        save(folder / "images" / f"{i}.png", np.stack([GREY] * 3, axis=-1))
+    assert [sample.image.shape[0] for sample in read_annotated(folder).samples] == [1, 1, 1]
+
+
 def test_mixed_channels_are_refused(folder):
-    save(folder / "images" / "1.png", np.stack([GREY] * 3, axis=-1))
-    message = r"\(1 channel: 0\.png, 2\.png; 3 channels: 1\.png\); convert them all"
+    write_tiff(folder / "images" / "1.tif", Image(data=np.stack([GREY] * 2), axes="CYX"))
+    (folder / "images" / "1.png").unlink()
+    message = r"\(1 channel: 0\.png, 2\.png; 2 channels: 1\.tif\); give all of them the same"
     with pytest.raises(DataError, match=message):
         read_annotated(folder)
 
 
 def test_rgba_and_rgb_are_the_same(folder):
     for i, num_samples in enumerate([3, 4, 4]):
-        save(folder / "images" / f"{i}.png", np.stack([GREY] * num_samples, axis=-1))
+        color = np.stack([GREY, GREY + 1, GREY, GREY][:num_samples], axis=-1)
+        save(folder / "images" / f"{i}.png", color)
     assert {sample.image.shape for sample in read_annotated(folder).samples} == {(3, 3, 4)}
 
 

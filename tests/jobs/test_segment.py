@@ -11,7 +11,7 @@ from ulens.bundle import ModelBundle, save_bundle
 from ulens.errors import DataError, FileError, ModelError, OutputError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
-from ulens.jobs.segment import Model, segment, segment_image
+from ulens.jobs.segment import Model, run_segmentation, segment, segment_image
 from ulens.nets.unet import UNet
 from ulens.normalize import Normalization
 
@@ -68,7 +68,7 @@ def images(tmp_path):
 
 
 def test_every_image_gets_labels_of_its_name_and_pixel_size(model, images, tmp_path):
-    events = list(segment(model, images, tmp_path / "out"))
+    events = list(run_segmentation(model, images, tmp_path / "out"))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one.tif", "two.tif"]
     for name in ("one.tif", "two.tif"):
         labels = read_image(tmp_path / "out" / name)
@@ -84,7 +84,7 @@ def test_every_image_gets_labels_of_its_name_and_pixel_size(model, images, tmp_p
 def test_progress_counts_images_and_tiles(model, tmp_path):
     stack = Image(data=make_image(3, 900, 40), axes="ZYX")
     write_tiff(tmp_path / "stack.tif", stack)
-    events = list(segment(model, tmp_path / "stack.tif", tmp_path / "out"))
+    events = list(run_segmentation(model, tmp_path / "stack.tif", tmp_path / "out"))
     assert [event.tile for event in events] == [1, 2, 3, 4, 5, 6, 6]
     assert {event.num_tiles for event in events} == {6}
     assert {(event.number, event.num_images) for event in events} == {(1, 1)}
@@ -98,7 +98,9 @@ def test_stacks_keep_their_axes_without_channels(tmp_path, axes):
     data = make_image(*(sizes[axis] for axis in axes))
     data[(0,) * (len(axes) - 2)] = 10  # the first plane is empty (of the first channel)
     write_tiff(tmp_path / "in.tif", Image(data=data, axes=axes, spacing_um=(2, 2)))
-    list(segment(tmp_path / "m", tmp_path / "in.tif", tmp_path / "out", probabilities=True))
+    list(
+        run_segmentation(tmp_path / "m", tmp_path / "in.tif", tmp_path / "out", probabilities=True)
+    )
 
     labels = read_image(tmp_path / "out" / "in.tif")
     first_channel = data.take(0, axis=axes.index("C")) if "C" in axes else data
@@ -119,7 +121,7 @@ def test_instances_are_numbered(tmp_path):
     image[15:25, 20:30] = 200
     image[28, 38] = 200  # smaller than min_area_px
     imageio.imwrite(tmp_path / "cells.png", image)
-    list(segment(tmp_path / "m", tmp_path / "cells.png", tmp_path / "out"))
+    list(run_segmentation(tmp_path / "m", tmp_path / "cells.png", tmp_path / "out"))
     labels = read_image(tmp_path / "out" / "cells.tif").data
     assert labels.dtype == np.uint16
     expected = np.zeros((30, 40))
@@ -170,7 +172,7 @@ def test_model_face(model, tmp_path):
 
 def test_grey_images_saved_as_color_are_accepted(model, tmp_path):
     imageio.imwrite(tmp_path / "grey.png", np.dstack([make_image(30, 40)] * 3))
-    list(segment(model, tmp_path / "grey.png", tmp_path / "out"))
+    list(run_segmentation(model, tmp_path / "grey.png", tmp_path / "out"))
     np.testing.assert_array_equal(read_image(tmp_path / "out" / "grey.tif").data, EXPECTED)
 
 
@@ -180,7 +182,7 @@ def test_bad_images_are_named_and_all_others_segmented(model, images, tmp_path):
     imageio.imwrite(images / "photo.png", photo)
     events = []
     with pytest.raises(DataError) as raised:
-        events.extend(segment(model, images, tmp_path / "out"))
+        events.extend(run_segmentation(model, images, tmp_path / "out"))
     message = str(raised.value)
     assert message.startswith("2 of 4 images could not be segmented, 2 were:\n- ")
     assert "broken.png cannot be read" in message
@@ -190,7 +192,7 @@ def test_bad_images_are_named_and_all_others_segmented(model, images, tmp_path):
 
 def test_failed_images_are_reported_as_they_fail(model, images, tmp_path):
     (images / "broken.png").write_bytes(b"no image")
-    work = segment(model, images, tmp_path / "out")
+    work = run_segmentation(model, images, tmp_path / "out")
     first = next(work)
     assert first.image.name == "broken.png"
     assert "cannot be read" in first.error
@@ -200,7 +202,7 @@ def test_output_folder_with_content_is_refused_and_kept(model, images, tmp_path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "one.tif").write_text("precious")
     with pytest.raises(OutputError, match=r"output folder .* holds one\.tif; choose another"):
-        segment(model, images, tmp_path / "out")
+        run_segmentation(model, images, tmp_path / "out")
     assert (tmp_path / "out" / "one.tif").read_text() == "precious"
 
 
@@ -208,7 +210,7 @@ def test_overwrite_replaces_own_files_and_keeps_others(model, images, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "one.tif").write_text("old")
     (tmp_path / "out" / "notes.txt").write_text("precious")
-    list(segment(model, images, tmp_path / "out", overwrite=True))
+    list(run_segmentation(model, images, tmp_path / "out", overwrite=True))
     np.testing.assert_array_equal(read_image(tmp_path / "out" / "one.tif").data, EXPECTED)
     assert (tmp_path / "out" / "notes.txt").read_text() == "precious"
 
@@ -216,27 +218,27 @@ def test_overwrite_replaces_own_files_and_keeps_others(model, images, tmp_path):
 def test_the_folder_of_the_images_is_no_output(model, images):
     before = (images / "two.tif").read_bytes()
     with pytest.raises(OutputError, match="is the folder of the images; choose another"):
-        segment(model, images, images / ".." / "images", overwrite=True)
+        run_segmentation(model, images, images / ".." / "images", overwrite=True)
     assert (images / "two.tif").read_bytes() == before
 
 
 def test_a_file_is_no_output_folder(model, images, tmp_path):
     (tmp_path / "out").touch()
     with pytest.raises(OutputError, match="is a file; give a folder"):
-        segment(model, images, tmp_path / "out")
+        run_segmentation(model, images, tmp_path / "out")
 
 
 @pytest.mark.parametrize("twin", ["one.tif", "One.tif"])
 def test_two_images_for_one_output_are_named(model, images, tmp_path, twin):
     write_tiff(images / twin, Image(data=make_image(30, 40), axes="YX"))
     with pytest.raises(OutputError, match=r"(?i)one\.\w+ and one\.\w+ would both be written to"):
-        segment(model, images, tmp_path / "out")
+        run_segmentation(model, images, tmp_path / "out")
 
 
 def test_probabilities_may_not_take_another_images_name(model, images, tmp_path):
     imageio.imwrite(images / "one_probabilities.png", make_image(30, 40))
     with pytest.raises(OutputError, match=r"one\.png and one_probabilities\.png would both"):
-        segment(model, images, tmp_path / "out", probabilities=True)
+        run_segmentation(model, images, tmp_path / "out", probabilities=True)
 
 
 def test_full_disk_stops_the_job(model, images, tmp_path, monkeypatch):
@@ -245,22 +247,22 @@ def test_full_disk_stops_the_job(model, images, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OutputError, match=r"one\.tif cannot be written \(No space left"):
-        list(segment(model, images, tmp_path / "out"))
+        list(run_segmentation(model, images, tmp_path / "out"))
 
 
 def test_output_folder_that_cannot_be_made(model, images, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"folder .* cannot be made \(.*\); choose another"):
-        list(segment(model, images, tmp_path / "file" / "out"))
+        list(run_segmentation(model, images, tmp_path / "file" / "out"))
 
 
 def test_wrong_inputs_are_found_before_any_work(model, images, tmp_path):
     with pytest.raises(FileError, match="does not exist"):
-        segment(model, tmp_path / "nothing", tmp_path / "out")
+        run_segmentation(model, tmp_path / "nothing", tmp_path / "out")
     with pytest.raises(ModelError, match="does not exist"):
-        segment(tmp_path / "nothing", images, tmp_path / "out")
+        run_segmentation(tmp_path / "nothing", images, tmp_path / "out")
     with pytest.raises(SettingError, match="average is 3"):
-        segment(model, images, tmp_path / "out", average=3)
+        run_segmentation(model, images, tmp_path / "out", average=3)
     assert not (tmp_path / "out").exists()
 
 
@@ -270,3 +272,16 @@ def test_arrays_of_wrong_shape():
         segment_image(bundle, make_image(2, 2, 30, 40))
     with pytest.raises(ShapeError, match="image has 2 channels; the model was trained on 1"):
         segment_image(bundle, make_image(2, 30, 40))
+
+
+def test_segment_from_python_writes_and_names_the_files(model, images, tmp_path):
+    written = segment(str(model), str(images), str(tmp_path / "out"))
+    assert sorted(written) == sorted((tmp_path / "out").iterdir())
+    assert written
+
+
+def test_a_grey_image_goes_through_a_color_model(tmp_path):
+    save_bundle(make_bundle(in_channels=3), tmp_path / "m")
+    imageio.imwrite(tmp_path / "grey.png", make_image(1, 20, 30)[0])
+    run = run_segmentation(tmp_path / "m", tmp_path / "grey.png", tmp_path / "out")
+    assert list(run)[-1].error is None

@@ -35,6 +35,8 @@ class Plan:
     geometry, intensity : augmentation
     steps, seconds : length of the training; exactly one of them is set
     seed : all random draws depend on it and the step alone
+    steps_per_second : measured on this machine when planning for a time; None = not measured
+    fingerprint : what the annotated images are like, for the reader; nothing depends on it
     reasons : why a choice was made, in words, by field name
     """
 
@@ -61,6 +63,8 @@ class Plan:
     steps: int | None = None
     seconds: float | None = None
     seed: int = 0
+    steps_per_second: float | None = None
+    fingerprint: dict[str, Any] = field(default_factory=dict)
     reasons: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -17,6 +17,7 @@ WIDTHS = (16, 24, 32, 48, 64)
 FEWEST_STEPS = 2000
 RATE_TIMES_WIDTH = 0.032
 DEPTH = 4
+DEFAULT_WIDTH = 24
 
 _UNSTATED = "the paper does not say; chosen by validation"
 PAPER_REASONS = {
@@ -73,15 +74,19 @@ def make_plan(
         "steps": steps,
         "seconds": seconds,
         "seed": seed,
+        "fingerprint": fingerprint.to_json(),
     }
     if recipe == "paper":
-        return _paper_plan(width or 64, {**given, "class_weights": class_weights})
-    if recipe != "default":
+        plans = [_paper_plan(width or 64, {**given, "class_weights": class_weights})]
+    elif recipe == "default":
+        timed = measure is not None and seconds is not None
+        widths = (width,) if width else WIDTHS if timed else (DEFAULT_WIDTH,)
+        plans = [_default_plan(fingerprint, each, given) for each in widths]
+    else:
         raise SettingError(f"recipe is {recipe!r}; it takes 'default' or 'paper'")
     if measure is None or seconds is None:
-        return _default_plan(fingerprint, width or 32, given)
-    widths = WIDTHS if width is None else (width,)
-    return _widest([_default_plan(fingerprint, w, given) for w in widths], seconds, measure)
+        return plans[0]
+    return _widest(plans, seconds, measure)
 
 
 def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]) -> Plan:
@@ -137,7 +142,8 @@ def _widest(plans: Sequence[Plan], seconds: float, measure: Callable[[Plan], flo
         f"this machine makes {rate:.2f} steps per second at this width, "
         f"about {rate * seconds:.0f} in {seconds / 60:.3g} minutes"
     )
-    return replace(chosen, reasons={**chosen.reasons, "width": why + speed})
+    reasons = {**chosen.reasons, "width": why + speed}
+    return replace(chosen, steps_per_second=rate, reasons=reasons)
 
 
 def parse_duration(text: str) -> float:

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -105,8 +105,7 @@ def read_annotated(
     Classes and instances are told apart by `ulens.io.label_values.decide`.
     """
     pairing = find_pairs(images, labels)
-    selected = list(_read_planes(pairing.pairs, frames, ignore))
-    _check_channels(selected)
+    selected = _agree_on_channels(list(_read_planes(pairing.pairs, frames, ignore)))
     labels_found = [plane.label for plane in selected]
     values = find_values(labels_found, selected[0].pair.label)
     meaning = labels_are or decide(labels_found, selected[0].pair.label)
@@ -217,21 +216,34 @@ def _one_channel(label: np.ndarray, path: Path) -> np.ndarray:
     return label[0]
 
 
-def _check_channels(selected: list[_Plane]) -> None:
+def _agree_on_channels(selected: list[_Plane]) -> list[_Plane]:
+    """Give all planes the same channels: grey saved as RGB is grey, grey among RGB is RGB."""
+    counts = {plane.image.shape[0] for plane in selected}
+    if counts == {3} and all((plane.image == plane.image[:1]).all() for plane in selected):
+        return [replace(plane, image=plane.image[:1]) for plane in selected]
+    if counts == {1, 3}:
+        return [
+            replace(plane, image=np.repeat(plane.image, 3 // plane.image.shape[0], axis=0))
+            for plane in selected
+        ]
+    if len(counts) > 1:
+        raise DataError(_name_channels(selected))
+    return selected
+
+
+def _name_channels(selected: list[_Plane]) -> str:
     files_by_count: dict[int, list[Path]] = {}
     for plane in selected:
         files = files_by_count.setdefault(plane.image.shape[0], [])
         if plane.pair.image not in files:
             files.append(plane.pair.image)
-    if len(files_by_count) > 1:
-        found = "; ".join(
-            f"{count} channel{'s' if count > 1 else ''}: {name_some(files)}"
-            for count, files in sorted(files_by_count.items())
-        )
-        raise DataError(
-            f"images differ in their number of channels ({found}); convert them all to grey or "
-            "all to RGB"
-        )
+    found = "; ".join(
+        f"{count} channel{'s' if count > 1 else ''}: {name_some(files)}"
+        for count, files in sorted(files_by_count.items())
+    )
+    return (
+        f"images differ in their number of channels ({found}); give all of them the same channels"
+    )
 
 
 def _common_spacing(selected: list[_Plane]) -> tuple[float, float] | None:

@@ -19,6 +19,7 @@ __all__ = [
     "list_images",
     "name_some",
     "num_planes",
+    "other_files",
     "planes",
     "read_image",
     "read_label_image",
@@ -58,6 +59,14 @@ def list_images(path: Path) -> list[Path]:
             f"no images in {path}, which holds {name_some(sorted(seen))}; ulens reads {FORMATS}"
         )
     return sorted(images, key=_natural_order)
+
+
+def other_files(path: Path) -> list[Path]:
+    """List the files of a folder that `list_images` leaves out, hidden ones excepted."""
+    if not path.is_dir():
+        return []
+    seen = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
+    return sorted(f for f in seen if f.is_file() and f.suffix.lower() not in _SUFFIXES)
 
 
 def name_some(paths: Iterable[Path]) -> str:

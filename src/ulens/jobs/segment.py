@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -37,7 +38,26 @@ class SegmentProgress:
     error: str | None = None
 
 
-def segment(
+def segment(model: str | Path, images: str | Path, out: str | Path, **options: Any) -> list[Path]:
+    """Segment every image of a folder.
+
+    Parameters
+    ----------
+    model, images, out, options : as in `run_segmentation`
+
+    Returns
+    -------
+    the files written
+
+    Raises
+    ------
+    UlensError : as `run_segmentation`
+    """
+    events = run_segmentation(Path(model), Path(images), Path(out), **options)
+    return [path for event in events for path in event.written]
+
+
+def run_segmentation(
     model: Path,
     images: Path,
     out: Path,
@@ -65,12 +85,12 @@ def segment(
     OutputError : before any work, when outputs could damage what is there
     DataError : at the end, naming each image that could not be segmented; all others were
     """
-    model, images, out = Path(model), Path(images), Path(out)
     files = list_images(images)
     outputs = _plan_outputs(files, out, probabilities)
     _check_output_folder(out, files, overwrite)
     bundle = load_bundle(model)
     predictor = Predictor(bundle.net, device=device, average=average)
+    _make_folder(out)
     return _segment_files(bundle, predictor, outputs)
 
 
@@ -204,6 +224,8 @@ def _prepare(bundle: ModelBundle, plane: np.ndarray, name: str) -> np.ndarray:
     num_channels = bundle.net.in_channels
     if num_channels == 1 and len(plane) == 3 and (plane == plane[:1]).all():
         plane = plane[:1]  # a grey image that was saved as color
+    if num_channels == 3 and len(plane) == 1:
+        plane = np.repeat(plane, 3, axis=0)  # a grey image among color ones, as in training
     check_channels(plane, num_channels, name)
     return bundle.normalization.apply(plane)
 
@@ -255,12 +277,6 @@ def _for_file(labels: np.ndarray) -> np.ndarray:
 
 
 def _write(path: Path, image: Image, data: np.ndarray, channels: str = "") -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"folder {path.parent} cannot be made ({error.strerror or error}); choose another"
-        ) from error
     axes = "".join(axis for axis in "TCZYX" if axis in set(image.axes) - {"C"} | set(channels))
     write_tiff(path, Image(data=data, axes=axes, spacing_um=image.spacing_um))
 
@@ -293,3 +309,12 @@ def _check_output_folder(out: Path, files: list[Path], overwrite: bool) -> None:
             f"output folder {out} holds {name_some(content)}; choose another folder, or allow "
             "label images of the same names to be replaced with overwrite (--overwrite)"
         )
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"folder {folder} cannot be made ({error.strerror or error}); choose another"
+        ) from error

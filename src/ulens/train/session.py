@@ -3,6 +3,7 @@
 import hashlib
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -12,12 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ulens.bundle import ModelBundle, load_bundle, save_bundle
+from ulens.bundle import LabelsAre, ModelBundle, load_bundle, save_bundle
 from ulens.data.dataset import prepare
 from ulens.data.holdout import Split
 from ulens.data.plan import Plan
 from ulens.errors import ModelError, OutputError, SettingError, TrainingError
-from ulens.io.annotations import Annotated
+from ulens.io.annotations import Annotated, Sample
 from ulens.io.atomic import replace_files
 from ulens.nets.unet import UNet
 from ulens.normalize import fit_normalization
@@ -68,7 +69,7 @@ class Session:
     ) -> None:
         self.folder, self.annotated, self.split, self.plan = folder, annotated, split, plan
         self.normalization = fit_normalization(sample.image for sample in split.training)
-        self.decoding = _decoding(annotated)
+        self.decoding = _decoding(split.training, annotated.labels_are)
         self.data_sha256 = _hash(annotated)
         images = prepare(
             split.training,
@@ -103,15 +104,16 @@ class Session:
                 f"the training in {self.folder} was on other images or labels; resume it with "
                 "those it was started with, or start a new one with --overwrite"
             )
-        rows = [row for row in read_log(self.folder) if row["step"] <= self.trainer.step]
-        log = "".join(json.dumps(row) + "\n" for row in rows).encode()
+        log = self._log_up_to(self.trainer.step)
         # the plan too: it may now be longer than the one the training was started with
         self._write({PLAN: self._plan_file(), LOG: log})
         self._num_validated = int(self.trainer.progress * NUM_VALIDATIONS)
         self._saved_at = self.trainer.seconds
 
     def write_log(self, log: StepLog) -> None:
-        """Append a step to the log."""
+        """Append a step to the log; after a roll-back, without the steps that did not count."""
+        if log.skipped is not None:
+            self._write({LOG: self._log_up_to(log.step)})
         self._append(asdict(log))
 
     def validation_is_due(self) -> bool:
@@ -141,9 +143,15 @@ class Session:
         self._count(started)
         self._saved_at = self.trainer.seconds
 
+    def save_end(self) -> None:
+        """Save what there is when training ends, before scoring, which may take long or fail."""
+        if self.plan.seconds is not None:
+            # a timed training promises no exact repetition: nothing done is given up
+            self.trainer.take_snapshot()
+        self.save()
+
     def finish(self) -> tuple[ModelBundle, list[Prediction]]:
         """Score the held-out annotations and save the final model."""
-        self.save()  # scoring may take long or fail: what was trained is safe before
         predictions = self._predict()
         if self.annotated.labels_are == "instances":
             predictions, self.decoding = tune_thresholds(predictions, self.decoding)
@@ -238,6 +246,10 @@ class Session:
         except OSError as error:
             raise self._unwritable(error) from error
 
+    def _log_up_to(self, step: int) -> bytes:
+        rows = [row for row in read_log(self.folder) if row["step"] <= step]
+        return "".join(json.dumps(row) + "\n" for row in rows).encode()
+
     def _unwritable(self, error: OSError) -> OutputError:
         return OutputError(
             f"{self.folder} cannot be written: {error.strerror or error}; the model saved before "
@@ -262,14 +274,14 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _decoding(annotated: Annotated) -> dict[str, Any]:
+def _decoding(training: Sequence[Sample], labels_are: LabelsAre) -> dict[str, Any]:
     """Return how instances are decoded; nothing below half the smallest annotated one counts."""
-    if annotated.labels_are == "classes":
+    if labels_are == "classes":
         return {}
     areas = np.concatenate(
-        [np.bincount(np.maximum(sample.label, 0).ravel())[1:] for sample in annotated.samples]
+        [np.bincount(np.maximum(sample.label, 0).ravel())[1:] for sample in training]
     )
-    smallest = float(np.percentile(areas[areas > 0], 1))
+    smallest = float(np.percentile(areas[areas > 0], 1)) if areas.any() else 0.0
     return {"threshold": 0.7, "reach_threshold": 0.1, "min_area_px": int(smallest / 2)}
 
 

@@ -72,7 +72,7 @@ class Trainer:
         self.seconds = 0.0
         self.rate_factor = 1.0
         self.skipped: list[int] = []
-        self.snapshot = self._take_snapshot()
+        self.take_snapshot()
 
     @property
     def progress(self) -> float:
@@ -100,7 +100,7 @@ class Trainer:
                 self.step += 1
                 self.seconds += time.perf_counter() - started
                 if self._snapshot_is_due():
-                    self.snapshot = self._take_snapshot()
+                    self.take_snapshot()
             else:
                 skipped = self._roll_back(visits, value)
             yield StepLog(
@@ -111,7 +111,7 @@ class Trainer:
                 progress=self.progress,
                 skipped=skipped,
             )
-        self.snapshot = self._take_snapshot()
+        self.take_snapshot()
 
     def _snapshot_is_due(self) -> bool:
         """Whether 50 steps have passed; on a slow machine half a minute, if time is the measure."""
@@ -151,7 +151,8 @@ class Trainer:
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state, "param_groups": groups})
 
-    def _take_snapshot(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    def take_snapshot(self) -> None:
+        """Keep the whole state as it is now, to save it or to roll back to it."""
         tensors = {f"net.{n}": v.detach().clone() for n, v in self.net.named_parameters()}
         tensors |= {f"average.{n}": v.clone() for n, v in self.average.items()}
         for number, moments in self.optimizer.state_dict()["state"].items():
@@ -164,7 +165,7 @@ class Trainer:
             "rate_factor": self.rate_factor,
             "skipped": list(self.skipped),
         }
-        return tensors, record
+        self.snapshot = (tensors, record)
 
     def _visits(self) -> list[int]:
         """Numbers of this step's draws: the next ones that were not skipped for good."""
@@ -222,7 +223,7 @@ class Trainer:
             )
         self.restore(*self.snapshot)
         self.skipped, self.rate_factor = skipped, rate_factor
-        self.snapshot = self._take_snapshot()
+        self.take_snapshot()
         return names
 
 

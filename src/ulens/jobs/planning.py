@@ -1,0 +1,150 @@
+"""What a user asks of a training, and the plan that follows from it."""
+
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from ulens.bundle import LabelsAre, load_bundle
+from ulens.data.dataset import encode_target
+from ulens.data.fingerprint import Fingerprint
+from ulens.data.holdout import Split
+from ulens.data.plan import Plan, Recipe, read_plan
+from ulens.data.recipes import DEPTH, make_plan
+from ulens.errors import SettingError
+from ulens.instances.boundary import class_balance
+from ulens.io.annotations import Annotated
+from ulens.predict.predictor import has_fast_bf16
+from ulens.train.session import PLAN
+from ulens.train.speed import steps_per_second
+
+DEFAULT_SECONDS = 20 * 60.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainSettings:
+    """What a user asks of a training.
+
+    Parameters
+    ----------
+    images, labels : files or folders as `read_annotated` takes them
+    out : model folder
+    seconds, steps : length of the training; at most one of them, 20 minutes without either
+    recipe : 'default' or 'paper'
+    plan : plan.json that replaces the recipe; `seconds`, `steps` and `seed` replace its own
+    start_from : model folder whose weights the training starts from
+    frames, labels_are, ignore : as `read_annotated`
+    width : channels of the network's first level; None = the recipe's choice
+    seed : all random draws depend on it; None = the plan's, else 0
+    device : 'auto', 'cpu', 'cuda', 'mps'
+    resume : continue the training in `out`, for longer where `seconds` or `steps` say so
+    overwrite : replace the model in `out`
+    """
+
+    images: Path
+    labels: Path | None = None
+    out: Path
+    seconds: float | None = None
+    steps: int | None = None
+    recipe: Recipe = "default"
+    plan: Path | None = None
+    start_from: Path | None = None
+    frames: str | None = None
+    labels_are: LabelsAre | None = None
+    ignore: int | None = None
+    width: int | None = None
+    seed: int | None = None
+    device: str = "auto"
+    resume: bool = False
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.seconds is not None and self.steps is not None:
+            raise SettingError(
+                f"time ({self.seconds:.0f} s) and steps ({self.steps}) are both "
+                "given; give one of them"
+            )
+        if self.resume and self.overwrite:
+            raise SettingError(
+                "resume and overwrite are both given; resume continues the "
+                "training in the folder, overwrite throws it away"
+            )
+        for name, lowest in (("width", 1), ("steps", 1), ("seed", 0)):
+            value = getattr(self, name)
+            if value is not None and value < lowest:
+                raise SettingError(f"{name} is {value}; it needs to be at least {lowest}")
+
+
+def choose_plan(
+    settings: TrainSettings,
+    fingerprint: Fingerprint,
+    annotated: Annotated,
+    split: Split,
+    device: torch.device,
+) -> Plan:
+    """Return the plan that is resumed, given, or made by the recipe."""
+    if settings.resume:
+        plan = read_plan(settings.out / PLAN)
+        _refuse_others(settings, plan, ("width", "seed"))
+        return _with_length(plan, settings)
+    if settings.plan is not None:
+        plan = read_plan(settings.plan)
+        _refuse_others(settings, plan, ("width",))
+        if settings.seed is not None:
+            plan = replace(plan, seed=settings.seed)
+        if len(plan.class_weights) != fingerprint.num_classes:
+            raise SettingError(
+                f"{settings.plan} has {len(plan.class_weights)} class_weights, the labels have "
+                f"{fingerprint.num_classes} classes; give one weight per class"
+            )
+        return _with_length(plan, settings)
+    targets = [encode_target(sample, annotated.labels_are) for sample in split.training]
+    # a model that is started from brings its own width and depth
+    start = load_bundle(settings.start_from).net if settings.start_from else None
+    seconds = settings.seconds
+    if seconds is None and settings.steps is None:
+        seconds = DEFAULT_SECONDS
+    return make_plan(
+        fingerprint,
+        recipe=settings.recipe,
+        steps=settings.steps,
+        seconds=seconds,
+        width=settings.width or (start.width if start else None),
+        depth=start.depth if start else DEPTH,
+        class_weights=class_balance(targets, fingerprint.num_classes),
+        precision="bf16" if has_fast_bf16(device) else "fp32",
+        seed=settings.seed or 0,
+        measure=partial(steps_per_second, in_channels=fingerprint.num_channels, device=device),
+    )
+
+
+def _with_length(plan: Plan, settings: TrainSettings) -> Plan:
+    if settings.seconds is None and settings.steps is None:
+        return plan
+    return replace(plan, seconds=settings.seconds, steps=settings.steps)
+
+
+def _refuse_others(settings: TrainSettings, plan: Plan, names: tuple[str, ...]) -> None:
+    """Raise SettingError where the user asks for other values than those of a plan that stands."""
+    for name in names:
+        asked, planned = getattr(settings, name), getattr(plan, name)
+        if asked is not None and asked != planned:
+            raise SettingError(
+                f"{name} is {asked}, the plan's is {planned}; leave it out or start a new training "
+                "with a changed plan"
+            )
+    if settings.recipe not in ("default", plan.recipe):
+        raise SettingError(
+            f"recipe is {settings.recipe}, the plan's is {plan.recipe}; leave it out or start a "
+            "new training without that plan"
+        )
+
+
+def describe_plan(plan: Plan, device: torch.device) -> str:
+    """Return a plan in one sentence."""
+    length = f"{plan.steps} steps" if plan.steps else f"{(plan.seconds or 0) / 60:.3g} minutes"
+    return (
+        f"plan ({plan.recipe} recipe): U-Net of width {plan.width} and depth {plan.depth}, tiles "
+        f"of {plan.crop} px, {length} on {device}"
+    )
