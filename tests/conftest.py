@@ -5,9 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from training import training_images
-from ulens.data.dataset import TrainingImage
-
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:
@@ -18,12 +15,6 @@ def real_data() -> Path:
     if not Path(folder).is_dir():
         pytest.skip(f"ULENS_DATA is {folder!r}, which is no folder; set it to the real images")
     return Path(folder)
-
-
-@pytest.fixture
-def tiny_images() -> list[TrainingImage]:
-    """Three training images of 40 px."""
-    return training_images()
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -34,7 +34,8 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(folder):
-    from ulens.jobs.train import TrainSettings, run_training
+    from ulens.jobs.planning import TrainSettings
+    from ulens.jobs.train import run_training
 
     settings = TrainSettings(
         images=folder / "images",

@@ -8,7 +8,6 @@ from typing import Annotated, Literal
 from cyclopts import App, Parameter
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 
 import ulens
@@ -21,17 +20,16 @@ from ulens.jobs.demo import DemoResult, free_folder, run_demo
 from ulens.jobs.describe import describe as describe_network
 from ulens.jobs.evaluate import Measure
 from ulens.jobs.evaluate import evaluate as run_evaluation
+from ulens.jobs.planning import TrainSettings
 from ulens.jobs.segment import run_segmentation
-from ulens.jobs.train import Message, Trained, TrainEvent, TrainSettings, run_training
-from ulens.train.session import Validation
-from ulens.train.trainer import StepLog
+from ulens.jobs.train import TrainEvent, run_training
+from ulens.terminal import console, in_words, progress_bar, say, show_training
 
 app = App(
     name="ulens",
     help="U-Net segmentation of microscope images from a handful of annotated samples.",
     version=ulens.__version__,
 )
-console = Console()
 Flag = Parameter(negative="")
 
 
@@ -54,6 +52,7 @@ def train(
     device: str = "auto",
     resume: Annotated[bool, Flag] = False,
     overwrite: Annotated[bool, Flag] = False,
+    plan_only: Annotated[bool, Flag] = False,
 ) -> None:
     """Train a model on annotated images.
 
@@ -91,6 +90,8 @@ def train(
         continue the training in OUT after Ctrl-C, a crash or a power cut
     overwrite
         replace the model in OUT
+    plan_only
+        write OUT/plan.json and stop; change it, then train with --plan OUT/plan.json
     """
     settings = TrainSettings(
         images=images,
@@ -109,9 +110,10 @@ def train(
         device=device,
         resume=resume,
         overwrite=overwrite,
+        plan_only=plan_only,
     )
-    _show_training(run_training(settings))
-    _say(f"model {out}; how good it is: {out / 'report.html'}")
+    show_training(run_training(settings))
+    say(f"model {out}; how good it is: {out / 'report.html'}")
 
 
 @app.command
@@ -156,7 +158,7 @@ def segment(
     if others := other_files(images):
         console.print(f"left out, in no format that ulens reads: {escape(name_some(others))}")
     num_written = 0
-    with _progress() as progress:
+    with progress_bar() as progress:
         task = progress.add_task("segmenting", total=1.0, details="")
         for event in events:
             done = event.number - 1 + event.tile / max(1, event.num_tiles)
@@ -169,7 +171,7 @@ def segment(
             if event.error:
                 left_out = f"[yellow]left out[/yellow]: {escape(event.error)}"
                 progress.console.print(left_out, soft_wrap=True)
-    _say(f"{num_written} segmentations in {out}")
+    say(f"{num_written} segmentations in {out}")
 
 
 @app.command
@@ -180,6 +182,7 @@ def evaluate(
     measures: Annotated[list[Measure] | None, Parameter(negative="", consume_multiple=True)] = None,
     frames: str | None = None,
     ignore: int | None = None,
+    labels_are: LabelsAre | None = None,
     json: Path | None = None,
 ) -> None:
     """Score segmentations against annotations.
@@ -196,13 +199,22 @@ def evaluate(
         which images of the truth to score, counted from 0, such as 15-19
     ignore
         value in the truth of pixels that are not annotated
+    labels_are
+        how to read the truth, where ulens reads it wrongly
     json
         file for the scores
     """
     if json is not None and (json.exists() or not json.parent.is_dir()):
         what = f"{json} exists" if json.exists() else f"there is no folder {json.parent}"
         raise OutputError(f"{what}; choose another name")
-    evaluation = run_evaluation(truth, predicted, measures=measures, frames=frames, ignore=ignore)
+    evaluation = run_evaluation(
+        truth,
+        predicted,
+        measures=measures,
+        frames=frames,
+        ignore=ignore,
+        labels_are=labels_are,
+    )
     for note in evaluation.notes:
         console.print(f"[yellow]note[/yellow]: {escape(note)}", soft_wrap=True)
     table = Table("measure", "value", title=escape(f"{predicted} against {truth}"))
@@ -217,7 +229,10 @@ def evaluate(
 
 @app.command
 def describe(
-    model_or_recipe: str, *, out: Annotated[Path | None, Parameter(alias="-o")] = None
+    model_or_recipe: str,
+    *,
+    out: Annotated[Path | None, Parameter(alias="-o")] = None,
+    overwrite: Annotated[bool, Flag] = False,
 ) -> None:
     """Describe a network and draw it as figure 1 of the paper.
 
@@ -227,9 +242,11 @@ def describe(
         folder of a model, default, or paper
     out
         figure to write, .svg, .png or .pdf
+    overwrite
+        replace a figure of that name
     """
-    for line in describe_network(model_or_recipe, out):
-        _say(line)
+    for line in describe_network(model_or_recipe, out, overwrite=overwrite):
+        console.print(escape(line), soft_wrap=True)
 
 
 @app.command
@@ -264,10 +281,10 @@ def demo(
         overwrite=overwrite,
     )
     result: list[DemoResult] = []
-    _show_training(_keep(events, result))
+    show_training(_keep(events, result))
     for name, scores in result[0].scores.items():
-        _say(f"{name}, unseen images: {_scores(scores)}")
-    _say(f"report {result[0].report}")
+        say(f"{name}, unseen images: {in_words(scores)}")
+    say(f"report {result[0].report}")
 
 
 def _keep(
@@ -278,67 +295,6 @@ def _keep(
             result.append(event)
         else:
             yield event
-
-
-def _show_training(events: Iterable[TrainEvent]) -> None:
-    with _progress() as progress:
-        task = progress.add_task("training", total=1.0, details="", visible=False)
-        for event in events:
-            match event:
-                case Message(text=text):
-                    _say(text)
-                case StepLog():
-                    _show_step(progress, task, event)
-                case Validation(step=step, scores=scores):
-                    _say(f"step {step}: held out {_scores(scores)}")
-                case Trained(bundle=bundle, stopped=stopped):
-                    word = "stopped early" if stopped else "done"
-                    progress.update(task, visible=False)
-                    progress.console.print(
-                        f"[bold]{word}[/bold]: held out {_scores(bundle.scores)}", soft_wrap=True
-                    )
-
-
-def _show_step(progress: Progress, task: TaskID, log: StepLog) -> None:
-    if log.skipped is not None:
-        progress.console.print(
-            f"[yellow]loss was not finite[/yellow] on {escape(log.skipped)}: back to step "
-            f"{log.step}, without that draw, at half the learning rate"
-        )
-        return
-    left = log.seconds * (1 - log.progress) / max(log.progress, 1e-9)
-    speed = log.step / max(log.seconds, 1e-9)
-    progress.update(
-        task,
-        visible=True,
-        completed=log.progress,
-        details=f"step {log.step}, loss {log.loss:.3f}, {speed:.2f} steps/s, {_clock(left)} left",
-    )
-
-
-def _say(text: str) -> None:
-    """Print a line as it is: names of files may hold what rich takes for markup."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TextColumn("{task.fields[details]}", markup=False),
-        console=console,
-        refresh_per_second=4,
-    )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
-
-
-def _scores(scores: dict[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
 
 
 def main() -> None:

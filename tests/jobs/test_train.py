@@ -1,3 +1,4 @@
+import itertools
 import json
 import os
 import shutil
@@ -25,7 +26,8 @@ from ulens.errors import (
 )
 from ulens.image import Image
 from ulens.io.files import write_tiff
-from ulens.jobs.train import Message, Trained, TrainSettings, run_training
+from ulens.jobs.planning import TrainSettings
+from ulens.jobs.train import Message, Trained, run_training
 from ulens.train import session
 from ulens.train.session import Validation, read_log
 from ulens.train.trainer import StepLog
@@ -376,3 +378,40 @@ def test_train_from_python_takes_paths_as_text(trained, tmp_path):
         plan=str(folder / "plan.json"), start_from=str(folder / "model"), steps=2,
     )  # fmt: skip
     assert model.bundle.provenance["steps"] == 2
+
+
+def test_a_plan_alone_can_be_changed_and_followed(tmp_path):
+    folder = write_folder(tmp_path)
+    out = folder / "model"
+    *_, last = run_training(settings_for(folder, plan=None, steps=7, width=2, plan_only=True))
+    assert "plan.json" in last.text
+    assert [path.name for path in out.iterdir()] == ["plan.json"]
+    record = json.loads((out / "plan.json").read_text())
+    assert record["fingerprint"]["num_images"] == 7
+    (out / "plan.json").write_text(json.dumps({**record, "depth": 1, "crop": 34}))
+    with pytest.raises(OutputError, match=r"holds plan\.json"):
+        list(run_training(settings_for(folder, plan=None)))
+    *_, trained = run_training(settings_for(folder, plan=out / "plan.json"))
+    assert trained.bundle.net.depth == 1
+    assert trained.bundle.provenance["steps"] == 7
+
+
+def test_files_in_unread_formats_are_named(tmp_path):
+    folder = write_folder(tmp_path, steps=2)
+    (folder / "images" / "notes.czi").write_bytes(b"x")
+    texts = [e.text for e in run_training(settings_for(folder)) if isinstance(e, Message)]
+    assert any("notes.czi" in text for text in texts)
+
+
+def test_ctrl_c_in_a_timed_training_gives_up_no_step(tmp_path):
+    folder = write_folder(tmp_path, steps=None, seconds=600.0)
+    process = subprocess.Popen(command(folder, "model"), stdout=subprocess.DEVNULL)
+    while len(read_log(folder / "model")) < 70:
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(120) == 0
+    done = load_bundle(folder / "model").provenance["steps"]
+    events = run_training(settings_for(folder, plan=None, resume=True))
+    first = list(itertools.islice(events, 6))
+    assert Message(f"resumed at step {done}") in first

@@ -117,6 +117,10 @@ class Plan:
         """Return plain numbers, strings, lists and dicts."""
         return asdict(self)
 
+    def to_bytes(self) -> bytes:
+        """Return the content of plan.json."""
+        return json.dumps(self.to_json(), indent=2).encode()
+
     @classmethod
     def from_json(cls, record: dict[str, Any]) -> "Plan":
         """Build a plan from what `to_json` returned or a user changed."""

@@ -18,6 +18,7 @@ FEWEST_STEPS = 2000
 RATE_TIMES_WIDTH = 0.032
 DEPTH = 4
 DEFAULT_WIDTH = 24
+PAPER_WIDTH = 64
 
 _UNSTATED = "the paper does not say; chosen by validation"
 PAPER_REASONS = {
@@ -77,7 +78,7 @@ def make_plan(
         "fingerprint": fingerprint.to_json(),
     }
     if recipe == "paper":
-        plans = [_paper_plan(width or 64, {**given, "class_weights": class_weights})]
+        plans = [_paper_plan(width or PAPER_WIDTH, {**given, "class_weights": class_weights})]
     elif recipe == "default":
         timed = measure is not None and seconds is not None
         widths = (width,) if width else WIDTHS if timed else (DEFAULT_WIDTH,)

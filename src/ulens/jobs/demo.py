@@ -16,7 +16,8 @@ from ulens.image import Image
 from ulens.io.annotations import Sample, parse_frames, read_annotated
 from ulens.io.atomic import replace_files
 from ulens.io.files import write_tiff
-from ulens.jobs.train import Message, Trained, TrainEvent, TrainSettings, run_training
+from ulens.jobs.planning import TrainSettings
+from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.metrics.instance import instance_scores
 from ulens.report.charts import INK, figure_png
 from ulens.report.overlays import color_labels, color_probability, stretch_contrast

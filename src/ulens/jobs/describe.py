@@ -7,25 +7,31 @@ import torch
 
 from ulens.bundle import load_bundle
 from ulens.data.plan import Recipe
-from ulens.errors import ModelError
+from ulens.data.recipes import DEFAULT_WIDTH, PAPER_WIDTH
+from ulens.errors import ModelError, OutputError
 from ulens.nets.figure import draw
 from ulens.nets.unet import UNet
 
-RECIPE_WIDTHS = {"default": 32, "paper": 64}
+RECIPE_WIDTHS = {"default": DEFAULT_WIDTH, "paper": PAPER_WIDTH}
 
 
-def describe(model_or_recipe: str, out: Path | None = None) -> list[str]:
+def describe(
+    model_or_recipe: str, out: Path | None = None, *, overwrite: bool = False
+) -> list[str]:
     """Describe a network and draw it.
 
     Parameters
     ----------
     model_or_recipe : model folder, 'default' or 'paper'
     out : .svg, .png or .pdf for the figure, or None
+    overwrite : replace a figure of that name
 
     Returns
     -------
     sentences to print
     """
+    if out is not None and out.exists() and not overwrite:
+        raise OutputError(f"{out} exists; choose another name or allow it to be overwritten")
     net, lines = _network(model_or_recipe)
     geometry = net.geometry
     num_parameters = sum(parameter.numel() for parameter in net.parameters())

@@ -64,6 +64,7 @@ def evaluate(
     measures: Sequence[Measure] | None = None,
     frames: str | None = None,
     ignore: int | None = None,
+    labels_are: LabelsAre | None = None,
 ) -> Evaluation:
     """Compare predictions with label images by the measures they allow.
 
@@ -77,6 +78,7 @@ def evaluate(
     measures : None for all that the truth allows
     frames : images to compare, counted from 0 over all files, such as ``0-9,12``; None for all
     ignore : truth value of pixels to be left out
+    labels_are : how to read the truth; None to decide from its values
 
     Raises
     ------
@@ -89,7 +91,7 @@ def evaluate(
     if is_ctc_truth(Path(truth)):
         return _evaluate_ctc(Path(truth), Path(predicted), measures, frames, ignore)
     compared, notes = read_comparisons(Path(truth), Path(predicted), frames=frames, ignore=ignore)
-    reading = _read_values(compared)
+    reading = _read_values(compared, labels_are)
     notes.append(_describe(compared, reading, ignore))
     chosen = _choose(measures, _objections(compared, reading, measures), notes)
     scores: dict[str, Scores] = {}
@@ -128,10 +130,11 @@ def _evaluate_ctc(
     )
 
 
-def _read_values(compared: list[Comparison]) -> _Reading:
+def _read_values(compared: list[Comparison], labels_are: LabelsAre | None) -> _Reading:
     truths = [each.truth for each in compared]
     found = _values_in(truths) - {-1}
-    labels_are = decide(truths, compared[0].truth_file) if len(found) > 1 else "classes"
+    if labels_are is None:
+        labels_are = decide(truths, compared[0].truth_file) if len(found) > 1 else "classes"
     # A single value is background, or the foreground of images that it fills.
     values = found if len(found) > 1 else {0, max(found | {1})}
     return _Reading(labels_are=labels_are, values=tuple(sorted(values)))

@@ -40,6 +40,7 @@ class TrainSettings:
     device : 'auto', 'cpu', 'cuda', 'mps'
     resume : continue the training in `out`, for longer where `seconds` or `steps` say so
     overwrite : replace the model in `out`
+    plan_only : write the plan and stop
     """
 
     images: Path
@@ -58,6 +59,7 @@ class TrainSettings:
     device: str = "auto"
     resume: bool = False
     overwrite: bool = False
+    plan_only: bool = False
 
     def __post_init__(self) -> None:
         if self.seconds is not None and self.steps is not None:

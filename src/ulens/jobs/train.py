@@ -16,6 +16,7 @@ from ulens.data.holdout import split_samples
 from ulens.data.recipes import parse_duration
 from ulens.errors import OutputError, TrainingError
 from ulens.io.annotations import read_annotated
+from ulens.io.atomic import replace_files
 from ulens.io.files import name_some, other_files
 from ulens.jobs.planning import TrainSettings, choose_plan, describe_plan
 from ulens.jobs.segment import Model
@@ -76,6 +77,10 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
     fingerprint = take_fingerprint(annotated)
     plan = choose_plan(settings, fingerprint, annotated, split, device)
     yield Message(describe_plan(plan, device))
+    if settings.plan_only:
+        replace_files(settings.out, {PLAN: plan.to_bytes()})
+        yield Message(f"plan {settings.out / PLAN}; change it and train with --plan")
+        return
 
     session = Session(
         settings.out, annotated, split, plan, device=device, start_from=settings.start_from
@@ -159,6 +164,8 @@ def _prepare_folder(settings: TrainSettings) -> None:
         if not (out / STATE).is_file():
             raise TrainingError(f"there is no training to resume in {out}; leave out --resume")
         return
+    if content == [PLAN] and settings.plan is not None and settings.plan.samefile(out / PLAN):
+        return  # a plan made with plan_only, and followed
     if content and not (settings.overwrite and is_model):
         advice = (
             "continue it with --resume, replace it with --overwrite, or choose another name"

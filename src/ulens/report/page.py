@@ -16,6 +16,7 @@ from PIL import Image as PillowImage
 from ulens.errors import OutputError, ShapeError
 from ulens.io.atomic import replace_files
 
+LARGEST_SIDE = 1024  # pixels; more would only make the page slow
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
@@ -47,7 +48,8 @@ class Picture:
 
     Parameters
     ----------
-    image : bytes of a PNG file, or (Y, X) or (Y, X, 3) uint8
+    image : bytes of a PNG file, or (Y, X) or (Y, X, 3) uint8, shrunk where it is larger than
+        a screen
     caption : what it shows, in words
     """
 
@@ -75,7 +77,9 @@ class Picture:
         if isinstance(self.image, bytes):
             return self.image
         buffer = io.BytesIO()
-        PillowImage.fromarray(self.image).save(buffer, format="PNG")
+        picture = PillowImage.fromarray(self.image)
+        picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE), PillowImage.Resampling.BOX)
+        picture.save(buffer, format="PNG")
         return buffer.getvalue()
 
 

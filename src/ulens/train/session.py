@@ -87,7 +87,7 @@ class Session:
         if self.plan.seconds is not None:
             # at least half of the budget is for training, however short it is
             self.trainer.seconds = min(planning_seconds, self.plan.seconds / 2)
-        self._write({PLAN: self._plan_file(), LOG: b""})
+        self._write({PLAN: self.plan.to_bytes(), LOG: b""})
         self.save()
 
     def resume(self) -> None:
@@ -106,7 +106,7 @@ class Session:
             )
         log = self._log_up_to(self.trainer.step)
         # the plan too: it may now be longer than the one the training was started with
-        self._write({PLAN: self._plan_file(), LOG: log})
+        self._write({PLAN: self.plan.to_bytes(), LOG: log})
         self._num_validated = int(self.trainer.progress * NUM_VALIDATIONS)
         self._saved_at = self.trainer.seconds
 
@@ -229,9 +229,6 @@ class Session:
                 "training_seconds": round(self.trainer.seconds, 1),
             },
         )
-
-    def _plan_file(self) -> bytes:
-        return json.dumps(self.plan.to_json(), indent=2).encode()
 
     def _write(self, files: dict[str, bytes]) -> None:
         try:

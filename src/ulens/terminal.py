@@ -1,0 +1,83 @@
+"""What a terminal shows of a job: lines, a progress bar, scores in words."""
+
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+
+from ulens.jobs.train import Message, Trained, TrainEvent
+from ulens.train.session import Validation
+from ulens.train.trainer import StepLog
+
+console = Console()
+
+
+def show_training(events: Iterable[TrainEvent]) -> None:
+    """Show a training as it goes."""
+    with progress_bar() as progress:
+        task = progress.add_task("training", total=1.0, details="", visible=False)
+        for event in events:
+            match event:
+                case Message(text=text):
+                    say(text)
+                case StepLog():
+                    _show_step(progress, task, event)
+                case Validation(step=step, scores=scores):
+                    say(f"step {step}: held out {in_words(scores)}")
+                case Trained(bundle=bundle, stopped=stopped):
+                    word = "stopped early" if stopped else "done"
+                    progress.update(task, visible=False)
+                    progress.console.print(
+                        f"[bold]{word}[/bold]: held out {in_words(bundle.scores)}", soft_wrap=True
+                    )
+
+
+def _show_step(progress: Progress, task: TaskID, log: StepLog) -> None:
+    if log.skipped is not None:
+        progress.console.print(
+            f"[yellow]loss was not finite[/yellow] on {escape(log.skipped)}: back to step "
+            f"{log.step}, without that draw, at half the learning rate"
+        )
+        return
+    left = log.seconds * (1 - log.progress) / max(log.progress, 1e-9)
+    speed = log.step / max(log.seconds, 1e-9)
+    progress.update(
+        task,
+        visible=True,
+        completed=log.progress,
+        details=f"step {log.step}, loss {log.loss:.3f}, {speed:.2f} steps/s, {_clock(left)} left",
+    )
+
+
+def say(text: str) -> None:
+    """Print a line as it is: names of files may hold what rich takes for markup."""
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def progress_bar() -> Progress:
+    """Return a bar with a description and a field `details`."""
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("{task.fields[details]}", markup=False),
+        console=console,
+        refresh_per_second=4,
+    )
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"
+
+
+def in_words(scores: dict[str, float]) -> str:
+    """Return scores as one line.
+
+    Examples
+    --------
+    >>> in_words({"Dice": 0.91234, "mean IoU": 0.85})
+    'Dice 0.9123, mean IoU 0.8500'
+    """
+    return ", ".join(f"{name} {value:.4f}" for name, value in scores.items())

@@ -1,0 +1,10 @@
+import pytest
+
+from training import training_images
+from ulens.data.dataset import TrainingImage
+
+
+@pytest.fixture
+def tiny_images() -> list[TrainingImage]:
+    """Three training images of 40 px."""
+    return training_images()
