@@ -254,7 +254,7 @@ def demo(
     *,
     out: Annotated[Path | None, Parameter(alias="-o")] = None,
     data: Path | None = None,
-    time: str = "75s",
+    time: str = "150s",
     seed: int = 0,
     overwrite: Annotated[bool, Flag] = False,
 ) -> None:
@@ -267,7 +267,7 @@ def demo(
     data
         folder of annotated images to tell the same story on
     time
-        length of each training
+        for training, all data sets together
     seed
         of all random draws
     overwrite

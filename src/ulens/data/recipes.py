@@ -14,7 +14,7 @@ from ulens.nets.shapes import unet_geometry
 
 PAPER_OUTPUT = 388
 WIDTHS = (16, 24, 32, 48, 64)
-FEWEST_STEPS = 2000
+FEWEST_STEPS = 3000
 RATE_TIMES_WIDTH = 0.032
 DEPTH = 4
 DEFAULT_WIDTH = 24
@@ -117,7 +117,7 @@ def _paper_plan(width: int, given: Mapping[str, Any]) -> Plan:
         width=width,
         crop=unet_geometry(given["depth"]).input_size(PAPER_OUTPUT),
         optimizer="sgd",
-        learning_rate=1e-3,
+        learning_rate=3e-4,
         momentum=0.99,
         weight_decay=0.0,
         clip_norm=0.0,

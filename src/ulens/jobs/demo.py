@@ -37,6 +37,7 @@ class Story:
     name : for headings and folders
     images, labels : where they lie
     training, unseen : frames to train on and to segment
+    share : of the time for training
     """
 
     name: str
@@ -44,6 +45,7 @@ class Story:
     labels: Path | None
     training: str
     unseen: str
+    share: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +71,7 @@ def run_demo(
     ----------
     out : folder for everything the demo makes
     data : annotated images instead of simulated ones, as `read_annotated` finds them
-    seconds : length of each training
+    seconds : of training, all data sets together
     """
     stories = [_users_story(data)] if data else []
     _prepare_folder(out, overwrite)
@@ -81,7 +83,7 @@ def run_demo(
             images=story.images,
             labels=story.labels,
             out=out / f"{story.name}.model",
-            seconds=seconds,
+            seconds=seconds * story.share,
             frames=story.training,
             seed=seed,
             overwrite=overwrite,
@@ -130,7 +132,11 @@ def free_folder(name: str) -> Path:
 
 def _simulate(out: Path, seed: int) -> Iterator[Story]:
     number = NUM_TRAINING + NUM_UNSEEN
-    for name, simulate in (("membranes", simulate_membranes), ("cells", simulate_cells)):
+    # touching cells take longer to learn
+    for name, simulate, share in (
+        ("membranes", simulate_membranes, 0.35),
+        ("cells", simulate_cells, 0.65),
+    ):
         images, labels = simulate(number, size=SIZE, seed=seed)
         for kind, stack in (("images", images), ("labels", labels)):
             folder = out / name / kind
@@ -143,6 +149,7 @@ def _simulate(out: Path, seed: int) -> Iterator[Story]:
             labels=out / name / "labels",
             training=f"0-{NUM_TRAINING - 1}",
             unseen=f"{NUM_TRAINING}-{number - 1}",
+            share=share,
         )
 
 
