@@ -76,6 +76,17 @@ def test_segment_then_evaluate(ulens, folder, model, tmp_path):
     assert "exists" in err
 
 
+def test_segment_writes_outlines_and_refuses_a_table_of_classes(ulens, folder, model, tmp_path):
+    out = tmp_path / "masks"
+    status, _, _ = ulens("segment", model, folder / "images", "-o", out, "--rois", "geojson")
+    assert status == 0
+    assert len(list(out.glob("*.geojson"))) == 7
+    table = ("--table", tmp_path / "objects.csv")
+    status, _, err = ulens("segment", model, folder / "images", "-o", tmp_path / "new", *table)
+    assert status == 1
+    assert "finds classes, no single objects" in err
+
+
 def test_names_that_look_like_markup_are_printed_as_they_are(ulens, folder, model, tmp_path):
     masks = tmp_path / "[red]µ [/q"
     status, out, _ = ulens("segment", model, folder / "images", "-o", f"{masks}]")

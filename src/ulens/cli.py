@@ -20,6 +20,7 @@ from ulens.jobs.demo import DemoResult, free_folder, run_demo
 from ulens.jobs.describe import describe as describe_network
 from ulens.jobs.evaluate import Measure
 from ulens.jobs.evaluate import evaluate as run_evaluation
+from ulens.jobs.outputs import RoiFormat
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.segment import run_segmentation
 from ulens.jobs.train import TrainEvent, run_training
@@ -123,6 +124,8 @@ def segment(
     *,
     out: Annotated[Path, Parameter(alias="-o")],
     probabilities: Annotated[bool, Flag] = False,
+    rois: RoiFormat | None = None,
+    table: Path | None = None,
     average: Literal["1", "8", "rotations7"] = "1",
     device: str = "auto",
     overwrite: Annotated[bool, Flag] = False,
@@ -139,18 +142,24 @@ def segment(
         folder for the label images
     probabilities
         write the probability of each class too, as float32 TIFF
+    rois
+        write the outlines of all objects too: imagej (ROI zips) or geojson (QuPath)
+    table
+        CSV file for area, centroid and intensity of every object
     average
         mean over 8 flipped and rotated views, or the paper's 7 rotations; slower, better
     device
         auto, cpu, cuda or mps
     overwrite
-        replace label images of the same names in OUT
+        replace label images of the same names in OUT, and TABLE
     """
     events = run_segmentation(
         model,
         images,
         out,
         probabilities=probabilities,
+        rois=rois,
+        table=table,
         average="rotations7" if average == "rotations7" else 8 if average == "8" else 1,
         device=device,
         overwrite=overwrite,

@@ -7,11 +7,13 @@ import PIL.Image
 import pytest
 import tifffile
 
+import cases
 import ulens.io.annotations
-from ulens.errors import DataError, LabelError, SettingError, ShapeError
+from ulens.errors import DataError, FileError, LabelError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.annotations import parse_frames, read_annotated
 from ulens.io.files import write_tiff
+from ulens.io.rois import write_rois
 
 MASK = np.array([[0, 0, 255, 255], [0, 255, 0, 0], [0, 0, 0, 255]], np.uint8)
 GREY = np.arange(12, dtype=np.uint8).reshape(3, 4)
@@ -274,3 +276,32 @@ def test_real_cells_with_track_ids_are_instances(real_data):
     annotated = read_annotated(folder / "02", folder / "02_GT" / "SEG")
     assert annotated.labels_are == "instances"
     assert annotated.spacing_um == pytest.approx((0.65, 0.65), rel=1e-4)
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".geojson"])
+def test_outlines_are_instances(tmp_path, suffix):
+    for name, label in (("a", cases.three_in_a_row()), ("b", cases.cell_with_hole())):
+        save(tmp_path / f"{name}.png", np.zeros(label.shape, np.uint8))
+        write_rois(tmp_path / f"{name}{suffix}", label)
+    annotated = read_annotated(tmp_path)
+    assert annotated.labels_are == "instances"
+    assert annotated.reading == "2 label images hold 1…3 ids, one connected object each: instances"
+    np.testing.assert_array_equal(annotated.samples[0].label, cases.three_in_a_row())
+    np.testing.assert_array_equal(annotated.samples[1].label, cases.cell_with_hole())
+
+
+def test_outlines_of_a_stack_are_read_plane_by_plane(tmp_path):
+    labels = np.stack([cases.three_in_a_row(), cases.three_in_a_row()[::-1]])
+    stack = Image(data=np.zeros((2, 3, 14, 32), np.uint8), axes="TCYX")
+    write_tiff(tmp_path / "a.tif", stack)
+    write_rois(tmp_path / "a.zip", labels, axes="TYX")
+    samples = read_annotated(tmp_path, frames="1").samples
+    assert [sample.name for sample in samples] == ["a_t001"]
+    np.testing.assert_array_equal(samples[0].label, labels[1])
+
+
+def test_json_beside_an_image_must_be_geojson(tmp_path):
+    save(tmp_path / "a.png", GREY)
+    (tmp_path / "a.json").write_text('{"exposure": 3}')
+    with pytest.raises(FileError, match=r"a\.json is JSON, but no GeoJSON FeatureCollection"):
+        read_annotated(tmp_path)

@@ -12,6 +12,7 @@ from ulens.io.ctc import (
     read_labels,
     read_lineage,
     write_lineage,
+    write_result,
 )
 from ulens.lineage import Lineage, check_result
 
@@ -72,6 +73,65 @@ def test_missing_lineage_is_an_error(tmp_path):
 def test_lineage_that_cannot_be_written_is_an_error(tmp_path):
     with pytest.raises(OutputError, match=r"cannot be written .* choose another folder"):
         write_lineage(tmp_path / "missing" / "res_track.txt", LINEAGE)
+
+
+RESULT = Lineage(((1, 0, 1, 0), (65535, 2, 2, 1)))
+MASKS = [np.array([[0, label]] * 3) for label in (1, 1, 65535)]
+
+
+def test_result_is_read_as_it_was_written(tmp_path):
+    write_result(tmp_path / "new" / "01_RES", enumerate(MASKS), RESULT)
+    result = find_result(tmp_path / "new" / "01_RES")
+    assert [path.name for path in result.masks.values()] == [f"mask00{i}.tif" for i in range(3)]
+    for path, mask in zip(result.masks.values(), MASKS, strict=True):
+        assert read_labels(path).dtype == np.uint16
+        assert (read_labels(path) == mask).all()
+    assert read_lineage(result.lineage) == RESULT
+
+
+def test_result_has_the_digits_of_its_images_and_replaces_an_old_one(tmp_path):
+    for _ in range(2):
+        write_result(tmp_path, ((i, mask) for i, mask in enumerate(MASKS)), RESULT, num_digits=4)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "mask0000.tif",
+        "mask0001.tif",
+        "mask0002.tif",
+        "res_track.txt",
+    ]
+
+
+def test_stacks_are_written_as_stacks(tmp_path):
+    stack = np.arange(24, dtype=np.uint8).reshape(2, 3, 4) % 2
+    write_result(tmp_path, [(0, stack)], Lineage(((1, 0, 0, 0),)))
+    assert (read_labels(tmp_path / "mask000.tif") == stack).all()
+
+
+def test_invalid_result_gets_no_tracks(tmp_path):
+    write_result(tmp_path, enumerate(MASKS), RESULT)
+    with pytest.raises(LabelError, match=r"no valid result:\n- row '65535 2 2 1' .* no object in"):
+        write_result(tmp_path, enumerate([*MASKS[:2], MASKS[0] * 0]), RESULT)
+    assert find_result(tmp_path).lineage is None
+
+
+def test_masks_of_an_earlier_result_are_an_error(tmp_path):
+    write_result(tmp_path, enumerate(MASKS), RESULT)
+    with pytest.raises(OutputError, match=r"holds masks of frame 2 from an earlier .*; delete"):
+        write_result(tmp_path, enumerate(MASKS[:2]), Lineage(((1, 0, 1, 0),)))
+
+
+@pytest.mark.parametrize("mask", [np.full((2, 2), 65536), np.full((2, 2), -1), np.ones((2, 2))])
+def test_labels_that_16_bits_cannot_hold_are_an_error(tmp_path, mask):
+    with pytest.raises(LabelError, match=r"mask000.tif are .*the file holds whole numbers of 0"):
+        write_result(tmp_path, [(0, mask)], RESULT)
+
+
+def test_result_that_cannot_be_written_is_an_error(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match=r"file cannot be written .* choose another folder"):
+        write_result(tmp_path / "file", enumerate(MASKS), RESULT)
+    (tmp_path / "01_RES" / "mask001.tif").mkdir(parents=True)
+    with pytest.raises(OutputError, match=r"mask001.tif cannot be written .* choose another"):
+        write_result(tmp_path / "01_RES", enumerate(MASKS), RESULT)
 
 
 def test_data_set_is_recognized(put):

@@ -12,6 +12,8 @@ from ulens.errors import DataError, FileError
 from ulens.image import Image
 from ulens.io.files import (
     list_images,
+    list_labels,
+    list_rois,
     name_some,
     num_planes,
     planes,
@@ -235,3 +237,17 @@ def test_pillows_limit_on_size_is_lifted_for_the_reading_alone(tmp_path, monkeyp
     PIL.Image.fromarray(pixels).save(tmp_path / "a.png")
     assert read_image(tmp_path / "a.png").data.shape == (30, 40)
     assert PIL.Image.MAX_IMAGE_PIXELS == 100
+
+
+def test_labels_are_images_or_where_there_are_none_outlines(tmp_path):
+    with pytest.raises(FileError, match="no images in"):
+        list_labels(tmp_path)
+    for name in ("10.zip", "2.geojson", ".hidden.json", "notes.txt"):
+        (tmp_path / name).touch()
+    assert [path.name for path in list_labels(tmp_path)] == ["2.geojson", "10.zip"]
+    assert list_labels(tmp_path / "10.zip") == [tmp_path / "10.zip"]
+    save(tmp_path / "1.png", GREY)
+    assert list_labels(tmp_path) == [tmp_path / "1.png"]
+    assert [path.name for path in list_rois(tmp_path)] == ["2.geojson", "10.zip"]
+    with pytest.raises(FileError, match="gone does not exist"):
+        list_labels(tmp_path / "gone")

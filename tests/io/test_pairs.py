@@ -231,3 +231,34 @@ def test_probabilities_belong_to_the_segmentation_beside_them(tmp_path):
 def test_probabilities_alone_are_a_prediction(tmp_path):
     touch(tmp_path, "a/x_probabilities.tif", "b/truth.tif")
     assert found(tmp_path / "a", tmp_path / "b") == [("x_probabilities.tif", "truth.tif")]
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".roi", ".geojson", ".json", ".ZIP"])
+def test_outlines_are_labels(tmp_path, suffix):
+    touch(tmp_path, "a/x.tif", "a/y.tif", f"b/x{suffix}", f"b/y_RoiSet{suffix}")
+    expected = [("x.tif", f"x{suffix}"), ("y.tif", f"y_RoiSet{suffix}")]
+    assert found(tmp_path / "a", tmp_path / "b") == expected
+    assert found(tmp_path / "a" / "x.tif", tmp_path / "b" / f"x{suffix}") == expected[:1]
+    beside = touch(tmp_path / "c", "x.tif", "y.tif", f"x{suffix}", f"y_RoiSet{suffix}")
+    assert found(beside) == found(beside, beside) == expected
+    assert found(beside / "y.tif") == expected[1:]
+
+
+def test_outlines_in_sibling_folders(tmp_path):
+    touch(tmp_path, "images/1.png", "labels/1.geojson")
+    assert found(tmp_path) == found(tmp_path / "images") == [("1.png", "1.geojson")]
+
+
+def test_label_images_go_before_outlines(tmp_path):
+    touch(tmp_path, "a/x.tif", "b/x.tif", "b/x.zip")
+    assert found(tmp_path / "a", tmp_path / "b") == [("x.tif", "x.tif")]
+    assert found(touch(tmp_path / "c", "x.tif", "x_mask.png", "x.json")) == [
+        ("x.tif", "x_mask.png")
+    ]
+
+
+def test_other_zip_and_json_files_among_images_are_no_labels(tmp_path):
+    touch(tmp_path, "x.tif", "y.tif", "x.zip", "settings.json", "download.zip")
+    pairing = find_pairs(tmp_path)
+    assert [pair.label.name for pair in pairing.pairs] == ["x.zip"]
+    assert [path.name for path in pairing.unpaired] == ["y.tif"]

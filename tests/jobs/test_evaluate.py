@@ -13,6 +13,7 @@ from ulens.errors import (
     ShapeError,
 )
 from ulens.image import Image
+from ulens.io.rois import write_rois
 from ulens.io.tiff import write_tiff
 from ulens.jobs.evaluate import evaluate
 from ulens.metrics.membrane import isbi2012
@@ -293,3 +294,28 @@ def test_the_truth_of_real_membranes_scores_one(real_data, tmp_path):
     assert found.scores["isbi2012"]["v_rand"] == pytest.approx(1, abs=1e-3)
     assert found.scores["isbi2012"]["pixel_error"] == 0.0
     assert found.scores["semantic"]["mean_iou"] == 1.0
+
+
+def test_panoptic_quality_and_counts_are_shown(folders):
+    truth, predicted = folders
+    fill(truth, {"a": cases.three_in_a_row().astype(np.uint16)})
+    two = np.where(cases.three_in_a_row() < 3, cases.three_in_a_row(), 0)
+    fill(predicted, {"a": two.astype(np.uint16)})
+    scores = evaluate(*folders, labels_are="instances").scores["instances"]
+    assert scores["SQ"] == 1
+    assert scores["PQ"] == scores["RQ"] == pytest.approx(2 / (2 + 1 / 2))
+    assert scores["count_agreement"] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("frames", [None, "0,2"])
+def test_outlines_are_a_truth_of_instances(folders, frames):
+    truth, predicted = folders
+    stack = np.stack([cases.three_in_a_row()] * 2)
+    fill(predicted, {"a": stack.astype(np.uint16)}, axes="TYX")
+    fill(predicted, {"b": cases.one_pixel().astype(np.uint16)})
+    write_rois(truth / "a.zip", stack, axes="TYX")
+    write_rois(truth / "b.geojson", cases.one_pixel())
+    write_rois(truth / "c.zip", cases.one_pixel())
+    found = evaluate(*folders, frames=frames)
+    assert found.num_images == (3 if frames is None else 2)
+    assert found.scores["instances"]["AP"] == 1

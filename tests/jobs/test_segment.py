@@ -1,3 +1,4 @@
+import csv
 import errno
 import os
 
@@ -11,6 +12,7 @@ from ulens.bundle import ModelBundle, save_bundle
 from ulens.errors import DataError, FileError, ModelError, OutputError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
+from ulens.io.rois import read_rois
 from ulens.jobs.segment import Model, run_segmentation, segment, segment_image
 from ulens.nets.unet import UNet
 from ulens.normalize import Normalization
@@ -285,3 +287,74 @@ def test_a_grey_image_goes_through_a_color_model(tmp_path):
     imageio.imwrite(tmp_path / "grey.png", make_image(1, 20, 30)[0])
     run = run_segmentation(tmp_path / "m", tmp_path / "grey.png", tmp_path / "out")
     assert list(run)[-1].error is None
+
+
+@pytest.fixture
+def instance_model(tmp_path):
+    decoding = {"threshold": 0.5, "min_area_px": 10}
+    save_bundle(make_bundle(labels_are="instances", decoding=decoding), tmp_path / "cells.model")
+    return tmp_path / "cells.model"
+
+
+@pytest.mark.parametrize(("rois", "ending"), [("imagej", ".zip"), ("geojson", ".geojson")])
+def test_outlines_beside_the_label_images(instance_model, images, tmp_path, rois, ending):
+    stack = make_image(2, 30, 40)
+    stack[1, 15:25, 20:30] = 200
+    write_tiff(images / "stack.tif", Image(data=stack, axes="TYX"))
+    written = segment(instance_model, images, tmp_path / "out", rois=rois)
+    assert sorted(written) == sorted((tmp_path / "out").iterdir())
+    for name, axes in (("one", "YX"), ("two", "YX"), ("stack", "TYX")):
+        labels = read_image(tmp_path / "out" / f"{name}.tif").data
+        outlined = read_rois(tmp_path / "out" / f"{name}{ending}", labels.shape, axes=axes)
+        np.testing.assert_array_equal(outlined, labels)
+        assert labels.any()
+
+
+def test_one_table_for_the_objects_of_all_images(instance_model, images, tmp_path):
+    stack = make_image(2, 30, 40)
+    stack[1, 15:25, 20:30] = 210
+    write_tiff(images / "µ, stack.tif", Image(data=stack, axes="ZYX", spacing_um=(0.5, 0.25)))
+    imageio.imwrite(images / "rgb.png", np.dstack([make_image(30, 40)] * 3))
+    table = tmp_path / "out" / "objects.csv"
+    segment(instance_model, images, tmp_path / "out", table=table)
+    with table.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["image"], row["plane"], row["label"]) for row in rows] == [
+        ("one.png", "", "1"),
+        ("rgb.png", "", "1"),
+        ("two.tif", "", "1"),
+        ("µ, stack.tif", "z000", "1"),
+        ("µ, stack.tif", "z001", "1"),
+        ("µ, stack.tif", "z001", "2"),
+    ]
+    assert rows[0]["area_px"] == "36"
+    assert rows[0]["area_um2"] == rows[0]["centroid_x_um"] == rows[0]["mean_intensity_c2"] == ""
+    assert rows[1]["mean_intensity_c2"] == "200.0"
+    assert (rows[5]["area_um2"], rows[5]["centroid_y_um"]) == ("12.5", "9.75")
+    assert rows[5]["max_intensity_c0"] == "210.0"
+
+
+def test_the_table_of_the_good_images_is_written_though_others_fail(
+    instance_model, images, tmp_path
+):
+    (images / "broken.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="1 of 3 images could not be segmented"):
+        segment(instance_model, images, tmp_path / "out", table=tmp_path / "objects.csv")
+    assert len((tmp_path / "objects.csv").read_text().splitlines()) == 1 + 2
+
+
+def test_a_table_of_classes_is_refused(model, images, tmp_path):
+    message = r"objects\.csv cannot be made: .*cells\.model finds classes, no single objects; leave"
+    with pytest.raises(SettingError, match=message):
+        run_segmentation(model, images, tmp_path / "out", table=tmp_path / "objects.csv")
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_table_that_exists_needs_overwrite(instance_model, images, tmp_path):
+    table = tmp_path / "objects.csv"
+    table.write_text("precious")
+    with pytest.raises(OutputError, match=r"table .*objects\.csv exists; choose another name, or"):
+        run_segmentation(instance_model, images, tmp_path / "out", table=table)
+    assert table.read_text() == "precious"
+    segment(instance_model, images, tmp_path / "out", table=table, overwrite=True)
+    assert table.read_text().startswith("image,plane,label,area_px,area_um2,centroid_y_px,")

@@ -59,3 +59,31 @@ def test_predictions_half_in_ignored_pixels_count_with_their_other_half():
 def test_no_images_are_an_error():
     with pytest.raises(DataError, match="no images to compare"):
         instance_scores([], [])
+
+
+def test_panoptic_quality_is_that_of_all_objects_together():
+    truth = [np.array([[1, 1, 1, 1, 2]]), np.array([[0, 0, 0, 0, 1]])]
+    predicted = [np.array([[5, 5, 5, 0, 7]]), np.array([[0, 2, 0, 0, 0]])]
+    scores = instance_scores(truth, predicted)
+    # IoU 3/4 and 1 of three true and three predicted objects
+    assert scores.panoptic.segmentation == pytest.approx(7 / 8)
+    assert scores.panoptic.recognition == pytest.approx(2 / 3)
+    assert scores.panoptic.quality == pytest.approx(1.75 / (2 + 1 / 2 + 1 / 2))
+
+
+def test_an_iou_of_a_half_is_no_match_for_the_panoptic_quality():
+    scores = instance_scores([np.array([[1, 1, 0]])], [np.array([[1, 0, 0]])])
+    assert scores.average_precision[0.5] == 1.0
+    assert scores.panoptic.quality == scores.panoptic.segmentation == 0.0
+
+
+def test_panoptic_quality_and_counts_of_nothing_are_perfect():
+    scores = instance_scores([cases.empty()], [cases.empty()])
+    assert scores.panoptic.quality == scores.count_agreement == 1.0
+
+
+def test_counts_agree_as_the_fewer_of_the_more():
+    two, three, none = np.array([[1, 2, 0]]), np.array([[1, 2, 3]]), np.array([[0, 0, 0]])
+    assert instance_scores([two], [three]).count_agreement == pytest.approx(2 / 3)
+    scores = instance_scores([three, none, two], [two, two, two])
+    assert scores.count_agreement == pytest.approx((2 / 3 + 0 + 1) / 3)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ulens.errors import DataError, LabelError, SettingError, ShapeError
 from ulens.image import Image
-from ulens.io.files import name_some, num_planes, planes, read_image, read_label_image
+from ulens.io.files import is_roi_file, name_some, num_planes, planes, read_image
 from ulens.io.label_values import (
     LabelsAre,
     decide,
@@ -19,6 +19,7 @@ from ulens.io.label_values import (
     mark_ignored,
 )
 from ulens.io.pairs import Pair, find_pairs
+from ulens.io.rois import read_labels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,13 +103,17 @@ def read_annotated(
 
     Notes
     -----
-    Classes and instances are told apart by `ulens.io.label_values.decide`.
+    Classes and instances are told apart by `ulens.io.label_values.decide`; what ImageJ ROIs and
+    GeoJSON outline are instances.
     """
     pairing = find_pairs(images, labels)
     selected = _agree_on_channels(list(_read_planes(pairing.pairs, frames, ignore)))
     labels_found = [plane.label for plane in selected]
     values = find_values(labels_found, selected[0].pair.label)
-    meaning = labels_are or decide(labels_found, selected[0].pair.label)
+    meaning = labels_are
+    if meaning is None:
+        outlined = all(is_roi_file(plane.pair.label) for plane in selected)
+        meaning = "instances" if outlined else decide(labels_found, selected[0].pair.label)
     if meaning == "instances" and ignore == 0:
         raise SettingError("ignore is 0, the background of instances; choose another value")
     encoded = [encode(label, meaning, values) for label in labels_found]
@@ -174,7 +179,8 @@ def _read_planes(pairs: list[Pair], frames: str | None, ignore: int | None) -> I
 
 
 def _read_pair(pair: Pair, numbers: list[int] | None, ignore: int | None) -> Iterator[_Plane]:
-    image, label = read_image(pair.image), read_label_image(pair.label)
+    image = read_image(pair.image)
+    label = read_labels(pair.label, image)
     image_planes, label_planes = planes(image), planes(label)
     _check_equal_sizes(pair, image, label, len(image_planes), len(label_planes))
     for i in range(len(image_planes)) if numbers is None else numbers:

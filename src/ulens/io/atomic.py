@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from ulens.errors import OutputError
+
 
 def new_name(path: Path) -> Path:
     """Return the name under which `path` stands until it is complete.
@@ -37,6 +39,23 @@ def replace_files(folder: Path, files: dict[str, bytes]) -> None:
     for name in files:
         new_name(folder / name).replace(folder / name)
         _flush_folder(folder)
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write one file, replacing one of that name.
+
+    Raises
+    ------
+    OutputError : the system refuses, e.g. because the disk is full; the old file is unharmed
+    """
+    try:
+        replace_files(path.parent, {path.name: data})
+    except OSError as error:
+        new_name(path).unlink(missing_ok=True)
+        raise OutputError(
+            f"{path} cannot be written ({error.strerror or error}); a file of that name, if "
+            "there was one, is unchanged; free space or choose another folder"
+        ) from error
 
 
 def _write_flushed(path: Path, data: bytes) -> None:

@@ -15,15 +15,17 @@ https://celltrackingchallenge.net/submission-of-results/.
 import re
 from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 import numpy as np
+import tifffile
 
 from ulens.errors import FileError, LabelError, OutputError, ShapeError
 from ulens.io.atomic import replace_files
 from ulens.io.files import read_label_image
-from ulens.lineage import Lineage, Track
+from ulens.lineage import LARGEST_TRACK, Lineage, Track, check_result, name_frames
 
 _Number = TypeVar("_Number", bound=Hashable)
 
@@ -207,6 +209,74 @@ def write_lineage(path: Path, lineage: Lineage) -> None:
     path = Path(path)
     try:
         replace_files(path.parent, {path.name: "".join(lines).encode()})
+    except OSError as error:
+        raise OutputError(f"{path} cannot be written ({error}); choose another folder") from error
+
+
+def write_result(
+    folder: Path,
+    masks: Iterable[tuple[int, np.ndarray]],
+    lineage: Lineage,
+    *,
+    num_digits: int = 3,
+) -> None:
+    """Write a folder such as 01_RES: mask000.tif for every frame, and res_track.txt.
+
+    Parameters
+    ----------
+    folder : made if missing; masks of the same names and res_track.txt are replaced
+    masks : frame and its (Y, X) or (Z, Y, X) labels, integers in 0…65535, in order; taken and
+        written one by one, as uint16
+    lineage : the tracks
+    num_digits : of the frame numbers in file names, as in those of the images
+
+    Raises
+    ------
+    OutputError : what the system says, or the folder holds masks of other frames
+    LabelError : labels that 16 bits cannot hold, or masks and tracks that disagree
+
+    Notes
+    -----
+    Each file is there wholly or not at all. res_track.txt comes last, and only if the result is
+    valid, so a folder without it is no finished result.
+    """
+    folder = Path(folder)
+    written: list[int] = []
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "res_track.txt").unlink(missing_ok=True)
+    except OSError as error:
+        raise OutputError(f"{folder} cannot be written ({error}); choose another folder") from error
+
+    def write_each() -> Iterator[tuple[int, np.ndarray]]:
+        for frame, mask in masks:
+            _write_mask(folder / f"mask{frame:0{num_digits}d}.tif", mask)
+            written.append(frame)
+            yield frame, mask
+
+    problems = check_result(write_each(), lineage)
+    if problems:
+        raise LabelError(f"{folder} holds no valid result:\n- " + "\n- ".join(problems))
+    foreign = sorted(set(find_result(folder).masks) - set(written))
+    if foreign:
+        raise OutputError(
+            f"{folder} holds masks of {name_frames(foreign)} from an earlier result; delete them "
+            "or choose another folder"
+        )
+    write_lineage(folder / "res_track.txt", lineage)
+
+
+def _write_mask(path: Path, mask: np.ndarray) -> None:
+    low, high = mask.min(initial=0), mask.max(initial=0)
+    if mask.dtype.kind not in "ui" or low < 0 or high > LARGEST_TRACK:
+        raise LabelError(
+            f"labels for {path} are {mask.dtype} from {low} to {high}; the file holds whole "
+            f"numbers of 0...{LARGEST_TRACK}; renumber them"
+        )
+    encoded = BytesIO()
+    tifffile.imwrite(encoded, mask.astype(np.uint16), photometric="minisblack", compression="lzw")
+    try:
+        replace_files(path.parent, {path.name: encoded.getvalue()})
     except OSError as error:
         raise OutputError(f"{path} cannot be written ({error}); choose another folder") from error
 

@@ -16,7 +16,10 @@ from ulens.io.tiff import read_tiff, write_tiff
 
 __all__ = [
     "FORMATS",
+    "is_roi_file",
     "list_images",
+    "list_labels",
+    "list_rois",
     "name_some",
     "num_planes",
     "other_files",
@@ -28,6 +31,8 @@ __all__ = [
 
 FORMATS = "PNG, JPEG, BMP and TIFF"
 _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+# Outlines of objects; `ulens.io.rois` reads them.
+_ROI_SUFFIXES = {".zip", ".roi", ".geojson", ".json"}
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 
@@ -52,13 +57,37 @@ def list_images(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise FileError(f"{path} does not exist; give an image file or a folder of images")
-    seen = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
-    images = [file for file in seen if file.suffix.lower() in _SUFFIXES and file.is_file()]
+    images = _with_suffix(path, _SUFFIXES)
     if not images:
+        held = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
         raise FileError(
-            f"no images in {path}, which holds {name_some(sorted(seen))}; ulens reads {FORMATS}"
+            f"no images in {path}, which holds {name_some(held)}; ulens reads {FORMATS}"
         )
     return sorted(images, key=_natural_order)
+
+
+def list_labels(path: Path) -> list[Path]:
+    """List the label files of a folder as `list_images` does; without images, ROIs and GeoJSON."""
+    path = Path(path)
+    if path.is_dir() and (rois := list_rois(path)) and not _with_suffix(path, _SUFFIXES):
+        return rois
+    return list_images(path)
+
+
+def list_rois(folder: Path) -> list[Path]:
+    """List the files of a folder that may be ImageJ ROIs or GeoJSON, in the order of images."""
+    return sorted(_with_suffix(folder, _ROI_SUFFIXES), key=_natural_order)
+
+
+def is_roi_file(path: Path) -> bool:
+    """Return whether the suffix is one of ImageJ ROIs or GeoJSON.
+
+    Examples
+    --------
+    >>> is_roi_file(Path("cells.geojson"))
+    True
+    """
+    return path.suffix.lower() in _ROI_SUFFIXES
 
 
 def other_files(path: Path) -> list[Path]:
@@ -153,6 +182,12 @@ def planes(image: Image) -> list[tuple[str, np.ndarray]]:
         for t in range(data.shape[0])
         for z in range(data.shape[2])
     ]
+
+
+def _with_suffix(folder: Path, suffixes: set[str]) -> list[Path]:
+    """Return the files of a folder that have one of the suffixes, hidden ones left out."""
+    seen = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
+    return [file for file in seen if file.suffix.lower() in suffixes and file.is_file()]
 
 
 def _plane_name(axes: str, t: int, z: int) -> str:

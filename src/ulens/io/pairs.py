@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ulens.errors import PairingError
-from ulens.io.files import list_images, name_some
+from ulens.io.files import is_roi_file, list_images, list_labels, list_rois, name_some
 
 _IMAGE_FOLDERS = ("image", "images")
 _LABEL_FOLDERS = ("label", "labels", "mask", "masks")
 _LABEL_ROLE = r"(?:labels?|(?:cp_)?masks?|seg)"
+_ROI_ROLE = r"(?:rois?|roi_?set)"
 _IMAGE_ROLE = r"(?:images?|img|raw|volume)"
 _SEPARATOR = r"[_\-. ]"
 # Of two files with one name and two formats, the later one in this list is the label:
@@ -65,7 +66,8 @@ def find_pairs(images: Path, labels: Path | None = None) -> Pairing:
     ``image_``; if there are none of these, equal numbers in the names; and last one image
     file and one label file, whatever their names. In one folder, label files are those named
     so, otherwise of two formats of one name the less camera-like one (``1.bmp`` and ``1.png``:
-    the PNG file is the label).
+    the PNG file is the label), otherwise ImageJ ROIs and GeoJSON called as images, with or
+    without words such as ``_RoiSet``. In a folder of labels these count if it holds no images.
     """
     images = Path(images)
     if labels is None and images.is_file():
@@ -95,10 +97,10 @@ def _for_one_image(image: Path) -> Pairing:
 def _candidates(images: Path, labels: Path | None) -> tuple[list[Path], list[Path]]:
     """Return the files that may be images and those that may be labels."""
     if labels is not None and not (images.exists() and labels.exists() and images.samefile(labels)):
-        return list_images(images), list_images(labels)
+        return list_images(images), list_labels(labels)
     if labels is None and images.is_dir() and (folders := _folders_of_both(images)):
-        return list_images(folders[0]), list_images(folders[1])
-    return _split_folder(list_images(images))
+        return list_images(folders[0]), list_labels(folders[1])
+    return _split_folder(images)
 
 
 def _without_probabilities(files: list[Path]) -> list[Path]:
@@ -126,8 +128,9 @@ def _folders_of_both(folder: Path) -> tuple[Path, Path] | None:
     return image_folders[0], label_folders[0]
 
 
-def _split_folder(files: list[Path]) -> tuple[list[Path], list[Path]]:
+def _split_folder(folder: Path) -> tuple[list[Path], list[Path]]:
     """Tell images and labels that lie in one folder apart."""
+    files = list_images(folder)
     labels = [file for file in files if _role_pattern(_LABEL_ROLE).search(_stem(file))]
     if not labels:
         labels = [
@@ -135,6 +138,9 @@ def _split_folder(files: list[Path]) -> tuple[list[Path], list[Path]]:
             for group in _group(files, _stem).values()
             if len(group) > 1
         ]
+    if not labels and folder.is_dir():
+        names = {_bare_name(file) for file in files}  # zip and JSON files may be anything else
+        labels = [file for file in list_rois(folder) if _bare_name(file) in names]
     return [file for file in files if file not in labels], labels
 
 
@@ -185,7 +191,8 @@ def _stem(path: Path) -> str:
 
 def _bare_name(path: Path) -> str:
     """Return the name without the words that tell images from labels."""
-    stem = _role_pattern(_LABEL_ROLE).sub("", _stem(path))
+    stem = _role_pattern(_ROI_ROLE).sub("", _stem(path)) if is_roi_file(path) else _stem(path)
+    stem = _role_pattern(_LABEL_ROLE).sub("", stem)
     return _role_pattern(_IMAGE_ROLE).sub("", stem)
 
 

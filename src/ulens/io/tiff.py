@@ -10,7 +10,7 @@ import tifffile
 
 from ulens.errors import FileError, OutputError
 from ulens.image import Image
-from ulens.io.atomic import new_name, replace_files
+from ulens.io.atomic import write_file
 
 _UM_PER_UNIT = {
     **dict.fromkeys(("µm", "μm", "\\u00b5m", "um", "micron", "microns", "micrometer"), 1.0),
@@ -97,14 +97,7 @@ def write_tiff(path: Path, image: Image) -> None:
         compression="zlib",
         **_size_tags(image),
     )
-    try:
-        replace_files(path.parent, {path.name: encoded.getvalue()})
-    except OSError as error:
-        new_name(path).unlink(missing_ok=True)
-        raise OutputError(
-            f"{path} cannot be written ({error.strerror or error}); a file of that name, if "
-            "there was one, is unchanged; free space or choose another folder"
-        ) from error
+    write_file(path, encoded.getvalue())
 
 
 def _size_tags(image: Image) -> dict[str, Any]:

@@ -9,9 +9,18 @@ import numpy as np
 from ulens.errors import DataError, LabelError, PairingError, ShapeError
 from ulens.image import Image
 from ulens.io.annotations import parse_frames
-from ulens.io.files import list_images, name_some, num_planes, planes, read_image, read_label_image
+from ulens.io.files import (
+    is_roi_file,
+    list_labels,
+    name_some,
+    num_planes,
+    planes,
+    read_image,
+    read_label_image,
+)
 from ulens.io.label_values import mark_ignored
 from ulens.io.pairs import Pairing, find_pairs
+from ulens.io.rois import read_labels
 
 # Averages of softmax outputs leave [0, 1] by rounding.
 _ROUNDING = 1e-5
@@ -58,8 +67,8 @@ def read_comparisons(
     """
     pairing = find_pairs(predicted, truth)
     prediction_of = {pair.label: pair.image for pair in pairing.pairs}
-    truth_files = list_images(truth)
-    wanted = _select_planes(truth_files, frames)
+    truth_files = list_labels(truth)
+    wanted = _select_planes(truth_files, prediction_of, frames)
     found = {file: numbers for file, numbers in wanted.items() if file in prediction_of}
     if not found:
         raise PairingError(
@@ -74,9 +83,11 @@ def read_comparisons(
     return compared, _left_out(truth_files, wanted, pairing)
 
 
-def _select_planes(files: list[Path], frames: str | None) -> dict[Path, list[int]]:
+def _select_planes(
+    files: list[Path], prediction_of: dict[Path, Path], frames: str | None
+) -> dict[Path, list[int]]:
     """Return the wanted planes of each truth file, files without any left out."""
-    counts = [num_planes(file) for file in files]
+    counts = [_num_planes(file, prediction_of) for file in files]
     total = sum(counts)
     chosen = parse_frames(frames, total) if frames is not None else range(total)
     starts = np.cumsum([0, *counts])
@@ -85,6 +96,13 @@ def _select_planes(files: list[Path], frames: str | None) -> dict[Path, list[int
         number = int(np.searchsorted(starts, frame, side="right")) - 1
         by_file.setdefault(files[number], []).append(frame - int(starts[number]))
     return by_file
+
+
+def _num_planes(file: Path, prediction_of: dict[Path, Path]) -> int:
+    """Return the number of planes; outlines have as many as the prediction they are held to."""
+    if not is_roi_file(file):
+        return num_planes(file)
+    return num_planes(prediction_of[file]) if file in prediction_of else 1
 
 
 def _left_out(
@@ -107,7 +125,8 @@ def _left_out(
 def _compare_file(
     truth_file: Path, predicted_file: Path, numbers: list[int], ignore: int | None
 ) -> Iterator[Comparison]:
-    truth, predicted = read_label_image(truth_file), read_label_image(predicted_file)
+    predicted = read_label_image(predicted_file)
+    truth = read_labels(truth_file, predicted)
     _check_sizes(truth, truth_file, predicted, predicted_file)
     probabilities = _find_probabilities(predicted, predicted_file)
     if probabilities is not None:

@@ -9,6 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 
 from ulens.errors import DataError, LabelError, SettingError
+from ulens.io.files import is_roi_file
 from ulens.io.label_values import LabelsAre, decide, describe, encode
 from ulens.jobs.comparisons import Comparison, read_comparisons
 from ulens.jobs.evaluate_ctc import evaluate_ctc, is_ctc_truth
@@ -133,6 +134,8 @@ def _evaluate_ctc(
 def _read_values(compared: list[Comparison], labels_are: LabelsAre | None) -> _Reading:
     truths = [each.truth for each in compared]
     found = _values_in(truths) - {-1}
+    if labels_are is None and all(is_roi_file(each.truth_file) for each in compared):
+        labels_are = "instances"
     if labels_are is None:
         labels_are = decide(truths, compared[0].truth_file) if len(found) > 1 else "classes"
     # A single value is background, or the foreground of images that it fills.
@@ -278,6 +281,10 @@ def _score_instances(
         "AP": found.mean_average_precision,
         **{f"AP@{t:.2f}": value for t, value in found.average_precision.items()},
         "F1@0.50": found.f1[0.5],
+        "PQ": found.panoptic.quality,
+        "SQ": found.panoptic.segmentation,
+        "RQ": found.panoptic.recognition,
+        "count_agreement": found.count_agreement,
         **{f"{name}@0.50": float(count) for name, count in at_half.items()},
     }
     per_image = [

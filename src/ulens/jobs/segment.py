@@ -8,10 +8,21 @@ from typing import Any
 import numpy as np
 
 from ulens.bundle import ModelBundle, load_bundle, save_bundle
-from ulens.errors import DataError, OutputError, ShapeError
+from ulens.errors import DataError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.instances.boundary import decode
-from ulens.io.files import list_images, name_some, planes, read_image, write_tiff
+from ulens.io.files import list_images, planes, read_image
+from ulens.jobs.outputs import (
+    ObjectTable,
+    RoiFormat,
+    Targets,
+    check_output_folder,
+    check_table,
+    make_folder,
+    plan_targets,
+    write_labels,
+    write_probabilities,
+)
 from ulens.normalize import check_channels
 from ulens.predict.predictor import Average, Predictor, choose_device
 
@@ -47,7 +58,7 @@ def segment(model: str | Path, images: str | Path, out: str | Path, **options: A
 
     Returns
     -------
-    the files written
+    the files written for the images
 
     Raises
     ------
@@ -63,6 +74,8 @@ def run_segmentation(
     out: Path,
     *,
     probabilities: bool = False,
+    rois: RoiFormat | None = None,
+    table: Path | None = None,
     average: Average = 1,
     overwrite: bool = False,
     device: str = "auto",
@@ -76,22 +89,34 @@ def run_segmentation(
     out : folder for the label images, made if missing; each is called as its image, with
         suffix .tif, and has its axes (without C) and pixel size
     probabilities : also write ``<name>_probabilities.tif``, float32, C = classes
+    rois : also write the outlines of all objects, ``<name>.zip`` for ImageJ or
+        ``<name>.geojson`` for QuPath
+    table : CSV file for area, centroid and intensity of every object of all images; written
+        when the last image is done
     average : as in `Predictor`
-    overwrite : replace label images of the same names; other files are always kept
+    overwrite : replace label images of the same names and the table; other files are always kept
     device : as in `choose_device`
 
     Raises
     ------
     OutputError : before any work, when outputs could damage what is there
+    SettingError : a table is asked for, but the model finds classes
     DataError : at the end, naming each image that could not be segmented; all others were
     """
     files = list_images(images)
-    outputs = _plan_outputs(files, out, probabilities)
-    _check_output_folder(out, files, overwrite)
+    outputs = plan_targets(files, out, probabilities=probabilities, rois=rois)
+    check_output_folder(out, files, overwrite)
+    if table is not None:
+        check_table(table, out, overwrite)
     bundle = load_bundle(model)
+    if table is not None and bundle.labels_are == "classes":
+        raise SettingError(
+            f"table {table} cannot be made: {model} finds classes, no single objects; leave it "
+            "out, or train on instances"
+        )
     predictor = Predictor(bundle.net, device=device, average=average)
-    _make_folder(out)
-    return _segment_files(bundle, predictor, outputs)
+    make_folder(out)
+    return _segment_files(bundle, predictor, outputs, ObjectTable(table) if table else None)
 
 
 def segment_image(
@@ -177,16 +202,21 @@ class Model:
 
 
 def _segment_files(
-    bundle: ModelBundle, predictor: Predictor, outputs: dict[Path, list[Path]]
+    bundle: ModelBundle,
+    predictor: Predictor,
+    outputs: dict[Path, Targets],
+    table: ObjectTable | None,
 ) -> Iterator[SegmentProgress]:
     errors: list[str] = []
     for number, (file, targets) in enumerate(outputs.items(), start=1):
         progress = SegmentProgress(image=file, number=number, num_images=len(outputs))
         try:
-            yield from _segment_file(bundle, predictor, targets, progress)
+            yield from _segment_file(bundle, predictor, targets, progress, table)
         except (DataError, ShapeError) as error:
             errors.append(str(error))
             yield replace(progress, error=str(error))
+    if table is not None:
+        table.write()
     if errors:
         num_done = len(outputs) - len(errors)
         raise DataError(
@@ -196,7 +226,11 @@ def _segment_files(
 
 
 def _segment_file(
-    bundle: ModelBundle, predictor: Predictor, targets: list[Path], progress: SegmentProgress
+    bundle: ModelBundle,
+    predictor: Predictor,
+    targets: Targets,
+    progress: SegmentProgress,
+    table: ObjectTable | None,
 ) -> Iterator[SegmentProgress]:
     image = read_image(progress.image)
     cut = planes(image)
@@ -211,12 +245,15 @@ def _segment_file(
             progress = replace(progress, tile=progress.tile + 1)
             yield progress
         labels.append(_decode(bundle, predicted))
-        if len(targets) > 1:
+        if targets.probabilities is not None:
             kept.append(predicted)
-    _write(targets[0], image, _for_file(_stack_labels(labels, image)))
-    if kept:
-        _write(targets[1], image, _stack_probabilities(kept, image), channels="C")
-    yield replace(progress, written=tuple(targets))
+    write_labels(targets, image, _stack_labels(labels, image))
+    if targets.probabilities is not None:
+        write_probabilities(targets.probabilities, image, _stack_probabilities(kept, image))
+    if table is not None:
+        for (name, plane), found in zip(cut, labels, strict=True):
+            table.add(progress.image.name, name, found, plane, image.spacing_um)
+    yield replace(progress, written=targets.paths)
 
 
 def _prepare(bundle: ModelBundle, plane: np.ndarray, name: str) -> np.ndarray:
@@ -267,54 +304,3 @@ def _frames(image: Image) -> dict[str, int]:
     """Return the lengths of the axes T and Z, as far as the image has them."""
     sizes = zip(image.axes, image.data.shape, strict=True)
     return {letter: size for letter, size in sizes if letter in "TZ"}
-
-
-def _for_file(labels: np.ndarray) -> np.ndarray:
-    # ImageJ and others open no signed labels
-    if labels.dtype == np.int32 and labels.max() <= np.iinfo(np.uint16).max:
-        return labels.astype(np.uint16)
-    return labels
-
-
-def _write(path: Path, image: Image, data: np.ndarray, channels: str = "") -> None:
-    axes = "".join(axis for axis in "TCZYX" if axis in set(image.axes) - {"C"} | set(channels))
-    write_tiff(path, Image(data=data, axes=axes, spacing_um=image.spacing_um))
-
-
-def _plan_outputs(files: list[Path], out: Path, probabilities: bool) -> dict[Path, list[Path]]:
-    """Return what is written for each file, refusing to write one output for two files."""
-    endings = [".tif", "_probabilities.tif"] if probabilities else [".tif"]
-    outputs = {file: [out / f"{file.stem}{ending}" for ending in endings] for file in files}
-    owners: dict[str, Path] = {}
-    for file, targets in outputs.items():
-        for target in targets:
-            # macOS and Windows take A.tif and a.tif for the same file
-            owner = owners.setdefault(target.name.casefold(), file)
-            if owner != file:
-                raise OutputError(
-                    f"{owner.name} and {file.name} would both be written to {target.name}; "
-                    "rename one of them or segment them into two folders"
-                )
-    return outputs
-
-
-def _check_output_folder(out: Path, files: list[Path], overwrite: bool) -> None:
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"output {out} is a file; give a folder")
-    if out.resolve() == files[0].parent.resolve():
-        raise OutputError(f"output {out} is the folder of the images; choose another")
-    content = sorted(out.iterdir()) if out.is_dir() else []
-    if content and not overwrite:
-        raise OutputError(
-            f"output folder {out} holds {name_some(content)}; choose another folder, or allow "
-            "label images of the same names to be replaced with overwrite (--overwrite)"
-        )
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"folder {folder} cannot be made ({error.strerror or error}); choose another"
-        ) from error

@@ -1,4 +1,4 @@
-"""Average precision of instance segmentations."""
+"""Average precision and panoptic quality of instance segmentations."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -10,6 +10,8 @@ from ulens.labels.overlap import IouMatrix, contingency, iou_matrix, match
 
 # Written as quotients, so that an IoU of exactly 3/5 reaches the threshold 0.6.
 IOU_THRESHOLDS = tuple(percent / 100 for percent in range(50, 100, 5))
+
+_ABOVE_HALF = float(np.nextafter(0.5, 1))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,6 +36,25 @@ class MatchCounts:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PanopticScores:
+    """How well objects are found and outlined, over the objects of all images.
+
+    Parameters
+    ----------
+    segmentation : SQ, mean IoU of the matched pairs; 0 where none are matched
+    recognition : RQ, F1 of the matching
+    """
+
+    segmentation: float
+    recognition: float
+
+    @property
+    def quality(self) -> float:
+        """PQ = SQ × RQ."""
+        return self.segmentation * self.recognition
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InstanceScores:
     """Scores of a set of images at each IoU threshold.
 
@@ -42,6 +63,9 @@ class InstanceScores:
     average_precision, f1 : by threshold, mean over images
     mean_average_precision : mean of `average_precision` over the thresholds
     counts : by threshold, objects of all images
+    panoptic : panoptic quality and its factors
+    count_agreement : fewer / more of the numbers of true and predicted objects, mean over images;
+        1 where there is neither truth nor prediction
     per_image : counts by threshold for each image
     """
 
@@ -49,6 +73,8 @@ class InstanceScores:
     f1: dict[float, float]
     mean_average_precision: float
     counts: dict[float, MatchCounts]
+    panoptic: PanopticScores
+    count_agreement: float
     per_image: tuple[dict[float, MatchCounts], ...]
 
 
@@ -71,17 +97,16 @@ def instance_scores(
 
     Notes
     -----
-    Objects are matched one to one where IoU >= threshold.
+    Objects are matched one to one where IoU >= threshold; for the panoptic quality where IoU > 0.5
+    (Kirillov et al. 2019, Panoptic Segmentation, https://arxiv.org/abs/1801.00868).
 
     Examples
     --------
     >>> instance_scores([np.array([1, 1, 0, 2])], [np.array([7, 7, 0, 0])]).average_precision[0.5]
     0.5
     """
-    per_image = tuple(
-        count_matches(_overlap(true, guess, ignore))
-        for true, guess in zip(truth, predicted, strict=True)
-    )
+    overlaps = [_overlap(true, guess, ignore) for true, guess in zip(truth, predicted, strict=True)]
+    per_image = tuple(count_matches(iou) for iou in overlaps)
     if not per_image:
         raise DataError("no images to compare; give at least one label image and its prediction")
     precision, f1, counts = {}, {}, {}
@@ -95,6 +120,8 @@ def instance_scores(
         f1=f1,
         mean_average_precision=_mean(list(precision.values())),
         counts=counts,
+        panoptic=panoptic_scores(overlaps),
+        count_agreement=_mean([_agreement(*iou.values.shape) for iou in overlaps]),
         per_image=per_image,
     )
 
@@ -118,6 +145,33 @@ def count_matches(iou: IouMatrix) -> dict[float, MatchCounts]:
             num_extra=num_predicted - num_matched,
         )
     return counts
+
+
+def panoptic_scores(overlaps: Iterable[IouMatrix]) -> PanopticScores:
+    """Compute the panoptic quality over the objects of all images.
+
+    Examples
+    --------
+    >>> table = contingency(np.array([1, 1, 1, 0, 2]), np.array([7, 7, 0, 0, 0]))
+    >>> panoptic_scores([iou_matrix(table)])
+    PanopticScores(segmentation=0.6666666666666666, recognition=0.6666666666666666)
+    """
+    matched: list[float] = []
+    num_objects = 0
+    for iou in overlaps:
+        matched += iou.values[match(iou.values, threshold=_ABOVE_HALF)].tolist()
+        num_objects += sum(iou.values.shape)
+    if not num_objects:
+        return PanopticScores(segmentation=1.0, recognition=1.0)
+    return PanopticScores(
+        segmentation=_mean(matched) if matched else 0.0,
+        recognition=2 * len(matched) / num_objects,
+    )
+
+
+def _agreement(num_true: int, num_predicted: int) -> float:
+    more = max(num_true, num_predicted)
+    return min(num_true, num_predicted) / more if more else 1.0
 
 
 def _overlap(truth: np.ndarray, predicted: np.ndarray, ignore: int) -> IouMatrix:

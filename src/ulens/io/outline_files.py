@@ -1,0 +1,271 @@
+"""Outlines as ImageJ and QuPath store them: ROI zips and GeoJSON."""
+
+import json
+import zipfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
+
+from ulens.errors import FileError, LabelError, OutputError
+from ulens.labels.outlines import Rings, trace
+
+# ImageJ keeps coordinates in 16 bits, of which it takes the highest for negative numbers.
+_LARGEST_COORDINATE = 60535
+_POLYGONS = (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
+_MOVE, _LINE, _QUADRATIC, _CUBIC, _CLOSE = range(5)  # java.awt.geom.PathIterator
+_CURVE_POINTS = 16
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outline:
+    """One object of a file.
+
+    Parameters
+    ----------
+    name : as the file has it
+    polygons : each with its holes; all rings together are filled by the even-odd rule
+    t, z : frame and slice from 0, or None where the file does not say
+    page : number in a stack of one axis from 0, or None
+    """
+
+    name: str
+    polygons: list[Rings]
+    t: int | None = None
+    z: int | None = None
+    page: int | None = None
+
+
+def read_imagej(path: Path) -> list[Outline]:
+    """Read a ``.roi`` file or a zip of them.
+
+    Raises
+    ------
+    LabelError : a ROI that has no area, such as a line
+    Exception : of any kind where the file is damaged
+    """
+    return [_from_roi(ImagejRoi.frombytes(data), stem, path) for stem, data in _entries(path)]
+
+
+def encode_imagej(outlines: Iterable[Outline], path: Path) -> bytes:
+    """Return a zip of traced and composite ROIs; `path` stands in the error.
+
+    Raises
+    ------
+    OutputError : coordinates are too large for ImageJ
+    """
+    packed = BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for outline in outlines:
+            place = "".join(f"{a}{n:03d}_" for a, n in _plane(outline).items())
+            entry = zipfile.ZipInfo(f"{place}{outline.name}.roi")
+            archive.writestr(entry, _to_roi(outline, path).tobytes(), zipfile.ZIP_DEFLATED)
+    return packed.getvalue()
+
+
+def read_geojson(path: Path) -> list[Outline]:
+    """Read a FeatureCollection, or the bare list of features that QuPath's scripts write.
+
+    Raises
+    ------
+    FileError : JSON of another kind
+    LabelError : a feature that has no area, such as a point
+    Exception : of any kind where the file is damaged
+    """
+    content = json.loads(path.read_text(encoding="utf-8-sig"))
+    if isinstance(content, dict) and content.get("type") == "FeatureCollection":
+        content = content["features"]
+    features = content if isinstance(content, list) else [content]
+    if any(not isinstance(each, dict) or each.get("type") != "Feature" for each in features):
+        raise FileError(
+            f"{path} is JSON, but no GeoJSON FeatureCollection; export the objects from QuPath as "
+            "GeoJSON, or give label images or ImageJ ROIs"
+        )
+    return [_from_feature(each, number, path) for number, each in enumerate(features, start=1)]
+
+
+def encode_geojson(outlines: Iterable[Outline]) -> bytes:
+    """Return a FeatureCollection of annotations, as QuPath opens it."""
+    features = [_to_feature(outline) for outline in outlines]
+    content = {"type": "FeatureCollection", "features": features}
+    return json.dumps(content, ensure_ascii=False).encode()
+
+
+def _entries(path: Path) -> Iterator[tuple[str, bytes]]:
+    if path.suffix.lower() == ".roi":
+        yield path.stem, path.read_bytes()
+        return
+    with zipfile.ZipFile(path) as archive:
+        for entry in archive.namelist():
+            name = Path(entry)
+            # macOS puts files of its own, ._name, into zips
+            if name.suffix.lower() == ".roi" and not name.name.startswith("."):
+                yield name.stem, archive.read(entry)
+
+
+def _from_roi(roi: ImagejRoi, stem: str, path: Path) -> Outline:
+    return Outline(
+        name=roi.name or stem,
+        polygons=_roi_polygons(roi, roi.name or stem, path),
+        t=roi.t_position - 1 if roi.t_position > 0 else None,
+        z=roi.z_position - 1 if roi.z_position > 0 else None,
+        page=roi.position - 1 if roi.position > 0 else None,
+    )
+
+
+def _roi_polygons(roi: ImagejRoi, name: str, path: Path) -> list[Rings]:
+    if roi.options & ROI_OPTIONS.SPLINE_FIT:
+        raise LabelError(
+            f"{path}: {name!r} is a spline, of which the file holds the knots only; turn it into "
+            "a polygon in ImageJ (Edit > Selection > Interpolate) and save it again"
+        )
+    has_area = roi.subtype not in (ROI_SUBTYPE.TEXT, ROI_SUBTYPE.IMAGE)
+    if has_area and roi.roitype in _POLYGONS:
+        return [[np.asarray(roi.coordinates(), np.float64)]]
+    if has_area and roi.composite:
+        assert roi.multi_coordinates is not None
+        return [_path_rings(roi.multi_coordinates.tolist())]
+    if has_area and roi.roitype == ROI_TYPE.OVAL:
+        return _rounded(_box(roi), arc=np.inf)
+    if has_area and roi.roitype == ROI_TYPE.RECT:
+        return _rounded(_box(roi), arc=roi.rounded_rect_arc_size)
+    raise _no_area(path, name, roi.roitype.name.lower())
+
+
+def _no_area(path: Path, name: str, kind: str) -> LabelError:
+    return LabelError(
+        f"{path}: {name!r} is a {kind}, which has no area; objects must be polygons, freehand "
+        "outlines, rectangles, ovals or composites; delete it from the file"
+    )
+
+
+def _box(roi: ImagejRoi) -> tuple[float, float, float, float]:
+    """Return x, y, width and height."""
+    if roi.subpixelrect:
+        return roi.xd, roi.yd, roi.widthd, roi.heightd
+    return roi.left, roi.top, roi.right - roi.left, roi.bottom - roi.top
+
+
+def _rounded(box: tuple[float, float, float, float], arc: float) -> list[Rings]:
+    """Return a rectangle whose corners are ellipses of diameter `arc`, at most its sides.
+
+    Where it is round its pixels are chosen as ImageJ does: those whose centers lie inside.
+    """
+    x, y, width, height = box
+    if arc <= 0:
+        corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
+        return [[np.array(corners, np.float64)]]
+    start = np.floor((x, y))
+    centers_x = np.arange(start[0], np.ceil(x + width)) + 0.5 - (x + width / 2)
+    centers_y = np.arange(start[1], np.ceil(y + height)) + 0.5 - (y + height / 2)
+    inside = _beyond(centers_y, height, arc)[:, None] ** 2 + _beyond(centers_x, width, arc) ** 2
+    return [[ring + start for ring in rings] for rings in trace(inside <= 1)]
+
+
+def _beyond(offsets: np.ndarray, length: float, arc: float) -> np.ndarray:
+    """Return how far offsets from the middle reach into the round ends, 1 = to their end."""
+    diameter = min(arc, length)
+    return np.maximum(np.abs(offsets) - (length - diameter) / 2, 0) / (diameter / 2)
+
+
+def _path_rings(path: list[float]) -> Rings:
+    """Return the rings of a composite, its curves as many short lines."""
+    rings: list[list[np.ndarray]] = []
+    place = 0
+    while place < len(path):
+        kind = int(path[place])
+        num_points = {_MOVE: 1, _LINE: 1, _QUADRATIC: 2, _CUBIC: 3, _CLOSE: 0}[kind]
+        end = place + 1 + 2 * num_points
+        points = np.array(path[place + 1 : end], np.float64).reshape(num_points, 2)
+        if kind == _MOVE:
+            rings.append([points[0]])
+        elif kind != _CLOSE:
+            rings[-1].extend(_curve(np.vstack([rings[-1][-1], points])))
+        place = end
+    return [np.array(ring) for ring in rings]
+
+
+def _curve(points: np.ndarray) -> np.ndarray:
+    """Return (N, 2) points of the Bézier curve of the given control points, without the first."""
+    if len(points) == 2:
+        return points[1:]
+    share = np.linspace(0, 1, _CURVE_POINTS + 1)[1:, None, None]
+    points = np.broadcast_to(points, (_CURVE_POINTS, *points.shape))
+    while points.shape[1] > 1:
+        points = (1 - share) * points[:, :-1] + share * points[:, 1:]
+    return points[:, 0]
+
+
+def _to_roi(outline: Outline, path: Path) -> ImagejRoi:
+    rings = [ring for polygon in outline.polygons for ring in polygon]
+    corners = np.concatenate(rings).astype(np.int64)
+    (left, top), (right, bottom) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+    if max(right, bottom) > _LARGEST_COORDINATE:
+        raise OutputError(
+            f"{path} cannot hold object {outline.name}, which reaches to x {right}, y {bottom}; "
+            f"ImageJ ROIs end at {_LARGEST_COORDINATE}; write GeoJSON"
+        )
+    roi = ImagejRoi()
+    roi.name, roi.left, roi.top, roi.right, roi.bottom = outline.name, left, top, right, bottom
+    roi.t_position = 0 if outline.t is None else outline.t + 1
+    roi.z_position = 0 if outline.z is None else outline.z + 1
+    roi.options = ROI_OPTIONS.OVERLAY_BACKGROUNDS | ROI_OPTIONS.OVERLAY_LABELS
+    if len(rings) == 1:
+        roi.roitype, roi.n_coordinates = ROI_TYPE.TRACED, len(corners)
+        roi.integer_coordinates = (corners - (left, top)).astype(np.int32)
+        return roi
+    steps = [step for ring in rings for step in _path(ring)]
+    roi.roitype, roi.shape_roi_size = ROI_TYPE.RECT, len(steps)
+    roi.multi_coordinates = np.array(steps, np.float32)
+    return roi
+
+
+def _path(ring: np.ndarray) -> Iterator[float]:
+    for number, (x, y) in enumerate(ring.tolist()):
+        yield from (_LINE if number else _MOVE, x, y)
+    yield _CLOSE
+
+
+def _from_feature(feature: dict[str, Any], number: int, path: Path) -> Outline:
+    properties, geometry = feature.get("properties") or {}, feature.get("geometry") or {}
+    name, kind = str(properties.get("name") or f"feature {number}"), geometry.get("type")
+    if kind not in ("Polygon", "MultiPolygon"):
+        raise _no_area(path, name, str(kind))
+    coordinates = geometry["coordinates"]
+    plane = geometry.get("plane") or {}
+    return Outline(
+        name=name,
+        polygons=[
+            [np.array([point[:2] for point in ring], np.float64).reshape(-1, 2) for ring in rings]
+            for rings in ([coordinates] if kind == "Polygon" else coordinates)
+        ],
+        # QuPath leaves the plane out where it is the first
+        t=int(plane.get("t", 0)),
+        z=int(plane.get("z", 0)),
+    )
+
+
+def _to_feature(outline: Outline) -> dict[str, Any]:
+    polygons = [
+        [ring.astype(int).tolist() for ring in (np.vstack([r, r[:1]]) for r in polygon)]
+        for polygon in outline.polygons
+    ]
+    one = len(polygons) == 1
+    geometry: dict[str, Any] = {
+        "type": "Polygon" if one else "MultiPolygon",
+        "coordinates": polygons[0] if one else polygons,
+    }
+    if plane := _plane(outline):
+        geometry["plane"] = {"c": -1, "z": 0, "t": 0} | plane
+    properties = {"objectType": "annotation", "name": outline.name}
+    return {"type": "Feature", "geometry": geometry, "properties": properties}
+
+
+def _plane(outline: Outline) -> dict[str, int]:
+    """Return frame and slice by their letters, as far as they are known."""
+    both = {"t": outline.t, "z": outline.z}
+    return {letter: number for letter, number in both.items() if number is not None}

@@ -1,0 +1,175 @@
+"""Where segmentations go: the files of each image, the folder of all, and the table of objects."""
+
+import csv
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ulens.errors import OutputError
+from ulens.image import Image
+from ulens.io.atomic import write_file
+from ulens.io.files import name_some, write_tiff
+from ulens.io.rois import write_rois
+from ulens.metrics.objects import Row, columns, object_table
+
+RoiFormat = Literal["imagej", "geojson"]
+_ROI_ENDINGS: dict[RoiFormat, str] = {"imagej": ".zip", "geojson": ".geojson"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Targets:
+    """The files that are written for one image; None for those not asked for."""
+
+    labels: Path
+    probabilities: Path | None = None
+    rois: Path | None = None
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All of them."""
+        return tuple(p for p in (self.labels, self.probabilities, self.rois) if p is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectTable:
+    """The objects of all images, one row each.
+
+    Parameters
+    ----------
+    path : the CSV file
+    """
+
+    path: Path
+    _rows: list[Row] = field(default_factory=list)
+    _num_channels: list[int] = field(default_factory=lambda: [1])
+
+    def add(
+        self,
+        image: str,
+        plane: str,
+        labels: np.ndarray,
+        pixels: np.ndarray,
+        spacing_um: tuple[float, float] | None,
+    ) -> None:
+        """Measure the objects of one plane.
+
+        Parameters
+        ----------
+        image, plane : names; that of a single plane is empty
+        labels, pixels, spacing_um : as in `object_table`
+        """
+        self._num_channels.append(len(pixels))
+        names: Row = {"image": image, "plane": plane}
+        self._rows.extend(names | row for row in object_table(labels, pixels, spacing_um))
+
+    def write(self) -> None:
+        """Write the table, in UTF-8; images with fewer channels leave fields empty.
+
+        Raises
+        ------
+        OutputError : the file cannot be written
+        """
+        text = io.StringIO(newline="")
+        names = ["image", "plane", *columns(max(self._num_channels))]
+        writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write_file(self.path, text.getvalue().encode())
+
+
+def plan_targets(
+    files: list[Path], out: Path, *, probabilities: bool, rois: RoiFormat | None
+) -> dict[Path, Targets]:
+    """Return what is written for each file.
+
+    Raises
+    ------
+    OutputError : one output would be written for two files
+    """
+    planned = {
+        file: Targets(
+            labels=out / f"{file.stem}.tif",
+            probabilities=out / f"{file.stem}_probabilities.tif" if probabilities else None,
+            rois=out / f"{file.stem}{_ROI_ENDINGS[rois]}" if rois else None,
+        )
+        for file in files
+    }
+    owners: dict[str, Path] = {}
+    for file, targets in planned.items():
+        for target in targets.paths:
+            # macOS and Windows take A.tif and a.tif for the same file
+            owner = owners.setdefault(target.name.casefold(), file)
+            if owner != file:
+                raise OutputError(
+                    f"{owner.name} and {file.name} would both be written to {target.name}; "
+                    "rename one of them or segment them into two folders"
+                )
+    return planned
+
+
+def check_output_folder(out: Path, files: list[Path], overwrite: bool) -> None:
+    """Raise OutputError where writing into a folder could damage what is there."""
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"output {out} is a file; give a folder")
+    if out.resolve() == files[0].parent.resolve():
+        raise OutputError(f"output {out} is the folder of the images; choose another")
+    content = sorted(out.iterdir()) if out.is_dir() else []
+    if content and not overwrite:
+        raise OutputError(
+            f"output folder {out} holds {name_some(content)}; choose another folder, or allow "
+            "label images of the same names to be replaced with overwrite (--overwrite)"
+        )
+
+
+def check_table(table: Path, out: Path, overwrite: bool) -> None:
+    """Raise OutputError where the table of objects cannot or may not be written."""
+    if table.suffix.lower() != ".csv":
+        raise OutputError(f"table {table} does not end in .csv; give it such a name")
+    if table.is_dir() or (table.exists() and not overwrite):
+        raise OutputError(
+            f"table {table} exists; choose another name, or allow it to be replaced with "
+            "overwrite (--overwrite)"
+        )
+    if not table.parent.is_dir() and table.parent.resolve() != out.resolve():
+        raise OutputError(f"there is no folder {table.parent} for table {table.name}; make it")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, or raise OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"folder {folder} cannot be made ({error.strerror or error}); choose another"
+        ) from error
+
+
+def write_labels(targets: Targets, image: Image, labels: np.ndarray) -> None:
+    """Write the label image, and its outlines if they are asked for.
+
+    Parameters
+    ----------
+    image : what was segmented; the label image gets its axes, without C, and its pixel size
+    labels : integers, those axes
+    """
+    axes = image.axes.replace("C", "")
+    in_file = Image(data=_for_file(labels), axes=axes, spacing_um=image.spacing_um)
+    write_tiff(targets.labels, in_file)
+    if targets.rois is not None:
+        write_rois(targets.rois, labels, axes=axes)
+
+
+def write_probabilities(path: Path, image: Image, probabilities: np.ndarray) -> None:
+    """Write (…, K, …) float32 probabilities, the classes on axis C."""
+    axes = "".join(axis for axis in "TCZYX" if axis in {*image.axes, "C"})
+    write_tiff(path, Image(data=probabilities, axes=axes, spacing_um=image.spacing_um))
+
+
+def _for_file(labels: np.ndarray) -> np.ndarray:
+    # ImageJ and others open no signed labels
+    if labels.dtype == np.int32 and labels.max() <= np.iinfo(np.uint16).max:
+        return labels.astype(np.uint16)
+    return labels

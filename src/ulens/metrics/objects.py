@@ -1,0 +1,91 @@
+"""Area, position and intensity of every object."""
+
+import numpy as np
+from skimage.measure import regionprops_table
+
+from ulens.errors import ShapeError
+
+Row = dict[str, float | str]
+
+_INTENSITIES = ("mean", "min", "max")
+
+
+def object_table(
+    labels: np.ndarray, image: np.ndarray, spacing_um: tuple[float, float] | None
+) -> list[Row]:
+    """Measure the objects of one image.
+
+    Parameters
+    ----------
+    labels : (Y, X) integers, 0 = background
+    image : (C, Y, X) of any numeric dtype
+    spacing_um : (y, x) pixel size in µm, or None where it is unknown
+
+    Returns
+    -------
+    one row per label, ascending, with the columns that `columns` names; fields in µm are empty
+    where the pixel size is unknown
+
+    Raises
+    ------
+    ShapeError : labels and image differ in size
+
+    Notes
+    -----
+    Centroids are means of pixel indices: the center of the first pixel is (0, 0), its corner is
+    (-0.5, -0.5); the latter is (0, 0) in ImageJ.
+
+    Examples
+    --------
+    >>> labels, image = np.array([[0, 3, 3]]), np.array([[[9, 1, 2]]])
+    >>> row = object_table(labels, image, (0.5, 0.5))[0]
+    >>> row["label"], row["area_um2"], row["centroid_x_px"], row["mean_intensity_c0"]
+    (3, 0.5, 1.5, 1.5)
+    """
+    if labels.shape != image.shape[1:]:
+        raise ShapeError(
+            f"labels have shape {labels.shape}, the image {image.shape}; need (Y, X) and (C, Y, X) "
+            "of one size"
+        )
+    properties = ("label", "area", "centroid", *(f"intensity_{kind}" for kind in _INTENSITIES))
+    found = regionprops_table(
+        labels.astype(np.int64), np.moveaxis(image, 0, -1).astype(np.float64), properties=properties
+    )
+    measured = {name: values.tolist() for name, values in found.items()}
+    return [
+        _row({name: values[i] for name, values in measured.items()}, len(image), spacing_um)
+        for i in range(len(measured["label"]))
+    ]
+
+
+def columns(num_channels: int) -> list[str]:
+    """Return the names of the columns; channels are counted from 0.
+
+    Examples
+    --------
+    >>> columns(1)[-3:]
+    ['mean_intensity_c0', 'min_intensity_c0', 'max_intensity_c0']
+    """
+    geometry = ["label", "area_px", "area_um2"]
+    geometry += [f"centroid_{axis}_{unit}" for unit in ("px", "um") for axis in "yx"]
+    return geometry + [
+        f"{kind}_intensity_c{channel}" for channel in range(num_channels) for kind in _INTENSITIES
+    ]
+
+
+def _row(
+    measured: dict[str, float], num_channels: int, spacing_um: tuple[float, float] | None
+) -> Row:
+    size_y, size_x = spacing_um or (0.0, 0.0)
+    area, y, x = measured["area"], measured["centroid-0"], measured["centroid-1"]
+    values: list[float | str] = [measured["label"], int(area), area * size_y * size_x]
+    values += [y, x, y * size_y, x * size_x]
+    values += [
+        measured[f"intensity_{kind}-{channel}"]
+        for channel in range(num_channels)
+        for kind in _INTENSITIES
+    ]
+    row = dict(zip(columns(num_channels), values, strict=True))
+    if spacing_um is None:
+        row |= {name: "" for name in row if name.endswith(("_um", "_um2"))}
+    return row

@@ -1,0 +1,76 @@
+import numpy as np
+import pytest
+
+from ulens.errors import OutputError
+from ulens.image import Image
+from ulens.io.files import read_image
+from ulens.jobs.outputs import (
+    ObjectTable,
+    Targets,
+    check_table,
+    plan_targets,
+    write_labels,
+    write_probabilities,
+)
+
+
+def test_targets_are_called_as_their_image(tmp_path):
+    files = [tmp_path / "a.ome.tif", tmp_path / "b.png"]
+    planned = plan_targets(files, tmp_path / "out", probabilities=True, rois="imagej")
+    assert [path.name for path in planned[files[1]].paths] == [
+        "b.tif",
+        "b_probabilities.tif",
+        "b.zip",
+    ]
+    alone = plan_targets(files, tmp_path / "out", probabilities=False, rois=None)
+    assert [path.name for path in alone[files[1]].paths] == ["b.tif"]
+
+
+def test_outlines_of_two_images_under_one_name(tmp_path):
+    files = [tmp_path / "a.png", tmp_path / "A.tif"]
+    with pytest.raises(
+        OutputError, match=r"a\.png and A\.tif would both be written to A\.tif; ren"
+    ):
+        plan_targets(files, tmp_path, probabilities=False, rois="geojson")
+
+
+def test_large_labels_keep_their_type(tmp_path):
+    image = Image(data=np.zeros((3, 2, 4), np.uint8), axes="CYX", spacing_um=(2, 3))
+    labels = np.zeros((2, 4), np.int32)
+    for largest, dtype in ((65535, np.uint16), (65536, np.int32)):
+        labels[0, 0] = largest
+        write_labels(Targets(labels=tmp_path / "a.tif"), image, labels)
+        written = read_image(tmp_path / "a.tif")
+        assert (written.data.dtype, written.axes) == (dtype, "YX")
+        assert written.spacing_um == pytest.approx((2, 3))
+        np.testing.assert_array_equal(written.data, labels)
+
+
+def test_probabilities_put_classes_on_axis_c(tmp_path):
+    image = Image(data=np.zeros((2, 5, 4)), axes="TYX")
+    write_probabilities(tmp_path / "p.tif", image, np.ones((2, 3, 5, 4), np.float32))
+    assert read_image(tmp_path / "p.tif").axes == "TCYX"
+
+
+def test_a_table_without_objects_has_a_header_alone(tmp_path):
+    table = ObjectTable(tmp_path / "objects.csv")
+    table.add("a.png", "", np.zeros((3, 4), int), np.zeros((2, 3, 4)), None)
+    table.write()
+    assert (tmp_path / "objects.csv").read_text(encoding="utf-8") == (
+        "image,plane,label,area_px,area_um2,centroid_y_px,centroid_x_px,centroid_y_um,"
+        "centroid_x_um,mean_intensity_c0,min_intensity_c0,max_intensity_c0,"
+        "mean_intensity_c1,min_intensity_c1,max_intensity_c1\n"
+    )
+
+
+def test_where_a_table_may_go(tmp_path):
+    out = tmp_path / "out"
+    check_table(tmp_path / "objects.csv", out, overwrite=False)
+    check_table(out / "objects.CSV", out, overwrite=False)
+    with pytest.raises(OutputError, match=r"table .*objects\.txt does not end in \.csv; give it"):
+        check_table(tmp_path / "objects.txt", out, overwrite=True)
+    with pytest.raises(OutputError, match=r"no folder .*nowhere for table objects\.csv; make it"):
+        check_table(tmp_path / "nowhere" / "objects.csv", out, overwrite=True)
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(OutputError, match=r"table .*folder\.csv exists; choose another name"):
+        check_table(tmp_path / "folder.csv", out, overwrite=True)

@@ -1,0 +1,50 @@
+import numpy as np
+import pytest
+
+import cases
+from ulens.errors import ShapeError
+from ulens.metrics.objects import columns, object_table
+
+
+def test_pixels_and_micrometers():
+    labels = np.zeros((6, 8), np.uint16)
+    labels[1:3, 2:6], labels[4, 7] = 9, 2
+    image = np.arange(48, dtype=np.uint8).reshape(1, 6, 8)
+    first, second = object_table(labels, image, (0.5, 0.25))
+    assert list(first) == columns(1)
+    assert (first["label"], first["area_px"], first["area_um2"]) == (2, 1, 0.125)
+    assert (second["label"], second["area_px"], second["area_um2"]) == (9, 8, 1.0)
+    assert (second["centroid_y_px"], second["centroid_x_px"]) == (1.5, 3.5)
+    assert (second["centroid_y_um"], second["centroid_x_um"]) == (0.75, 0.875)
+    inside = image[0][labels == 9]
+    assert second["mean_intensity_c0"] == inside.mean()
+    assert (second["min_intensity_c0"], second["max_intensity_c0"]) == (10, 21)
+
+
+def test_unknown_pixel_size_leaves_fields_empty():
+    labels = cases.one_pixel()
+    row = object_table(labels, np.ones((1, *labels.shape)), None)[0]
+    empty = {name for name, value in row.items() if value == ""}
+    assert empty == {"area_um2", "centroid_y_um", "centroid_x_um"}
+
+
+def test_channels_are_measured_one_by_one():
+    labels = cases.two_touching_discs()
+    image = np.stack([labels * 3, labels * 0 - 5.5])
+    rows = object_table(labels, image, None)
+    assert [row["mean_intensity_c0"] for row in rows] == [3, 6]
+    assert [row["max_intensity_c1"] for row in rows] == [-5.5, -5.5]
+    assert list(rows[0]) == columns(2)
+
+
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_no_objects_no_rows(num_channels):
+    labels = cases.empty()
+    assert object_table(labels, np.zeros((num_channels, *labels.shape), np.uint8), (1, 1)) == []
+
+
+def test_sizes_must_agree():
+    with pytest.raises(
+        ShapeError, match=r"shape \(16, 20\), the image \(16, 20, 3\); need \(Y, X\)"
+    ):
+        object_table(cases.empty(), np.zeros((16, 20, 3)), None)
