@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from ulens.data.fingerprint import Fingerprint
@@ -40,10 +42,12 @@ def test_the_crop_covers_a_small_image_and_no_more():
     assert plan.crop == 444
 
 
-def test_instances_get_a_weight_map():
-    with_cells = make_plan(a_fingerprint(labels_are="instances"), steps=1, class_weights=WEIGHTS)
-    assert with_cells.border_weight > 0
-    assert make_plan(a_fingerprint(), steps=1, class_weights=WEIGHTS).border_weight == 0
+def test_two_classes_and_instances_get_a_weight_map_more_classes_none():
+    for labels_are in ("classes", "instances"):
+        plan = make_plan(a_fingerprint(labels_are=labels_are), steps=1, class_weights=WEIGHTS)
+        assert plan.border_weight == 10
+    three = replace(a_fingerprint(), num_classes=3)
+    assert make_plan(three, steps=1, class_weights=(1.0,) * 3).border_weight == 0
 
 
 @pytest.mark.parametrize("seconds", [1, 60, 1800, 1e6])

@@ -39,7 +39,7 @@ DEFAULT_REASONS = {
     "learning_rate": "by experiment, docs/lab-notes.md",
     "averaging": "smooths the weights over the last hundred steps",
     "class_weights": "all alike: balanced ones scored worse, docs/lab-notes.md",
-    "border_weight": "gaps between instances weigh w0 = 10 as in the paper; classes have none",
+    "border_weight": "w0 = 10 as in the paper; with more than two classes there are no instances",
 }
 
 
@@ -103,7 +103,7 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
         clip_norm=1.0,
         averaging=0.99,
         class_weights=(1.0,) * fingerprint.num_classes,
-        border_weight=10.0 if fingerprint.labels_are == "instances" else 0.0,
+        border_weight=10.0 if fingerprint.num_classes == 2 else 0.0,
         geometry=GeometrySettings(scale=(0.85, 1.2)),
         intensity=IntensitySettings(slope=(0.66, 1.5), noise_sd=0.3, blur_sd_px=1.0),
         reasons=DEFAULT_REASONS,
