@@ -16,6 +16,7 @@ from ulens.image import Image
 from ulens.io.annotations import Sample, parse_frames, read_annotated
 from ulens.io.atomic import replace_files
 from ulens.io.files import write_tiff
+from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.metrics.instance import instance_scores
@@ -115,10 +116,7 @@ def _prepare_folder(out: Path, overwrite: bool) -> None:
         raise OutputError(f"{out} is a file; name a folder for the demo")
     if out.exists() and any(out.iterdir()) and not overwrite:
         raise OutputError(f"{out} exists; choose another folder or give --overwrite")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be made: {error.strerror}; choose another name") from error
+    make_folder(out)
 
 
 def free_folder(name: str) -> Path:

@@ -10,7 +10,6 @@ import numpy as np
 from ulens.bundle import ModelBundle, load_bundle, save_bundle
 from ulens.errors import DataError, SettingError, ShapeError
 from ulens.image import Image
-from ulens.instances.boundary import decode
 from ulens.io.files import list_images, planes, read_image
 from ulens.jobs.outputs import (
     ObjectTable,
@@ -25,6 +24,7 @@ from ulens.jobs.outputs import (
 )
 from ulens.normalize import check_channels
 from ulens.predict.predictor import Average, Predictor, choose_device
+from ulens.train.validate import decode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -268,10 +268,11 @@ def _prepare(bundle: ModelBundle, plane: np.ndarray, name: str) -> np.ndarray:
 
 
 def _decode(bundle: ModelBundle, probabilities: np.ndarray) -> np.ndarray:
+    labels = decode(probabilities, bundle.labels_are, bundle.decoding)
     if bundle.labels_are == "instances":
-        return decode(probabilities[1], **bundle.decoding)
+        return labels
     values = np.array(bundle.class_values)
-    return values.astype(np.min_scalar_type(values.max()))[probabilities.argmax(axis=0)]
+    return values.astype(np.min_scalar_type(values.max()))[labels]
 
 
 def _as_image(image: np.ndarray | Image, num_channels: int) -> Image:

@@ -18,6 +18,7 @@ from ulens.errors import OutputError, TrainingError
 from ulens.io.annotations import read_annotated
 from ulens.io.atomic import replace_files
 from ulens.io.files import name_some, other_files
+from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings, choose_plan, describe_plan
 from ulens.jobs.segment import Model
 from ulens.jobs.training_report import write_training_report
@@ -173,10 +174,7 @@ def _prepare_folder(settings: TrainSettings) -> None:
             else "it is no ulens model, so ulens will not write into it; choose another name"
         )
         raise OutputError(f"{out} exists and holds {', '.join(content[:5])}; {advice}")
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(f"{out} cannot be made: {error.strerror}; choose another name") from error
+    make_folder(out)
 
 
 @contextmanager
