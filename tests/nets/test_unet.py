@@ -214,10 +214,16 @@ def test_alignment_is_the_smallest_shift_that_leaves_the_function_the_same(depth
 
 
 @pytest.mark.parametrize(("height", "width"), [(5, 7), (3, 1), (4, 4)])
-def test_centre_crop_is_central_and_a_view(height, width):
+def test_centre_crop_is_central(height, width):
     image = torch.arange(11 * 13).reshape(1, 11, 13)
-    crop = centre_crop(image, (height, width))
     top, left = (11 - height) // 2, (13 - width) // 2
-    assert crop.shape == (1, height, width)
-    assert crop[0, 0, 0] == 13 * top + left
-    assert crop.untyped_storage().data_ptr() == image.untyped_storage().data_ptr()
+    expected = image[:, top : top + height, left : left + width]
+    assert torch.equal(centre_crop(image, (height, width)), expected)
+
+
+def test_gradient_of_centre_crop_keeps_the_channels_last_layout():
+    image = torch.randn(1, 8, 12, 10).contiguous(memory_format=torch.channels_last)
+    image.requires_grad_()
+    centre_crop(image, (5, 4)).sum().backward()
+    assert image.grad.is_contiguous(memory_format=torch.channels_last)
+    assert image.grad.sum() == 8 * 5 * 4

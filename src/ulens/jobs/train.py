@@ -23,6 +23,7 @@ from ulens.jobs.planning import TrainSettings, choose_plan, describe_plan
 from ulens.jobs.segment import Model
 from ulens.jobs.training_report import write_training_report
 from ulens.predict.predictor import choose_device
+from ulens.train.memory import keep_freed_memory
 from ulens.train.session import PLAN, STATE, Session, Validation, read_log
 from ulens.train.trainer import StepLog
 
@@ -59,6 +60,7 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
     """
     started = clock.perf_counter()
     device = choose_device(settings.device)
+    keep_freed_memory()
     _prepare_folder(settings)
     annotated = read_annotated(
         settings.images,

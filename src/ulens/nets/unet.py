@@ -4,6 +4,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from ulens.errors import SettingError
 from ulens.nets.shapes import Geometry, unet_geometry
@@ -116,6 +117,8 @@ class UNet(nn.Module):
 
 
 def centre_crop(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """Return the central (Y, X) window of `size` of a (…, Y, X) tensor, as a view."""
+    """Return the central (Y, X) window of `size` of a (…, Y, X) tensor."""
     top, left = (x.shape[-2] - size[0]) // 2, (x.shape[-1] - size[1]) // 2
-    return x[..., top : top + size[0], left : left + size[1]]
+    bottom, right = x.shape[-2] - size[0] - top, x.shape[-1] - size[1] - left
+    # a negative padding rather than a slice: its gradient keeps the channels-last layout
+    return functional.pad(x, (-left, -right, -top, -bottom))
