@@ -23,7 +23,7 @@ def make_bundle(seed=0, **changes):
     bundle = ModelBundle(
         net=UNet(2, 3, width=2, depth=1),
         normalization=Normalization((0.5, 2.0)),
-        labels_are="classes",
+        encoding="classes",
         class_values=(0, 127, 255),
         spacing_um=(0.5, 0.25),
         plan={"crop": 100},
@@ -42,6 +42,7 @@ def assert_same(one, other):
         np.testing.assert_array_equal(array, weights_of(other)[name])
     for name in (
         "normalization",
+        "encoding",
         "labels_are",
         "class_values",
         "decoding",
@@ -70,17 +71,31 @@ def test_round_trip(model):
     assert (model / "report.html").read_text() == "<p>good</p>"
 
 
-def test_round_trip_of_an_instance_model(tmp_path):
+@pytest.mark.parametrize("encoding", ["boundary", "distance"])
+def test_round_trip_of_an_instance_model(tmp_path, encoding):
     bundle = make_bundle(
         net=UNet(width=2, depth=2),
-        labels_are="instances",
+        encoding=encoding,
         class_values=(),
-        decoding={"threshold": 0.5, "min_area_px": 3},
+        decoding={"min_area_px": 3},
         spacing_um=None,
         normalization=Normalization((1.0,)),
     )
     save_bundle(bundle, tmp_path)
     assert_same(load_bundle(tmp_path), bundle)
+    assert bundle.labels_are == "instances"
+
+
+@pytest.mark.parametrize(
+    ("labels_are", "encoding"), [("classes", "classes"), ("instances", "boundary")]
+)
+def test_a_model_saved_before_encodings_had_names_has_the_only_one_there_was(
+    model, labels_are, encoding
+):
+    record = json.loads((model / "model.json").read_text()) | {"labels_are": labels_are}
+    del record["encoding"]
+    (model / "model.json").write_text(json.dumps(record))
+    assert load_bundle(model).encoding == encoding
 
 
 def test_folder_holds_the_documented_files_and_no_pickle(model):
@@ -235,6 +250,7 @@ def test_truncated_json(model):
         {"architecture": None},
         {"normalization": {}},
         {"class_values": [0]},
+        {"encoding": "masks"},
         {"sha256": {}},
         {"spacing_um": [1]},
     ],
@@ -296,7 +312,7 @@ def test_selftest_holds_a_real_output(model):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"labels_are": "masks"}, "labels_are is 'masks'; choose 'classes' or 'instances'"),
+        ({"encoding": "masks"}, "encoding is 'masks'; it takes classes or boundary or distance"),
         ({"class_values": (0, 1)}, r"names 2 classes \(0, 1\), the network has 3; give one"),
     ],
 )

@@ -17,6 +17,7 @@ from ulens.io.files import write_tiff
 def tiny_plan(**changes) -> Plan:
     values = {
         "recipe": "default",
+        "encoding": "classes",
         "width": 8,
         "depth": 1,
         "crop": 34,

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from ulens.errors import ModelError, OutputError, SettingError
+from ulens.instances.encodings import ENCODINGS, EncodingName
 from ulens.io.annotations import LabelsAre
 from ulens.io.atomic import new_name, replace_files
 from ulens.nets.unet import UNet
@@ -41,9 +42,9 @@ class ModelBundle:
     ----------
     net : the trained network
     normalization : what its input goes through first
-    labels_are : what the training labels meant
+    encoding : what of the training labels the network learned
     class_values : label value of each class, in the order of the network's output
-    decoding : parameters of `ulens.instances.boundary.decode`; empty for classes
+    decoding : parameters of the encoding's `decode`; empty for classes
     spacing_um : (y, x) pixel size of the training images in µm, or None where unknown
     plan : what was planned before training
     scores : measures on data that the network was not trained on
@@ -52,7 +53,7 @@ class ModelBundle:
 
     net: UNet
     normalization: Normalization
-    labels_are: LabelsAre
+    encoding: EncodingName
     class_values: tuple[int, ...]
     decoding: dict[str, Any] = field(default_factory=dict)
     spacing_um: tuple[float, float] | None = None
@@ -61,15 +62,18 @@ class ModelBundle:
     provenance: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.labels_are not in ("classes", "instances"):
-            raise SettingError(
-                f"labels_are is {self.labels_are!r}; choose 'classes' or 'instances'"
-            )
-        if self.labels_are == "classes" and len(self.class_values) != self.net.num_classes:
+        if self.encoding not in ENCODINGS:
+            raise SettingError(f"encoding is {self.encoding!r}; it takes {' or '.join(ENCODINGS)}")
+        if self.encoding == "classes" and len(self.class_values) != self.net.num_classes:
             raise SettingError(
                 f"class_values names {len(self.class_values)} classes {self.class_values}, the "
                 f"network has {self.net.num_classes}; give one value per class"
             )
+
+    @property
+    def labels_are(self) -> LabelsAre:
+        """What the training labels meant."""
+        return "classes" if self.encoding == "classes" else "instances"
 
 
 def save_bundle(bundle: ModelBundle, folder: Path, *, report_html: str | None = None) -> None:
@@ -125,10 +129,12 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
         net = _read_net(folder, description)
         _check_selftest(folder, description, net)
         spacing = description["spacing_um"]
+        # models of the time before there was a choice have no entry
+        only = "classes" if description["labels_are"] == "classes" else "boundary"
         return ModelBundle(
             net=net.to(device),
             normalization=Normalization.from_json(description["normalization"]),
-            labels_are=description["labels_are"],
+            encoding=description.get("encoding", only),
             class_values=tuple(description["class_values"]),
             decoding=description["decoding"],
             spacing_um=None if spacing is None else (spacing[0], spacing[1]),
@@ -157,6 +163,7 @@ def _describe(bundle: ModelBundle, hashes: dict[str, str]) -> dict[str, Any]:
         },
         "normalization": bundle.normalization.to_json(),
         "labels_are": bundle.labels_are,
+        "encoding": bundle.encoding,
         "class_values": bundle.class_values,
         "decoding": bundle.decoding,
         "spacing_um": bundle.spacing_um,

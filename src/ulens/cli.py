@@ -14,7 +14,7 @@ import ulens
 from ulens.bundle import LabelsAre
 from ulens.data.plan import Recipe
 from ulens.data.recipes import parse_duration
-from ulens.errors import OutputError, UlensError
+from ulens.errors import OutputError, SettingError, UlensError
 from ulens.io.files import name_some, other_files
 from ulens.jobs.demo import DemoResult, free_folder, run_demo
 from ulens.jobs.describe import describe as describe_network
@@ -22,8 +22,10 @@ from ulens.jobs.evaluate import Measure
 from ulens.jobs.evaluate import evaluate as run_evaluation
 from ulens.jobs.outputs import RoiFormat
 from ulens.jobs.planning import TrainSettings
-from ulens.jobs.segment import run_segmentation
+from ulens.jobs.segment import SegmentProgress, run_segmentation
+from ulens.jobs.tracking import Tracked, run_tracking
 from ulens.jobs.train import TrainEvent, run_training
+from ulens.predict.predictor import Average
 from ulens.terminal import console, in_words, progress_bar, say, show_training
 
 app = App(
@@ -60,7 +62,7 @@ def train(
     Parameters
     ----------
     images
-        image file, stack, or folder of images
+        image file, stack, or folder of images; or a data set of the Cell Tracking Challenge
     labels
         label file, stack, or folder; may be left out where labels lie beside the images
     out
@@ -76,7 +78,8 @@ def train(
     start_from
         model to start from instead of random weights
     frames
-        which images to use, counted from 0, such as 0-14 or 0-9,12
+        which images to use, counted from 0, such as 0-14 or 0-9,12; of the Cell Tracking
+        Challenge by sequence and the number in the name, such as 01:0-49
     labels_are
         how to read the labels, where ulens reads them wrongly
     ignore
@@ -126,6 +129,7 @@ def segment(
     probabilities: Annotated[bool, Flag] = False,
     rois: RoiFormat | None = None,
     table: Path | None = None,
+    track: Annotated[bool, Flag] = False,
     average: Literal["1", "8", "rotations7"] = "1",
     device: str = "auto",
     overwrite: Annotated[bool, Flag] = False,
@@ -141,35 +145,58 @@ def segment(
     out
         folder for the label images
     probabilities
-        write the probability of each class too, as float32 TIFF
+        write the probability of each class too, or the distances learned, as float32 TIFF
     rois
         write the outlines of all objects too: imagej (ROI zips) or geojson (QuPath)
     table
         CSV file for area, centroid and intensity of every object
+    track
+        follow the objects through the frames of a sequence; OUT becomes a result of the Cell
+        Tracking Challenge, OUT.html shows it
     average
         mean over 8 flipped and rotated views, or the paper's 7 rotations; slower, better
     device
         auto, cpu, cuda or mps
     overwrite
-        replace label images of the same names in OUT, and TABLE
+        replace label images of the same names in OUT, and TABLE; with --track an older result
     """
-    events = run_segmentation(
-        model,
-        images,
-        out,
-        probabilities=probabilities,
-        rois=rois,
-        table=table,
-        average="rotations7" if average == "rotations7" else 8 if average == "8" else 1,
-        device=device,
-        overwrite=overwrite,
-    )
+    views: Average = "rotations7" if average == "rotations7" else 8 if average == "8" else 1
+    events: Iterator[SegmentProgress | Tracked]
+    if track:
+        if probabilities or rois or table:
+            raise SettingError(
+                "--track came with --probabilities, --rois or --table, but a result of the Cell "
+                "Tracking Challenge holds none of these; segment a second time without --track"
+            )
+        events = run_tracking(model, images, out, average=views, device=device, overwrite=overwrite)
+    else:
+        events = run_segmentation(
+            model,
+            images,
+            out,
+            probabilities=probabilities,
+            rois=rois,
+            table=table,
+            average=views,
+            device=device,
+            overwrite=overwrite,
+        )
+    _show_segmentation(events, images, out)
+
+
+def _show_segmentation(
+    events: Iterator[SegmentProgress | Tracked], images: Path, out: Path
+) -> None:
     if others := other_files(images):
         console.print(f"left out, in no format that ulens reads: {escape(name_some(others))}")
     num_written = 0
+    tracked: Tracked | None = None
     with progress_bar() as progress:
         task = progress.add_task("segmenting", total=1.0, details="")
         for event in events:
+            if isinstance(event, Tracked):
+                tracked = event
+                continue
             done = event.number - 1 + event.tile / max(1, event.num_tiles)
             progress.update(
                 task,
@@ -180,7 +207,14 @@ def segment(
             if event.error:
                 left_out = f"[yellow]left out[/yellow]: {escape(event.error)}"
                 progress.console.print(left_out, soft_wrap=True)
-    say(f"{num_written} segmentations in {out}")
+    if tracked is None:
+        say(f"{num_written} segmentations in {out}")
+        return
+    say(
+        f"tracks {tracked.num_tracks}, divisions {tracked.num_divisions}, frames "
+        f"{tracked.num_frames}: {out}"
+    )
+    say(f"to look at them: {tracked.page}")
 
 
 @app.command

@@ -1,10 +1,13 @@
-"""The paper's loss: weighted cross-entropy."""
+"""Losses: the paper's weighted cross-entropy, and smooth L1 for distances."""
 
 from torch import Tensor
 from torch.nn import functional
 
 IGNORED = -1
 """Target value of pixels that count nowhere."""
+
+SMOOTH_L1_BETA = 0.1
+"""With 1, distances of DIC-C2DH-HeLa were learned more slowly (800 and 1200 steps, width 16)."""
 
 
 def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
@@ -26,4 +29,27 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Te
     """
     loss = functional.cross_entropy(logits.float(), target, ignore_index=IGNORED, reduction="none")
     weight = weight * (target != IGNORED)
+    return (weight * loss).sum() / weight.sum().clamp(min=1e-6)
+
+
+def weighted_smooth_l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+    """Smooth L1 loss, mean over the channels, weighted, relative to the sum of the weights.
+
+    Parameters
+    ----------
+    output, target : (B, K, Y, X) float
+    weight : (B, Y, X) float32, 0 or more; 0 = ignored
+
+    Returns
+    -------
+    scalar float32; 0 where every pixel is ignored
+
+    Notes
+    -----
+    Quadratic up to a difference of `SMOOTH_L1_BETA`, then linear. Source: Scherr et al. 2020, who
+    leave it at 1, where the loss of targets in [0, 1] is hardly ever linear.
+    """
+    loss = functional.smooth_l1_loss(
+        output.float(), target, reduction="none", beta=SMOOTH_L1_BETA
+    ).mean(dim=1)
     return (weight * loss).sum() / weight.sum().clamp(min=1e-6)

@@ -69,3 +69,37 @@ def test_the_label_is_the_centre_of_the_tile():
     image, label, weight = apply(still, ramp[None], ramp.long(), ramp, 60, 20)
     assert (image[0, 20:40, 20:40] - label).abs().max() <= 0.5 + 1e-3
     torch.testing.assert_close(image[0, 20:40, 20:40], weight)
+
+
+def test_a_float_target_is_interpolated_with_the_geometry_of_the_image():
+    generator = torch.Generator().manual_seed(1)
+    image = torch.rand(1, 60, 60, generator=generator)
+    drawn = draw_tile(
+        GeometrySettings(),
+        IntensitySettings(slope=(1, 1), offset_sd=0),
+        image_sizes=[(60, 60)],
+        output_size=(20, 20),
+        seed=0,
+        visit=1,
+    )
+    tile, target, weight = apply(
+        drawn, image, torch.cat([image, 1 - image]), torch.ones(60, 60), 60, 20
+    )
+    assert target.dtype == torch.float32
+    torch.testing.assert_close(target[:1], tile[:, 20:40, 20:40])
+    torch.testing.assert_close(target.sum(0), torch.ones(20, 20))
+    assert (weight > 0.999).all()
+
+
+def test_no_ignored_target_leaks_into_what_is_counted():
+    generator = torch.Generator().manual_seed(2)
+    weight = (torch.rand(60, 60, generator=generator) > 0.1).float()
+    target = torch.where(weight > 0, 0.5, 1.0)[None].repeat(2, 1, 1)
+    counted = 0
+    for visit in range(0, 60, 3):
+        drawn = draw(visit)
+        _, sampled, weights = apply(drawn, torch.zeros(1, 60, 60), target, weight, 60, 20)
+        assert set(weights[weights < 0.999].tolist()) <= {0.0}
+        assert (sampled[:, weights > 0] - 0.5).abs().max() < 1e-5
+        counted += int((weights > 0).sum())
+    assert counted > 1000

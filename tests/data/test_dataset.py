@@ -3,11 +3,13 @@ import pytest
 import torch
 
 from training import tiny_plan
-from ulens.data.dataset import prepare
+from ulens.data.dataset import cut, draw, prepare
 from ulens.data.fingerprint import take_fingerprint
 from ulens.errors import LabelError
-from ulens.instances.boundary import separation_weight
+from ulens.instances import distance
+from ulens.instances.weights import separation_weight
 from ulens.io.annotations import Annotated, Sample
+from ulens.nets.shapes import unet_geometry
 from ulens.normalize import fit_normalization
 
 
@@ -17,12 +19,11 @@ def a_sample(label, name="a"):
     return Sample(name=name, image=image, label=label)
 
 
-def prepared(samples, labels_are, **changes):
+def prepared(samples, encoding, **changes):
     return prepare(
         samples,
         fit_normalization(sample.image for sample in samples),
-        labels_are=labels_are,
-        plan=tiny_plan(**changes),
+        plan=tiny_plan(encoding=encoding, **changes),
         device=torch.device("cpu"),
     )
 
@@ -36,7 +37,7 @@ def test_classes_are_targets_with_class_weights_and_ignored_pixels_weigh_nothing
 
 def test_the_gaps_of_instances_get_their_separation_weight():
     label = np.repeat([[1] * 9 + [2] * 9], 12, axis=0)
-    (image,) = prepared([a_sample(label)], "instances", border_weight=10.0)
+    (image,) = prepared([a_sample(label)], "boundary", border_weight=10.0)
     expected = 1 + separation_weight(label, w0=10.0, sigma_px=5.0)
     np.testing.assert_allclose(image.weight.numpy(), expected)
     assert image.weight.max() > 9
@@ -50,6 +51,26 @@ def test_in_two_classes_the_instances_are_the_components_of_the_foreground():
     instances[:, 10:] *= 2
     expected = 1 + separation_weight(instances, w0=10.0, sigma_px=5.0)
     np.testing.assert_allclose(image.weight.numpy(), expected)
+
+
+def test_distances_weigh_the_same_wherever_something_is_annotated():
+    label = np.repeat([[1] * 5 + [2] * 4 + [0] * 3 + [-1] * 4], 8, axis=0)
+    (image,) = prepared([a_sample(label)], "distance")
+    assert image.target.dtype == torch.float32
+    np.testing.assert_array_equal(image.target.numpy(), distance.encode(label))
+    np.testing.assert_array_equal(image.weight.numpy(), label >= 0)
+
+
+@pytest.mark.parametrize("encoding", ["classes", "boundary", "distance"])
+def test_a_tile_has_the_target_of_the_network_and_a_weight_of_its_size(encoding):
+    label = np.repeat([[1] * 20 + [0] * 20], 40, axis=0)
+    plan = tiny_plan(encoding=encoding)
+    images = prepared([a_sample(label)], encoding)
+    tile, target, weight = cut(images, plan, draw(images, plan, 0))
+    size = unet_geometry(plan.depth).output_size(plan.crop)
+    assert tile.shape == (1, plan.crop, plan.crop)
+    assert target.shape == ((2, size, size) if encoding == "distance" else (size, size))
+    assert weight.shape == (size, size)
 
 
 def test_images_without_annotation_are_left_out_and_none_at_all_is_an_error():

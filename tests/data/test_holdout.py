@@ -83,3 +83,48 @@ def test_images_without_annotation_are_not_held_out():
 def test_an_image_too_small_to_be_divided_is_refused():
     with pytest.raises(DataError, match="image 0 is too small to be divided"):
         split_samples(samples(1, shape=(1, 1)), labels_are="classes")
+
+
+def frames(*counts):
+    """Return samples of sequences 01, 02 … with so many frames; every seventh has gold truth."""
+    return [
+        replace(
+            sample, name=f"{number:02d}/t{k:03d}", sequence=f"{number:02d}", is_silver=k % 7 > 0
+        )
+        for number, count in enumerate(counts, start=1)
+        for k, sample in enumerate(samples(count))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "held_out"),
+    [
+        ((6,), ["01/t005"]),
+        ((20,), ["01/t018", "01/t019"]),
+        ((29,), ["01/t027", "01/t028"]),
+        ((20, 10, 9), ["01/t018", "01/t019", "02/t009"]),
+        ((5, 6), ["02/t005"]),
+    ],
+)
+def test_the_last_frames_of_sequences_are_held_out(counts, held_out):
+    originals = frames(*counts)
+    split = split_samples(originals, labels_are="instances")
+    assert [sample.name for sample in split.held_out] == held_out
+    names = [sample.name for sample in originals]
+    assert [sample.name for sample in split.training] == [n for n in names if n not in held_out]
+    assert ", ".join(held_out) in split.description
+
+
+def test_silver_truth_in_the_score_is_told():
+    gold_and_silver = split_samples(frames(30), labels_are="instances")
+    assert gold_and_silver.description == (
+        "held out for the score: 3 of 30 images (01/t027, 01/t028, 01/t029); 2 of them with silver "
+        "truth alone"
+    )
+    gold = [replace(sample, is_silver=False) for sample in frames(30)]
+    assert "silver" not in split_samples(gold, labels_are="instances").description
+
+
+def test_few_frames_are_divided_like_images():
+    split = split_samples(frames(3, 2), labels_are="classes")
+    assert len(split.training) == len(split.held_out) == 5

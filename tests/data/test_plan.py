@@ -25,6 +25,11 @@ def test_a_plan_survives_its_file(tmp_path):
         ({"optimizer": "adam"}, "it takes adamw or sgd"),
         ({"recipe": "best"}, "it takes default or paper"),
         ({"schedule": "step"}, "it takes cosine or constant"),
+        ({"encoding": "stars"}, "it takes classes or boundary or distance"),
+        (
+            {"encoding": "distance", "border_weight": 10.0},
+            "'distance' has no weight map; set border_weight to 0, or encoding to 'boundary'",
+        ),
         ({"width": 8.5}, "width is 8.5; it needs to be a whole number"),
         ({"seed": -1}, "seed is -1; it needs to be 0 or more"),
         ({"clip_norm": -1.0}, "clip_norm is -1.0; it needs to be 0 or more"),
@@ -75,6 +80,12 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path, text):
     (tmp_path / "plan.json").write_text(text)
     with pytest.raises(SettingError, match=r"plan\.json"):
         read_plan(tmp_path / "plan.json")
+
+
+def test_the_network_has_an_output_per_class_or_per_distance():
+    assert tiny_plan(class_weights=(1.0,) * 3).num_outputs == 3
+    assert tiny_plan(encoding="boundary").num_outputs == 2
+    assert tiny_plan(encoding="distance").num_outputs == 2
 
 
 def test_a_plan_cannot_be_changed_in_place():

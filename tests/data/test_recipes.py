@@ -3,13 +3,20 @@ from dataclasses import replace
 import pytest
 
 from ulens.data.fingerprint import Fingerprint
-from ulens.data.recipes import FEWEST_STEPS, RATE_TIMES_WIDTH, WIDTHS, make_plan, parse_duration
+from ulens.data.recipes import (
+    FEWEST_STEPS,
+    RATE_TIMES_WIDTH,
+    TOUCHING_FOR_DISTANCE,
+    WIDTHS,
+    make_plan,
+    parse_duration,
+)
 from ulens.errors import SettingError
 
 WEIGHTS = (2.0, 0.7)
 
 
-def a_fingerprint(size=512, labels_are="classes"):
+def a_fingerprint(size=512, labels_are="classes", touching_fraction=0.0):
     return Fingerprint(
         num_images=15,
         num_channels=1,
@@ -22,7 +29,7 @@ def a_fingerprint(size=512, labels_are="classes"):
         ignored_fraction=0.0,
         num_instances=0,
         median_area_px=0.0,
-        touching_fraction=0.0,
+        touching_fraction=touching_fraction,
     )
 
 
@@ -48,6 +55,31 @@ def test_two_classes_and_instances_get_a_weight_map_more_classes_none():
         assert plan.border_weight == 10
     three = replace(a_fingerprint(), num_classes=3)
     assert make_plan(three, steps=1, class_weights=(1.0,) * 3).border_weight == 0
+
+
+@pytest.mark.parametrize(
+    ("labels_are", "touching", "default", "paper"),
+    [
+        ("classes", 0.0, "classes", "classes"),
+        ("instances", TOUCHING_FOR_DISTANCE - 0.01, "boundary", "boundary"),
+        ("instances", TOUCHING_FOR_DISTANCE, "distance", "boundary"),
+    ],
+)
+def test_crowded_instances_are_learned_by_distances_but_never_in_the_paper(
+    labels_are, touching, default, paper
+):
+    fingerprint = a_fingerprint(labels_are=labels_are, touching_fraction=touching)
+    for recipe, encoding in (("default", default), ("paper", paper)):
+        plan = make_plan(fingerprint, recipe=recipe, steps=1, class_weights=WEIGHTS)
+        assert plan.encoding == encoding
+        assert plan.border_weight == (0 if encoding == "distance" else 10)
+        assert plan.reasons["encoding"]
+
+
+def test_the_plan_says_how_crowded_the_instances_are():
+    fingerprint = a_fingerprint(labels_are="instances", touching_fraction=0.62)
+    reason = make_plan(fingerprint, steps=1, class_weights=WEIGHTS).reasons["encoding"]
+    assert reason.startswith("62% of the instances touch another one")
 
 
 @pytest.mark.parametrize("seconds", [1, 60, 1800, 1e6])

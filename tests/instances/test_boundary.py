@@ -3,9 +3,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
+from skimage.segmentation import watershed
 
-from ulens.errors import SettingError
-from ulens.instances.boundary import class_balance, decode, encode, separation_weight
+from ulens.instances.boundary import decode, encode
 
 
 def discs(seed, size=80, number=9):
@@ -79,34 +79,63 @@ def test_an_empty_image_decodes_to_nothing():
     assert not decode(np.zeros((5, 5))).any()
 
 
-def brute_force_weight(labels, w0, sigma):
-    weight = np.zeros(labels.shape)
-    pixels = [np.argwhere(labels == number) for number in np.unique(labels[labels > 0])]
-    for y, x in np.argwhere(encode(labels) == 0):
-        distances = sorted(np.hypot(*(each - (y, x)).T).min() for each in pixels)
-        if len(distances) > 1:
-            weight[y, x] = w0 * np.exp(-((distances[0] + distances[1]) ** 2) / (2 * sigma**2))
-    return weight
+def test_an_ignored_region_makes_no_border_with_an_instance():
+    labels = np.array([[1, 1, -1, 2], [1, 1, -1, 2], [1, 1, -1, -1]])
+    assert encode(labels).tolist() == [[1, 1, -1, 1], [1, 1, -1, 1], [1, 1, -1, -1]]
 
 
-@pytest.mark.parametrize("seed", [0, 1, 2])
-def test_the_weight_map_is_the_papers_formula(seed):
-    labels = discs(seed, size=48, number=5)
-    found = separation_weight(labels, w0=10, sigma_px=5)
-    expected = brute_force_weight(labels, 10, 5)
-    np.testing.assert_allclose(found, expected, atol=5e-5)
-    assert found.max() > 5
+@settings(deadline=None)
+@given(seed=st.integers(0, 10**6), ignored=st.booleans())
+def test_the_border_is_where_another_instance_is_among_the_eight_neighbours(seed, ignored):
+    generator = np.random.default_rng(seed)
+    labels = generator.integers(-1 if ignored else 0, 4, generator.integers(1, 9, 2))
+    expected = np.minimum(labels, 1)
+    for y, x in np.argwhere(labels > 0):
+        around = labels[max(0, y - 1) : y + 2, max(0, x - 1) : x + 2]
+        expected[y, x] = not ((around > 0) & (around != labels[y, x])).any()
+    np.testing.assert_array_equal(encode(labels), expected)
 
 
-def test_weight_settings_out_of_range_are_refused():
-    with pytest.raises(SettingError, match="sigma_px 0"):
-        separation_weight(np.zeros((3, 3), int), w0=1, sigma_px=0)
+def decode_by_definition(probability, threshold, reach_threshold, min_area_px, grow_px):
+    cores, number = ndimage.label(probability > threshold)
+    for k in range(1, number + 1):
+        if (cores == k).sum() < min_area_px:
+            cores[cores == k] = 0
+    order = np.append(0, np.unique(cores[cores > 0]))
+    instances = np.searchsorted(order, cores)
+    if reach_threshold < threshold:
+        instances = watershed(-probability, instances, mask=probability > reach_threshold)
+    if len(order) < 2:
+        return instances
+    distances = [ndimage.distance_transform_edt(instances != k) for k in range(1, len(order))]
+    nearest, second = np.sort([*distances, np.full(cores.shape, np.inf)], axis=0)[:2]
+    y, x = ndimage.distance_transform_edt(
+        instances == 0, return_distances=False, return_indices=True
+    )
+    in_gap = (instances == 0) & (nearest <= grow_px) & (second < 2 * grow_px)
+    return np.where(in_gap, instances[y, x], instances)
 
 
-def test_class_balance_gives_every_class_the_same_total_and_the_mean_one():
-    target = np.array([[0] * 6 + [1] * 2 + [-1] * 4])
-    weights = class_balance([target], 3)
-    assert weights == pytest.approx((8 / 12, 8 / 4, 0))
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    threshold=st.sampled_from([0.4, 0.6, 0.9]),
+    reach_threshold=st.sampled_from([0.1, 0.3, 0.6]),
+    min_area_px=st.sampled_from([0, 12]),
+    grow_px=st.sampled_from([0, 1.5, 3]),
+)
+def test_decoding_is_its_definition(seed, threshold, reach_threshold, min_area_px, grow_px):
+    noise = np.random.default_rng(seed).standard_normal((44, 50))
+    probability = 1 / (1 + np.exp(-20 * ndimage.gaussian_filter(noise, 2.5)))
+    found = decode(
+        probability,
+        threshold=threshold,
+        reach_threshold=reach_threshold,
+        min_area_px=min_area_px,
+        grow_px=grow_px,
+    )
+    expected = decode_by_definition(probability, threshold, reach_threshold, min_area_px, grow_px)
+    np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.real

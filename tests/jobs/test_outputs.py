@@ -10,19 +10,19 @@ from ulens.jobs.outputs import (
     check_table,
     plan_targets,
     write_labels,
-    write_probabilities,
+    write_maps,
 )
 
 
 def test_targets_are_called_as_their_image(tmp_path):
     files = [tmp_path / "a.ome.tif", tmp_path / "b.png"]
-    planned = plan_targets(files, tmp_path / "out", probabilities=True, rois="imagej")
+    planned = plan_targets(files, tmp_path / "out", maps="probabilities", rois="imagej")
     assert [path.name for path in planned[files[1]].paths] == [
         "b.tif",
         "b_probabilities.tif",
         "b.zip",
     ]
-    alone = plan_targets(files, tmp_path / "out", probabilities=False, rois=None)
+    alone = plan_targets(files, tmp_path / "out", maps=None, rois=None)
     assert [path.name for path in alone[files[1]].paths] == ["b.tif"]
 
 
@@ -31,7 +31,7 @@ def test_outlines_of_two_images_under_one_name(tmp_path):
     with pytest.raises(
         OutputError, match=r"a\.png and A\.tif would both be written to A\.tif; ren"
     ):
-        plan_targets(files, tmp_path, probabilities=False, rois="geojson")
+        plan_targets(files, tmp_path, maps=None, rois="geojson")
 
 
 def test_large_labels_keep_their_type(tmp_path):
@@ -46,9 +46,9 @@ def test_large_labels_keep_their_type(tmp_path):
         np.testing.assert_array_equal(written.data, labels)
 
 
-def test_probabilities_put_classes_on_axis_c(tmp_path):
+def test_maps_lie_on_axis_c(tmp_path):
     image = Image(data=np.zeros((2, 5, 4)), axes="TYX")
-    write_probabilities(tmp_path / "p.tif", image, np.ones((2, 3, 5, 4), np.float32))
+    write_maps(tmp_path / "p.tif", image, np.ones((2, 3, 5, 4), np.float32))
     assert read_image(tmp_path / "p.tif").axes == "TCYX"
 
 

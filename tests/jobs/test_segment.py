@@ -36,7 +36,7 @@ def make_bundle(*, in_channels=1, labels_are="classes", class_values=(0, 255), d
     return ModelBundle(
         net=net,
         normalization=Normalization((1.0,) * in_channels),
-        labels_are=labels_are,
+        encoding="classes" if labels_are == "classes" else "boundary",
         class_values=class_values,
         decoding=decoding or {},
     )

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
+from skimage.measure import label as connected_components
 
 import ulens
 from training import squares, tiny_plan, write_folder
@@ -25,8 +26,10 @@ from ulens.errors import (
     TrainingError,
 )
 from ulens.image import Image
-from ulens.io.files import write_tiff
+from ulens.instances.encodings import ENCODINGS
+from ulens.io.files import read_image, write_tiff
 from ulens.jobs.planning import TrainSettings
+from ulens.jobs.segment import segment
 from ulens.jobs.train import Message, Trained, run_training
 from ulens.train import session
 from ulens.train.session import Validation, read_log
@@ -63,6 +66,15 @@ def command(folder: Path, out: str, *more: str) -> list[str]:
     paths = [str(folder / name) for name in ("images", "labels")]
     options = ["-o", str(folder / out), "--plan", str(folder / "plan.json"), *more]
     return [sys.executable, "-c", DRIVER, "train", *paths, *options]
+
+
+def write_instances(folder: Path) -> None:
+    """Replace the labels by instances: each square cut in two along the middle of the image."""
+    for seed in range(7):
+        _, label = squares(seed)
+        halves = 2 * connected_components(label) - (np.arange(40) < 20)
+        split = np.where(label > 0, halves, 0).astype(np.uint16)
+        write_tiff(folder / "labels" / f"{seed}.tif", Image(data=split, axes="YX"))
 
 
 @pytest.fixture(scope="module")
@@ -105,17 +117,50 @@ def test_the_folder_holds_everything_and_the_scores_are_honest(trained):
 
 
 def test_instances_are_trained_decoded_and_scored(tmp_path):
-    folder = write_folder(tmp_path, border_weight=10.0, steps=150)
-    for seed in range(7):
-        _, label = squares(seed)
-        ids = torch.zeros(40, 40)
-        ids[torch.from_numpy(label) > 0] = 1
-        split = np.where(label > 0, 1 + np.arange(40)[None] // 20, 0).astype(np.uint16)
-        write_tiff(folder / "labels" / f"{seed}.tif", Image(data=split, axes="YX"))
+    folder = write_folder(tmp_path, encoding="boundary", border_weight=10.0, steps=150)
+    write_instances(folder)
     *_, last = run_training(settings_for(folder, labels_are="instances"))
     assert last.bundle.labels_are == "instances"
     assert set(last.bundle.scores) == {"AP@0.5", "mean AP"}
     assert set(last.bundle.decoding) == {"threshold", "reach_threshold", "min_area_px"}
+
+
+def test_distances_are_trained_decoded_and_scored(tmp_path):
+    folder = write_folder(tmp_path, encoding="distance", steps=150)
+    write_instances(folder)
+    *_, last = run_training(settings_for(folder, labels_are="instances"))
+    assert last.bundle.encoding == "distance"
+    assert last.bundle.scores["AP@0.5"] >= 0.6
+    assert set(last.bundle.decoding) == {"seed_threshold", "cell_threshold", "min_area_px"}
+    page = (folder / "model" / "report.html").read_text()
+    assert "cell distance, 0 blue to 1 yellow" in page
+    assert "thresholds (seed_threshold 0." in page
+    written = segment(folder / "model", folder / "images", folder / "out", probabilities=True)
+    names = {path.name for path in written}
+    assert {"3.tif", "3_distances.tif"} <= names
+    assert not any("probabilities" in name for name in names)
+    distances = read_image(folder / "out" / "3_distances.tif").data
+    assert (distances.shape, distances.dtype) == ((2, 40, 40), np.float32)
+    assert 0 <= distances.min() <= distances.max() <= 1
+    labels = read_image(folder / "out" / "3.tif").data
+    expected = ENCODINGS["distance"].decode(distances, **last.bundle.decoding)
+    np.testing.assert_array_equal(labels, expected)
+    assert labels.max() >= 1
+
+
+def test_a_network_that_learned_another_encoding_lends_all_but_its_head(tmp_path):
+    folder = write_folder(tmp_path, encoding="boundary", steps=1)
+    write_instances(folder)
+    list(run_training(settings_for(folder, labels_are="instances")))
+    begun = load_bundle(folder / "model").net.state_dict()
+    (folder / "plan.json").write_text(
+        json.dumps(tiny_plan(encoding="distance", steps=1, learning_rate=1e-9).to_json())
+    )
+    start = {"labels_are": "instances", "start_from": folder / "model"}
+    *_, last = run_training(settings_for(folder, out=folder / "second", **start))
+    for name, value in last.bundle.net.state_dict().items():
+        is_kept = torch.allclose(value, begun[name], atol=1e-6)
+        assert is_kept == (name != "head.weight" and name != "head.bias"), name
 
 
 def test_killed_anywhere_and_resumed_it_ends_as_if_it_had_never_stopped(tmp_path):
@@ -279,6 +324,20 @@ def test_a_plan_for_other_classes_is_refused(tmp_path):
     folder = write_folder(tmp_path, class_weights=(1.0, 1.0, 1.0))
     with pytest.raises(SettingError, match="3 class_weights, the labels have 2 classes"):
         list(run_training(settings_for(folder)))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "labels_are", "advice"),
+    [
+        ("distance", "classes", "set encoding to classes"),
+        ("classes", "instances", "set encoding to boundary or distance"),
+    ],
+)
+def test_a_plan_for_labels_of_another_kind_is_refused(tmp_path, encoding, labels_are, advice):
+    folder = write_folder(tmp_path, encoding=encoding)
+    message = f"has encoding {encoding}, the labels are {labels_are}; {advice}"
+    with pytest.raises(SettingError, match=message):
+        list(run_training(settings_for(folder, labels_are=labels_are)))
 
 
 def test_labels_without_foreground_are_refused(tmp_path):

@@ -49,6 +49,15 @@ def test_predictions_mostly_in_ignored_pixels_do_not_count():
     assert instance_scores([truth], [predicted]).average_precision[0.95] == 1.0
 
 
+def test_every_score_leaves_out_cells_that_are_not_annotated():
+    predicted = cases.three_in_a_row()
+    truth = np.where(predicted == 2, -1, np.where(predicted == 3, 7, predicted))
+    scores = instance_scores([truth], [predicted])
+    assert scores.mean_average_precision == scores.f1[0.95] == 1.0
+    assert scores.panoptic.quality == scores.count_agreement == 1.0
+    assert scores.counts[0.5] == MatchCounts(num_matched=2, num_missed=0, num_extra=0)
+
+
 def test_predictions_half_in_ignored_pixels_count_with_their_other_half():
     truth = np.array([[0, 2, 2, -1, -1]])
     predicted = np.array([[0, 9, 9, 9, 9]])

@@ -109,6 +109,19 @@ def test_probabilities_are_float32_and_sum_to_one():
         assert probabilities.min() >= 0
 
 
+@pytest.mark.parametrize("average", [1, 8, "rotations7"])
+def test_distances_are_clipped_to_their_range(average):
+    class Constant(Pointwise):
+        def forward(self, x):
+            x = 0 * x[..., 4:-4, 4:-4]
+            return torch.cat([x - 3, x + 0.25, x + 7], dim=1)
+
+    predictor = Predictor(Constant(), activation="clip", device="cpu", average=average)
+    maps = predictor.predict(make_image(1, 30, 23))
+    expected = np.broadcast_to(np.array([0, 0.25, 1])[:, None, None], (3, 30, 23))
+    np.testing.assert_allclose(maps, expected, atol=1e-6)
+
+
 def test_bf16_is_close_to_fp32():
     image = make_image(1, 40, 40)
     exact, rough = (
@@ -193,6 +206,7 @@ def test_wrong_channel_count_is_refused_at_once():
     ("option", "message"),
     [
         ({"average": 4}, "average is 4; choose 1, 8 or 'rotations7'"),
+        ({"activation": "relu"}, "activation is 'relu'; choose 'softmax' or 'clip'"),
         ({"precision": "fp16"}, "precision is 'fp16'; choose 'auto', 'fp32' or 'bf16'"),
         ({"device": "tpu"}, "device is 'tpu'; this computer has .*cpu; choose one of these"),
         ({"device": "cpu:x"}, "device is 'cpu:x'"),

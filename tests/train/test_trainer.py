@@ -1,9 +1,13 @@
 import pytest
 import torch
+from skimage.measure import label as connected_components
 
-from training import tiny_plan
+from training import squares, tiny_plan
+from ulens.data.dataset import prepare
 from ulens.errors import TrainingError
+from ulens.io.annotations import Sample
 from ulens.nets.unet import UNet
+from ulens.normalize import fit_normalization
 from ulens.train import trainer as trainer_module
 from ulens.train.state import load_state, save_state
 from ulens.train.trainer import SNAPSHOT_STEPS, Trainer
@@ -21,6 +25,19 @@ def weights_of(trainer):
 
 def test_the_loss_falls(tiny_images):
     losses = [log.loss for log in a_trainer(tiny_images, steps=200)]
+    assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
+
+
+def test_distances_are_learned():
+    samples = [
+        Sample(name=str(seed), image=image[None], label=connected_components(label))
+        for seed in range(3)
+        for image, label in [squares(seed)]
+    ]
+    plan = tiny_plan(encoding="distance", steps=200)
+    normalization = fit_normalization([sample.image for sample in samples])
+    images = prepare(samples, normalization, plan=plan, device=torch.device("cpu"))
+    losses = [log.loss for log in a_trainer(images, encoding="distance", steps=200)]
     assert sum(losses[-20:]) < 0.5 * sum(losses[:20])
 
 

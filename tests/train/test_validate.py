@@ -1,10 +1,11 @@
 import numpy as np
 import pytest
 
+from ulens.instances import distance
+from ulens.instances.encodings import ENCODINGS
 from ulens.io.annotations import Sample
 from ulens.train.validate import (
     Prediction,
-    decode,
     quality,
     score,
     score_membranes,
@@ -12,15 +13,15 @@ from ulens.train.validate import (
 )
 
 
-def a_prediction(label, foreground, labels_are="classes", **decoding):
-    label, foreground = np.asarray(label, np.int32), np.asarray(foreground, np.float32)
-    probabilities = np.stack([1 - foreground, foreground])
+def a_prediction(label, foreground, encoding="classes"):
+    foreground = np.asarray(foreground, np.float32)
+    return predicted(label, np.stack([1 - foreground, foreground]), encoding)
+
+
+def predicted(label, maps, encoding):
+    label, way = np.asarray(label, np.int32), ENCODINGS[encoding]
     sample = Sample(name="a", image=np.zeros((1, *label.shape)), label=label)
-    return Prediction(
-        sample=sample,
-        probabilities=probabilities,
-        labels=decode(probabilities, labels_are, decoding),
-    )
+    return Prediction(sample=sample, maps=maps, labels=way.decode(maps, **way.decoding))
 
 
 def test_two_classes_get_iou_and_dice():
@@ -37,7 +38,7 @@ def test_ignored_pixels_do_not_count():
 
 def test_instances_get_average_precision():
     row = np.repeat([[1] * 5 + [0] * 3 + [2] * 5], 5, axis=0)
-    scores = score([a_prediction(row, row > 0, "instances")], "instances")
+    scores = score([a_prediction(row, row > 0, "boundary")], "instances")
     assert scores == {"AP@0.5": 1.0, "mean AP": 1.0}
 
 
@@ -68,10 +69,25 @@ def test_an_image_without_interior_has_no_membrane_scores():
 
 def test_thresholds_are_tuned_to_part_what_half_sure_pixels_join():
     truth = np.repeat([[1] * 6 + [2] * 6], 8, axis=0)
-    foreground = np.where(np.isin(np.arange(12), (5, 6)), 0.65, 0.95)[None].repeat(8, axis=0)
-    joined = a_prediction(truth, foreground, "instances")
+    foreground = np.where(np.isin(np.arange(12), (5, 6)), 0.75, 0.95)[None].repeat(8, axis=0)
+    joined = a_prediction(truth, foreground, "boundary")
     assert joined.labels.max() == 1
-    (parted,), decoding = tune_thresholds([joined], {"min_area_px": 3})
-    assert parted.labels.max() == 2
-    assert decoding["threshold"] > 0.65
+    start = {**ENCODINGS["boundary"].decoding, "min_area_px": 3}
+    (parted,), decoding = tune_thresholds([joined], "boundary", start)
     assert np.array_equal(parted.labels, truth)
+    assert decoding == {"threshold": 0.8, "reach_threshold": 0.1, "min_area_px": 3}
+
+
+def test_thresholds_of_distances_are_tuned_on_the_annotated_part():
+    truth = np.repeat([[1] * 12 + [2] * 12 + [-1] * 8], 12, axis=0)
+    maps = distance.encode(truth)
+    maps[0] = np.where(truth > 0, np.maximum(maps[0], 0.5), 0)
+    maps[1] *= 0.3  # a network that hardly sees that there is a neighbour
+    maps[:, :, 24:] = 1
+    joined = predicted(truth, maps, "distance")
+    assert len(np.unique(joined.labels[:, :24])) == 1
+    start = {**ENCODINGS["distance"].decoding, "min_area_px": 3}
+    (parted,), decoding = tune_thresholds([joined], "distance", start)
+    assert decoding["seed_threshold"] > start["seed_threshold"]
+    assert parted.labels.shape == truth.shape
+    assert score([parted], "instances")["AP@0.5"] == 1

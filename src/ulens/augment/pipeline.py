@@ -80,26 +80,31 @@ def _image_of(num_images: int, seed: int, visit: int) -> int:
 
 
 def apply(
-    draw: Draw, image: Tensor, label: Tensor, weight: Tensor, input_size: int, output_size: int
+    draw: Draw, image: Tensor, target: Tensor, weight: Tensor, input_size: int, output_size: int
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Cut and deform one tile out of an image, its labels and its weights.
+    """Cut and deform one tile out of an image, its target and its weights.
 
     Parameters
     ----------
     image : (C, Y, X) float32, normalised
-    label : (Y, X) integer
-    weight : (Y, X) float32
+    target : (Y, X) integer, read at the nearest pixel, or (K, Y, X) float32, interpolated
+    weight : (Y, X) float32, 0 = ignored
     input_size, output_size : side of the network's input and output, pixels
 
     Returns
     -------
     tile : (C, input_size, input_size) float32
-    label : (output_size, output_size) int64, the centre of the same tile
-    weight : (output_size, output_size) float32
+    target : (output_size, output_size) int64 or (K, output_size, output_size) float32, the centre
+        of the same tile
+    weight : (output_size, output_size) float32; 0 where an interpolated target has any part of an
+        ignored pixel
     """
     points = sampling_points(draw.geometry, (input_size, input_size), image.device)
     tile = apply_intensity(draw.intensity, sample(image, points, nearest=False))
     margin = (input_size - output_size) // 2
     inner = points[:, margin : margin + output_size, margin : margin + output_size]
-    labels = sample(label[None].float(), inner, nearest=True)[0].round().long()
-    return tile, labels, sample(weight[None], inner, nearest=False)[0]
+    weights = sample(weight[None], inner, nearest=False)[0]
+    if target.is_floating_point():
+        counted = sample((weight[None] > 0).float(), inner, nearest=False)[0]
+        return tile, sample(target, inner, nearest=False), weights * (counted > 1 - 1e-5)
+    return tile, sample(target[None].float(), inner, nearest=True)[0].round().long(), weights

@@ -11,7 +11,8 @@ from torch import Tensor
 from ulens.augment.pipeline import Draw, apply, draw_tile
 from ulens.data.plan import Plan
 from ulens.errors import LabelError
-from ulens.instances import boundary
+from ulens.instances.encodings import ENCODINGS
+from ulens.instances.weights import separation_weight
 from ulens.io.annotations import Sample
 from ulens.losses import IGNORED
 from ulens.nets.shapes import unet_geometry
@@ -26,8 +27,8 @@ class TrainingImage:
     ----------
     name : for messages
     image : (C, Y, X) float32, normalised
-    target : (Y, X) int16 class of each pixel, −1 = ignored
-    weight : (Y, X) float32 loss weight
+    target : (Y, X) int16 class of each pixel, −1 = ignored, or (K, Y, X) float32 in [0, 1]
+    weight : (Y, X) float32 loss weight, 0 where ignored
     """
 
     name: str
@@ -36,26 +37,22 @@ class TrainingImage:
     weight: Tensor
 
 
-def encode_target(sample: Sample, labels_are: str) -> np.ndarray:
-    """Return the (Y, X) int64 class of each pixel the network is to learn, −1 = ignored."""
-    if labels_are == "instances":
-        return boundary.encode(sample.label)
-    return sample.label.astype(np.int64)
-
-
-def weight_map(sample: Sample, target: np.ndarray, labels_are: str, plan: Plan) -> np.ndarray:
+def weight_map(label: np.ndarray, target: np.ndarray, plan: Plan) -> np.ndarray:
     """Return w(x) = w_c(x) + the separation weight of the gaps, (Y, X) float32.
 
     In a two-class label image the instances are the connected components of the foreground;
-    with more classes there are none and w_c stands alone. Source: paper, equation 2.
+    with more classes there are none and w_c stands alone. Distances weigh the same everywhere.
+    Source: paper, equation 2.
     """
+    if plan.encoding == "distance":
+        return (label != IGNORED).astype(np.float32)
     class_weights = np.asarray(plan.class_weights, np.float32)
     weight = np.where(target == IGNORED, 0, class_weights[np.maximum(target, 0)])
     if plan.border_weight > 0 and len(class_weights) == 2:
-        instances = sample.label
-        if labels_are == "classes":
-            instances = connected_components(sample.label == 1, connectivity=1)
-        weight = weight + boundary.separation_weight(
+        instances = label
+        if plan.encoding == "classes":
+            instances = connected_components(label == 1, connectivity=1)
+        weight = weight + separation_weight(
             instances, w0=plan.border_weight, sigma_px=plan.border_sigma_px
         )
     return weight.astype(np.float32)
@@ -65,22 +62,21 @@ def prepare(
     samples: Sequence[Sample],
     normalization: Normalization,
     *,
-    labels_are: str,
     plan: Plan,
     device: torch.device,
 ) -> list[TrainingImage]:
     """Normalise, encode and weigh annotated images; those without annotation are left out."""
     images = []
     for sample in samples:
-        target = encode_target(sample, labels_are)
-        if (target == IGNORED).all():
+        if (sample.label == IGNORED).all():
             continue
-        weight = weight_map(sample, target, labels_are, plan)
+        target = ENCODINGS[plan.encoding].encode(sample.label)
+        weight = weight_map(sample.label, target, plan)
         images.append(
             TrainingImage(
                 sample.name,
                 torch.from_numpy(normalization.apply(sample.image)).to(device),
-                torch.from_numpy(target.astype(np.int16)).to(device),
+                torch.from_numpy(target).to(device),
                 torch.from_numpy(weight).to(device),
             )
         )
@@ -95,7 +91,7 @@ def draw(images: Sequence[TrainingImage], plan: Plan, visit: int) -> Draw:
     return draw_tile(
         plan.geometry,
         plan.intensity,
-        image_sizes=[(item.target.shape[0], item.target.shape[1]) for item in images],
+        image_sizes=[(item.weight.shape[0], item.weight.shape[1]) for item in images],
         output_size=(output, output),
         seed=plan.seed,
         visit=visit,

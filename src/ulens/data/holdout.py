@@ -33,9 +33,10 @@ class Split:
 def split_samples(samples: Sequence[Sample], *, labels_are: str) -> Split:
     """Hold out one image in ten, or blocks of each image where there are few.
 
-    Held-out images are spread evenly over the sequence. From fewer than six images a block
-    is held out of each: the last fifth along its longer axis. Images without any annotated
-    pixel are on neither side.
+    Held-out images are spread evenly over the others. Of the frames of a sequence the last tenth
+    is held out, since a frame between two training frames is nearly known. From fewer than six
+    images a block is held out of each: the last fifth along its longer axis. Images without any
+    annotated pixel are on neither side.
 
     Raises
     ------
@@ -44,30 +45,57 @@ def split_samples(samples: Sequence[Sample], *, labels_are: str) -> Split:
     samples = [sample for sample in samples if _is_annotated(sample)]
     num_images = len(samples)
     if num_images < FEWEST_FOR_WHOLE_IMAGES:
-        parts = [_split_block(sample, labels_are) for sample in samples]
-        training, held_out = (
-            [part for part in side if _is_annotated(part)] for side in zip(*parts, strict=True)
-        )
-        if not training or not held_out:
-            raise DataError(
-                f"the annotated part of {samples[0].name} is too small to be divided into one for "
-                f"training and one for the score; annotate more, best {FEWEST_FOR_WHOLE_IMAGES} "
-                "images"
-            )
-        return Split(
-            training=training,
-            held_out=held_out,
-            description=f"held out for the score: the last {BLOCK_FRACTION:.0%} of each of the "
-            f"{num_images} images",
-        )
-    num_held_out = max(1, num_images // IMAGES_PER_HELD_OUT)
-    chosen = {int((k + 0.5) * num_images / num_held_out) for k in range(num_held_out)}
-    names = ", ".join(samples[k].name for k in sorted(chosen))
+        return _hold_out_blocks(samples, labels_are)
+    is_series = all(sample.sequence is not None for sample in samples)
+    chosen = _last_frames(samples) if is_series else _spread(num_images)
+    held_out = [samples[k] for k in chosen]
     return Split(
         training=[sample for k, sample in enumerate(samples) if k not in chosen],
-        held_out=[samples[k] for k in sorted(chosen)],
-        description=f"held out for the score: {num_held_out} of {num_images} images ({names})",
+        held_out=held_out,
+        description=f"held out for the score: {len(chosen)} of {num_images} images "
+        f"({', '.join(sample.name for sample in held_out)}){_name_silver(held_out)}",
     )
+
+
+def _hold_out_blocks(samples: Sequence[Sample], labels_are: str) -> Split:
+    parts = [_split_block(sample, labels_are) for sample in samples]
+    training, held_out = (
+        [part for part in side if _is_annotated(part)] for side in zip(*parts, strict=True)
+    )
+    if not training or not held_out:
+        raise DataError(
+            f"the annotated part of {samples[0].name} is too small to be divided into one for "
+            f"training and one for the score; annotate more, best {FEWEST_FOR_WHOLE_IMAGES} images"
+        )
+    return Split(
+        training=training,
+        held_out=held_out,
+        description=f"held out for the score: the last {BLOCK_FRACTION:.0%} of each of the "
+        f"{len(samples)} images",
+    )
+
+
+def _spread(num_images: int) -> list[int]:
+    num_held_out = max(1, num_images // IMAGES_PER_HELD_OUT)
+    return [int((k + 0.5) * num_images / num_held_out) for k in range(num_held_out)]
+
+
+def _last_frames(samples: Sequence[Sample]) -> list[int]:
+    """Return the last tenth of each sequence, or the last frame of the longest one."""
+    series: dict[str | None, list[int]] = {}
+    for k, sample in enumerate(samples):
+        series.setdefault(sample.sequence, []).append(k)
+    chosen = [
+        k
+        for frames in series.values()
+        for k in frames[len(frames) - len(frames) // IMAGES_PER_HELD_OUT :]
+    ]
+    return chosen or max(series.values(), key=len)[-1:]
+
+
+def _name_silver(held_out: Sequence[Sample]) -> str:
+    num_silver = sum(sample.is_silver for sample in held_out)
+    return f"; {num_silver} of them with silver truth alone" if num_silver else ""
 
 
 def _is_annotated(sample: Sample) -> bool:

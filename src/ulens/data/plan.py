@@ -8,6 +8,7 @@ from typing import Any, Literal, get_args
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
 from ulens.errors import SettingError
+from ulens.instances.encodings import EncodingName
 from ulens.nets.shapes import unet_geometry
 
 Recipe = Literal["default", "paper"]
@@ -20,6 +21,8 @@ class Plan:
     Parameters
     ----------
     recipe : 'default' or 'paper'
+    encoding : what the network learns: 'classes', or of instances 'boundary', the gaps between
+        them, or 'distance', the distances to their border and to the next one
     width, depth, dropout : of the U-Net
     crop : side of the network's input in training, pixels
     batch : tiles per step
@@ -30,8 +33,9 @@ class Plan:
     clip_norm : largest norm of the gradient; 0 = no limit
     averaging : decay of the running average of the weights; 0 = the last weights are kept
     precision : 'bf16' (mixed) or 'fp32'
-    class_weights : w_c of each class
-    border_weight, border_sigma_px : w0 and σ of the weight map; w0 = 0 switches it off
+    class_weights : w_c of each class; not used by 'distance'
+    border_weight, border_sigma_px : w0 and σ of the weight map; w0 = 0 switches it off, as
+        'distance' needs
     geometry, intensity : augmentation
     steps, seconds : length of the training; exactly one of them is set
     seed : all random draws depend on it and the step alone
@@ -41,6 +45,7 @@ class Plan:
     """
 
     recipe: Recipe
+    encoding: EncodingName
     width: int
     depth: int = 4
     dropout: float = 0.5
@@ -74,12 +79,21 @@ class Plan:
                 f"steps is {self.steps}, seconds is {self.seconds}; set one, leave the other null"
             )
         self._check_numbers()
-        for name in ("recipe", "optimizer", "schedule", "precision"):
-            allowed = get_args(Recipe) if name == "recipe" else _CHOICES[name]
+        for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise SettingError(
                     f"plan: {name} is {getattr(self, name)!r}; it takes {' or '.join(allowed)}"
                 )
+        if self.encoding == "distance" and self.border_weight > 0:
+            raise SettingError(
+                f"plan: border_weight is {self.border_weight}, but encoding 'distance' has no "
+                "weight map; set border_weight to 0, or encoding to 'boundary'"
+            )
+
+    @property
+    def num_outputs(self) -> int:
+        """Channels of the network's output."""
+        return 2 if self.encoding == "distance" else len(self.class_weights)
 
     def _check_numbers(self) -> None:
         for name in (
@@ -144,6 +158,8 @@ def _tuples(record: dict[str, Any]) -> dict[str, Any]:
 
 
 _CHOICES = {
+    "recipe": get_args(Recipe),
+    "encoding": get_args(EncodingName),
     "optimizer": ("adamw", "sgd"),
     "schedule": ("cosine", "constant"),
     "precision": ("bf16", "fp32"),

@@ -10,18 +10,21 @@ from ulens.augment.intensity import IntensitySettings
 from ulens.data.fingerprint import Fingerprint
 from ulens.data.plan import Plan, Recipe
 from ulens.errors import SettingError
+from ulens.instances.encodings import EncodingName
 from ulens.nets.shapes import unet_geometry
 
 PAPER_OUTPUT = 388
 WIDTHS = (16, 24, 32, 48, 64)
 FEWEST_STEPS = 3000
 RATE_TIMES_WIDTH = 0.032
+TOUCHING_FOR_DISTANCE = 0.05
 DEPTH = 4
 DEFAULT_WIDTH = 24
 PAPER_WIDTH = 64
 
 _UNSTATED = "the paper does not say; chosen by validation"
 PAPER_REASONS = {
+    "encoding": "paper: foreground with a separation border between touching cells",
     "crop": "paper: large tiles rather than large batches; figure 1",
     "optimizer": "paper: stochastic gradient descent",
     "momentum": "paper: 0.99",
@@ -39,7 +42,8 @@ DEFAULT_REASONS = {
     "learning_rate": "by experiment, docs/lab-notes.md",
     "averaging": "smooths the weights over the last hundred steps",
     "class_weights": "all alike: balanced ones scored worse, docs/lab-notes.md",
-    "border_weight": "w0 = 10 as in the paper; with more than two classes there are no instances",
+    "border_weight": "w0 = 10 as in the paper; 0 with more than two classes, which are no "
+    "instances, and with distances, which have no weight map",
 }
 
 
@@ -78,7 +82,8 @@ def make_plan(
         "fingerprint": fingerprint.to_json(),
     }
     if recipe == "paper":
-        plans = [_paper_plan(width or PAPER_WIDTH, {**given, "class_weights": class_weights})]
+        balanced = {**given, "class_weights": class_weights}
+        plans = [_paper_plan(fingerprint, width or PAPER_WIDTH, balanced)]
     elif recipe == "default":
         timed = measure is not None and seconds is not None
         widths = (width,) if width else WIDTHS if timed else (DEFAULT_WIDTH,)
@@ -92,8 +97,11 @@ def make_plan(
 
 def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]) -> Plan:
     largest = max(fingerprint.sizes[1])
+    encoding, reason = _encoding(fingerprint)
+    has_weight_map = fingerprint.num_classes == 2 and encoding != "distance"
     return Plan(
         recipe="default",
+        encoding=encoding,
         width=width,
         crop=unet_geometry(given["depth"]).input_size(min(largest, PAPER_OUTPUT)),
         optimizer="adamw",
@@ -103,17 +111,29 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
         clip_norm=1.0,
         averaging=0.99,
         class_weights=(1.0,) * fingerprint.num_classes,
-        border_weight=10.0 if fingerprint.num_classes == 2 else 0.0,
-        geometry=GeometrySettings(scale=(0.85, 1.2)),
-        intensity=IntensitySettings(slope=(0.66, 1.5), noise_sd=0.3, blur_sd_px=1.0),
-        reasons=DEFAULT_REASONS,
+        border_weight=10.0 if has_weight_map else 0.0,
+        geometry=GeometrySettings(scale=(0.95, 1.05)),
+        intensity=IntensitySettings(slope=(0.8, 1.25), noise_sd=0.1, blur_sd_px=0.5),
+        reasons={"encoding": reason, **DEFAULT_REASONS},
         **given,
     )
 
 
-def _paper_plan(width: int, given: Mapping[str, Any]) -> Plan:
+def _encoding(fingerprint: Fingerprint) -> tuple[EncodingName, str]:
+    if fingerprint.labels_are == "classes":
+        return "classes", "the labels are classes"
+    reason = (
+        f"{fingerprint.touching_fraction:.0%} of the instances touch another one; from "
+        f"{TOUCHING_FOR_DISTANCE:.0%} on distances are learned, below it a border between them"
+    )
+    is_crowded = fingerprint.touching_fraction >= TOUCHING_FOR_DISTANCE
+    return "distance" if is_crowded else "boundary", reason
+
+
+def _paper_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]) -> Plan:
     return Plan(
         recipe="paper",
+        encoding="boundary" if fingerprint.labels_are == "instances" else "classes",
         width=width,
         crop=unet_geometry(given["depth"]).input_size(PAPER_OUTPUT),
         optimizer="sgd",

@@ -9,6 +9,14 @@ import numpy as np
 
 from ulens.errors import DataError, LabelError, SettingError, ShapeError
 from ulens.image import Image
+from ulens.io.challenge import (
+    describe_frames,
+    find_annotated_sequences,
+    read_frame,
+    select_frames,
+    truth_without_frame,
+)
+from ulens.io.ctc import Sequence
 from ulens.io.files import is_roi_file, name_some, num_planes, planes, read_image
 from ulens.io.label_values import (
     LabelsAre,
@@ -17,6 +25,7 @@ from ulens.io.label_values import (
     encode,
     find_values,
     mark_ignored,
+    number_instances,
 )
 from ulens.io.pairs import Pair, find_pairs
 from ulens.io.rois import read_labels
@@ -32,11 +41,15 @@ class Sample:
     image : (C, Y, X) in the file's dtype
     label : (Y, X) int32; class indices from 0 or instances 1…N on background 0, and −1
         where pixels are to be ignored
+    sequence : the sequence of the Cell Tracking Challenge that it is a frame of, or None
+    is_silver : whether programs made the label
     """
 
     name: str
     image: np.ndarray
     label: np.ndarray
+    sequence: str | None = None
+    is_silver: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,8 +97,10 @@ def read_annotated(
 
     Parameters
     ----------
-    images, labels : files or folders as `find_pairs` takes them
-    frames : planes to read, counted from 0 over all files, such as ``0-9,12``; None for all
+    images, labels : files or folders as `find_pairs` takes them; or, without `labels`, a data set
+        of the Cell Tracking Challenge, or one of its sequences with its truth beside it
+    frames : planes to read, counted from 0 over all files, such as ``0-9,12``; of the challenge,
+        numbers as in the names of the frames, such as ``01:0-49,02:3,5``; None for all
     labels_are : how to read the labels; None to decide from their values
     ignore : label value of pixels without annotation
 
@@ -99,13 +114,17 @@ def read_annotated(
         images differ in their number of channels
     ShapeError : an image and its label differ in size or number of planes
     LabelError : label values make no sense
-    SettingError : `frames` or `ignore` does not fit the files
+    SettingError : `frames`, `labels_are` or `ignore` does not fit the files
 
     Notes
     -----
     Classes and instances are told apart by `ulens.io.label_values.decide`; what ImageJ ROIs and
-    GeoJSON outline are instances.
+    GeoJSON outline are instances. Of the challenge, gold truth and, in frames without it, silver
+    truth are read; see `ulens.io.challenge.read_frame`.
     """
+    if labels is None and (sequences := find_annotated_sequences(images)):
+        _refuse_for_challenge(labels_are, ignore)
+        return _read_challenge(sequences, frames)
     pairing = find_pairs(images, labels)
     selected = _agree_on_channels(list(_read_planes(pairing.pairs, frames, ignore)))
     labels_found = [plane.label for plane in selected]
@@ -161,6 +180,50 @@ def parse_frames(spec: str, num_frames: int) -> list[int]:
             raise SettingError(f"frames {spec!r} asks for image {last}; {there_are}")
         chosen.update(range(first, last + 1))
     return sorted(chosen)
+
+
+def _refuse_for_challenge(labels_are: LabelsAre | None, ignore: int | None) -> None:
+    if labels_are == "classes" or ignore is not None:
+        told = f"ignore is {ignore}" if ignore is not None else "labels_are is 'classes'"
+        raise SettingError(
+            f"{told}, but truth of the Cell Tracking Challenge is instances, each with an id of "
+            "its own; leave this out, or give the folders of images and labels both"
+        )
+
+
+def _read_challenge(sequences: list[Sequence], frames: str | None) -> Annotated:
+    chosen, num_left_out = select_frames(sequences, frames)
+    read = [read_frame(frame) for frame in chosen]
+    selected = _agree_on_channels(
+        [
+            _Plane(
+                name=each.frame.name,
+                image=each.image,
+                label=each.label,
+                pair=Pair(image=each.frame.image, label=each.frame.outlines),
+                spacing_um=each.spacing_um,
+            )
+            for each in read
+        ]
+    )
+    find_values([plane.label for plane in selected], chosen[0].outlines)
+    return Annotated(
+        samples=[
+            Sample(
+                name=plane.name,
+                image=plane.image,
+                label=number_instances(plane.label),
+                sequence=frame.sequence,
+                is_silver=frame.is_silver,
+            )
+            for plane, frame in zip(selected, chosen, strict=True)
+        ],
+        labels_are="instances",
+        class_values=(0, 1),
+        spacing_um=_common_spacing(selected),
+        reading=describe_frames(read, num_left_out),
+        unpaired=truth_without_frame(sequences) if frames is None else [],
+    )
 
 
 def _read_planes(pairs: list[Pair], frames: str | None, ignore: int | None) -> Iterator[_Plane]:

@@ -108,18 +108,28 @@ def find_sequences(folder: Path) -> list[Sequence]:
     FileError : two files of one number
     """
     folder = Path(folder)
-    names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
-    found = [
-        Sequence(
-            name=name,
-            frames=_by_frame(folder / name, "t"),
-            gold=find_truth(folder / f"{name}_GT"),
-            silver=find_truth(folder / f"{name}_ST"),
-        )
-        for name in names
-        if re.fullmatch(r"\d\d", name)
-    ]
-    return [sequence for sequence in found if sequence.frames]
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    found = [find_sequence(entry) for entry in entries]
+    return [sequence for sequence in found if sequence is not None]
+
+
+def find_sequence(folder: Path) -> Sequence | None:
+    """Find the frames of a folder such as 01, and the truth beside it; None if it is none.
+
+    Raises
+    ------
+    FileError : two files of one number
+    """
+    folder = Path(folder).absolute()
+    frames = _by_frame(folder, "t") if re.fullmatch(r"\d\d", folder.name) else {}
+    if not frames:
+        return None
+    return Sequence(
+        name=folder.name,
+        frames=frames,
+        gold=find_truth(folder.with_name(f"{folder.name}_GT")),
+        silver=find_truth(folder.with_name(f"{folder.name}_ST")),
+    )
 
 
 def find_truth(folder: Path) -> Truth:

@@ -144,9 +144,29 @@ def encode(label: np.ndarray, meaning: LabelsAre, values: tuple[int, ...]) -> np
     elif len(set(values) - {0}) == 1:
         encoded = label_regions(label > 0, connectivity=2)
     else:
-        ids = np.unique(label[label > 0])
-        encoded = np.where(label > 0, np.searchsorted(ids, label) + 1, 0)
+        return number_instances(label)
     return np.where(label < 0, -1, encoded).astype(np.int32)
+
+
+def number_instances(label: np.ndarray) -> np.ndarray:
+    """Number ids without gaps.
+
+    Parameters
+    ----------
+    label : (Y, X) int64, −1 where ignored
+
+    Returns
+    -------
+    (Y, X) int32; instances 1…N in the order of their ids, on 0; −1 where ignored
+
+    Examples
+    --------
+    >>> number_instances(np.array([[0, 7, -1, 9]])).tolist()
+    [[0, 1, -1, 2]]
+    """
+    ids = np.unique(label[label > 0])
+    numbered = np.where(label > 0, np.searchsorted(ids, label) + 1, 0)
+    return np.where(label < 0, -1, numbered).astype(np.int32)
 
 
 def describe(

@@ -1,6 +1,7 @@
 """The job `demo`: simulate, train, segment unseen images, score, report."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from ulens.data.baseline import otsu_components
 from ulens.data.simulate import simulate_cells, simulate_membranes
 from ulens.errors import DataError, OutputError
 from ulens.image import Image
+from ulens.instances.encodings import ENCODINGS, EncodingName
 from ulens.io.annotations import Sample, parse_frames, read_annotated
 from ulens.io.atomic import replace_files
 from ulens.io.files import write_tiff
@@ -97,7 +99,7 @@ def run_demo(
         unseen = parse_frames(story.unseen, len(annotated.samples))
         predictions = _segment(bundle, [annotated.samples[k] for k in unseen])
         scores[story.name] = _score(predictions, bundle)
-        rows[story.name] = _views(predictions[0])
+        rows[story.name] = _views(predictions[0], bundle.encoding)
         sections.append(_section(story, predictions, bundle, scores[story.name]))
     report = out / "report.html"
     facts = [
@@ -168,9 +170,16 @@ def _users_story(data: Path) -> Story:
         name=data.resolve().name,
         images=data,
         labels=None,
-        training=",".join(map(str, training)),
+        training=",".join(_select(k, annotated.samples[k]) for k in training),
         unseen=",".join(map(str, unseen)),
     )
+
+
+def _select(k: int, sample: Sample) -> str:
+    """Return how `--frames` names a sample: by number, in a challenge's sequence by frame."""
+    if sample.sequence is None:
+        return str(k)
+    return f"{sample.sequence}:{int(re.findall(r'[0-9]+', sample.name)[-1])}"
 
 
 def _check_classes(training: list[Sample], class_values: tuple[int, ...], data: Path) -> None:
@@ -189,7 +198,7 @@ def _segment(bundle: ModelBundle, unseen: list[Sample]) -> list[Prediction]:
         bundle.net,
         unseen,
         bundle.normalization,
-        labels_are=bundle.labels_are,
+        encoding=bundle.encoding,
         decoding=bundle.decoding,
         device="auto",
         average=8,
@@ -213,7 +222,7 @@ def _section(
     pictures = [
         Picture(image=view, caption=f"{each.sample.name}: {name}")
         for each in predictions[:2]
-        for name, view in _views(each).items()
+        for name, view in _views(each, bundle.encoding).items()
     ]
     seconds = bundle.provenance["training_seconds"]
     return Section(
@@ -226,11 +235,12 @@ def _section(
     )
 
 
-def _views(prediction: Prediction) -> dict[str, np.ndarray]:
+def _views(prediction: Prediction, name: EncodingName) -> dict[str, np.ndarray]:
+    encoding = ENCODINGS[name]
     return {
         "image": stretch_contrast(prediction.sample.image),
         "truth": color_labels(np.maximum(prediction.sample.label, 0)),
-        "probability": color_probability(1 - prediction.probabilities[0]),
+        encoding.view_name: color_probability(encoding.view(prediction.maps)),
         "segmentation": color_labels(prediction.labels),
     }
 

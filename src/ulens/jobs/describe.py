@@ -37,7 +37,7 @@ def describe(
     num_parameters = sum(parameter.numel() for parameter in net.parameters())
     lines.append(
         f"U-Net of width {net.width} and depth {net.depth}: {net.in_channels} channel(s) in, "
-        f"{net.num_classes} classes out, {num_parameters:,} parameters"
+        f"{net.num_classes} out, {num_parameters:,} parameters"
     )
     lines.append(
         f"takes sizes {geometry.alignment}k+{geometry.base} px, k = 0, 1, 2, …; the output is "
@@ -60,6 +60,9 @@ def _network(model_or_recipe: str) -> tuple[UNet, list[str]]:
             f"({' or '.join(get_args(Recipe))})"
         )
     bundle = load_bundle(folder)
-    lines = [f"model {folder}: {bundle.labels_are}, label values {bundle.class_values}"]
+    lines = [
+        f"model {folder}: {bundle.labels_are}, encoding {bundle.encoding}, "
+        f"label values {bundle.class_values}"
+    ]
     lines += [f"held-out {name}: {value:.4f}" for name, value in bundle.scores.items()]
     return bundle.net, lines

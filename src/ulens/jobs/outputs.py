@@ -24,13 +24,13 @@ class Targets:
     """The files that are written for one image; None for those not asked for."""
 
     labels: Path
-    probabilities: Path | None = None
+    maps: Path | None = None
     rois: Path | None = None
 
     @property
     def paths(self) -> tuple[Path, ...]:
         """All of them."""
-        return tuple(p for p in (self.labels, self.probabilities, self.rois) if p is not None)
+        return tuple(p for p in (self.labels, self.maps, self.rois) if p is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,9 +81,14 @@ class ObjectTable:
 
 
 def plan_targets(
-    files: list[Path], out: Path, *, probabilities: bool, rois: RoiFormat | None
+    files: list[Path], out: Path, *, maps: str | None, rois: RoiFormat | None
 ) -> dict[Path, Targets]:
     """Return what is written for each file.
+
+    Parameters
+    ----------
+    maps : what the network's maps are called, if they are written too
+    rois : format of the outlines, if they are written too
 
     Raises
     ------
@@ -92,7 +97,7 @@ def plan_targets(
     planned = {
         file: Targets(
             labels=out / f"{file.stem}.tif",
-            probabilities=out / f"{file.stem}_probabilities.tif" if probabilities else None,
+            maps=out / f"{file.stem}_{maps}.tif" if maps else None,
             rois=out / f"{file.stem}{_ROI_ENDINGS[rois]}" if rois else None,
         )
         for file in files
@@ -162,10 +167,10 @@ def write_labels(targets: Targets, image: Image, labels: np.ndarray) -> None:
         write_rois(targets.rois, labels, axes=axes)
 
 
-def write_probabilities(path: Path, image: Image, probabilities: np.ndarray) -> None:
-    """Write (…, K, …) float32 probabilities, the classes on axis C."""
+def write_maps(path: Path, image: Image, maps: np.ndarray) -> None:
+    """Write (…, K, …) float32 maps of the network, these on axis C."""
     axes = "".join(axis for axis in "TCZYX" if axis in {*image.axes, "C"})
-    write_tiff(path, Image(data=probabilities, axes=axes, spacing_um=image.spacing_um))
+    write_tiff(path, Image(data=maps, axes=axes, spacing_um=image.spacing_um))
 
 
 def _for_file(labels: np.ndarray) -> np.ndarray:

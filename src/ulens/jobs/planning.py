@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 
 from ulens.bundle import LabelsAre, load_bundle
-from ulens.data.dataset import encode_target
 from ulens.data.fingerprint import Fingerprint
 from ulens.data.holdout import Split
 from ulens.data.plan import Plan, Recipe, read_plan
 from ulens.data.recipes import DEPTH, make_plan
 from ulens.errors import SettingError
-from ulens.instances.boundary import class_balance
+from ulens.instances.encodings import ENCODINGS
+from ulens.instances.weights import class_balance
 from ulens.io.annotations import Annotated
 from ulens.predict.predictor import has_fast_bf16
 from ulens.train.session import PLAN
@@ -28,7 +28,7 @@ class TrainSettings:
 
     Parameters
     ----------
-    images, labels : files or folders as `read_annotated` takes them
+    images, labels : files, folders or a data set as `read_annotated` takes them
     out : model folder
     seconds, steps : length of the training; at most one of them, 20 minutes without either
     recipe : 'default' or 'paper'
@@ -95,13 +95,10 @@ def choose_plan(
         _refuse_others(settings, plan, ("width",))
         if settings.seed is not None:
             plan = replace(plan, seed=settings.seed)
-        if len(plan.class_weights) != fingerprint.num_classes:
-            raise SettingError(
-                f"{settings.plan} has {len(plan.class_weights)} class_weights, the labels have "
-                f"{fingerprint.num_classes} classes; give one weight per class"
-            )
+        _refuse_other_labels(settings.plan, plan, fingerprint)
         return _with_length(plan, settings)
-    targets = [encode_target(sample, annotated.labels_are) for sample in split.training]
+    by_class = ENCODINGS["classes" if annotated.labels_are == "classes" else "boundary"]
+    targets = [by_class.encode(sample.label) for sample in split.training]
     # a model that is started from brings its own width and depth
     start = load_bundle(settings.start_from).net if settings.start_from else None
     seconds = settings.seconds
@@ -127,6 +124,22 @@ def _with_length(plan: Plan, settings: TrainSettings) -> Plan:
     return replace(plan, seconds=settings.seconds, steps=settings.steps)
 
 
+def _refuse_other_labels(path: Path, plan: Plan, fingerprint: Fingerprint) -> None:
+    """Raise SettingError where a plan given is for labels of another kind."""
+    labels_are = fingerprint.labels_are
+    if (plan.encoding == "classes") != (labels_are == "classes"):
+        fitting = "classes" if labels_are == "classes" else "boundary or distance"
+        raise SettingError(
+            f"{path} has encoding {plan.encoding}, the labels are {labels_are}; "
+            f"set encoding to {fitting}"
+        )
+    if len(plan.class_weights) != fingerprint.num_classes:
+        raise SettingError(
+            f"{path} has {len(plan.class_weights)} class_weights, the labels have "
+            f"{fingerprint.num_classes} classes; give one weight per class"
+        )
+
+
 def _refuse_others(settings: TrainSettings, plan: Plan, names: tuple[str, ...]) -> None:
     """Raise SettingError where the user asks for other values than those of a plan that stands."""
     for name in names:
@@ -148,5 +161,5 @@ def describe_plan(plan: Plan, device: torch.device) -> str:
     length = f"{plan.steps} steps" if plan.steps else f"{(plan.seconds or 0) / 60:.3g} minutes"
     return (
         f"plan ({plan.recipe} recipe): U-Net of width {plan.width} and depth {plan.depth}, tiles "
-        f"of {plan.crop} px, {length} on {device}"
+        f"of {plan.crop} px, encoding {plan.encoding}, {length} on {device}"
     )

@@ -1,6 +1,6 @@
 """The job `segment`: label images for a folder of images, by a trained model."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from ulens.bundle import ModelBundle, load_bundle, save_bundle
 from ulens.errors import DataError, SettingError, ShapeError
 from ulens.image import Image
+from ulens.instances.encodings import ENCODINGS
 from ulens.io.files import list_images, planes, read_image
 from ulens.jobs.outputs import (
     ObjectTable,
@@ -20,11 +21,10 @@ from ulens.jobs.outputs import (
     make_folder,
     plan_targets,
     write_labels,
-    write_probabilities,
+    write_maps,
 )
 from ulens.normalize import check_channels
 from ulens.predict.predictor import Average, Predictor, choose_device
-from ulens.train.validate import decode
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +88,8 @@ def run_segmentation(
     images : a folder of images or one image file
     out : folder for the label images, made if missing; each is called as its image, with
         suffix .tif, and has its axes (without C) and pixel size
-    probabilities : also write ``<name>_probabilities.tif``, float32, C = classes
+    probabilities : also write ``<name>_probabilities.tif``, float32, C = classes; of a model
+        that learned distances these, ``<name>_distances.tif``
     rois : also write the outlines of all objects, ``<name>.zip`` for ImageJ or
         ``<name>.geojson`` for QuPath
     table : CSV file for area, centroid and intensity of every object of all images; written
@@ -104,17 +105,18 @@ def run_segmentation(
     DataError : at the end, naming each image that could not be segmented; all others were
     """
     files = list_images(images)
-    outputs = plan_targets(files, out, probabilities=probabilities, rois=rois)
+    bundle = load_bundle(model)
+    maps = ENCODINGS[bundle.encoding].maps if probabilities else None
+    outputs = plan_targets(files, out, maps=maps, rois=rois)
     check_output_folder(out, files, overwrite)
     if table is not None:
         check_table(table, out, overwrite)
-    bundle = load_bundle(model)
     if table is not None and bundle.labels_are == "classes":
         raise SettingError(
             f"table {table} cannot be made: {model} finds classes, no single objects; leave it "
             "out, or train on instances"
         )
-    predictor = Predictor(bundle.net, device=device, average=average)
+    predictor = make_predictor(bundle, device=device, average=average)
     make_folder(out)
     return _segment_files(bundle, predictor, outputs, ObjectTable(table) if table else None)
 
@@ -140,7 +142,7 @@ def segment_image(
     (Y, X), or for an Image its axes without C; for classes the smallest unsigned dtype,
     holding the class values of the training labels; for instances int32, 0 = background
     """
-    predictor = predictor or Predictor(bundle.net, average=average)
+    predictor = predictor or make_predictor(bundle, average=average)
     image = _as_image(image, bundle.net.in_channels)
     labels = [
         _decode(bundle, predictor.predict(_prepare(bundle, plane, "image")))
@@ -177,7 +179,7 @@ class Model:
         return segment_image(self.bundle, image, predictor=self._predictor(average))
 
     def predict(self, image: np.ndarray | Image, *, average: Average = 1) -> np.ndarray:
-        """Return the class probabilities of an image.
+        """Return the class probabilities of an image, or the distances that the model learned.
 
         Parameters
         ----------
@@ -192,13 +194,42 @@ class Model:
         predicted = [
             predictor.predict(_prepare(self.bundle, plane, "image")) for _, plane in planes(image)
         ]
-        return _stack_probabilities(predicted, image)
+        return _stack_maps(predicted, image)
 
     def _predictor(self, average: Average) -> Predictor:
         if average not in self._predictors:
-            predictor = Predictor(self.bundle.net, device=self._device, average=average)
+            predictor = make_predictor(self.bundle, device=self._device, average=average)
             self._predictors[average] = predictor
         return self._predictors[average]
+
+
+def make_predictor(bundle: ModelBundle, *, device: str = "auto", average: Average = 1) -> Predictor:
+    """Return what computes the maps that the model has learned; as `Predictor`."""
+    activation = ENCODINGS[bundle.encoding].activation
+    return Predictor(bundle.net, activation=activation, device=device, average=average)
+
+
+def segment_plane(
+    bundle: ModelBundle, predictor: Predictor, plane: np.ndarray, progress: SegmentProgress
+) -> Generator[SegmentProgress, None, tuple[np.ndarray, np.ndarray, SegmentProgress]]:
+    """Segment a plane of the image at work, and tell of every tile.
+
+    Parameters
+    ----------
+    plane : (C, Y, X), any real numeric dtype
+    progress : so far
+
+    Returns
+    -------
+    labels as of `segment_image`, the (K, Y, X) float32 maps they come from, and the progress
+    """
+    prepared = _prepare(bundle, plane, progress.image.name)
+    maps = np.empty((bundle.net.num_classes, *prepared.shape[1:]), np.float32)
+    for write, part in predictor.stream(prepared):
+        maps[:, *write] = part
+        progress = replace(progress, tile=progress.tile + 1)
+        yield progress
+    return _decode(bundle, maps), maps, progress
 
 
 def _segment_files(
@@ -238,18 +269,13 @@ def _segment_file(
     labels: list[np.ndarray] = []
     kept: list[np.ndarray] = []
     for _, plane in cut:
-        prepared = _prepare(bundle, plane, progress.image.name)
-        predicted = np.empty((bundle.net.num_classes, *prepared.shape[1:]), np.float32)
-        for write, part in predictor.stream(prepared):
-            predicted[:, *write] = part
-            progress = replace(progress, tile=progress.tile + 1)
-            yield progress
-        labels.append(_decode(bundle, predicted))
-        if targets.probabilities is not None:
+        found, predicted, progress = yield from segment_plane(bundle, predictor, plane, progress)
+        labels.append(found)
+        if targets.maps is not None:
             kept.append(predicted)
     write_labels(targets, image, _stack_labels(labels, image))
-    if targets.probabilities is not None:
-        write_probabilities(targets.probabilities, image, _stack_probabilities(kept, image))
+    if targets.maps is not None:
+        write_maps(targets.maps, image, _stack_maps(kept, image))
     if table is not None:
         for (name, plane), found in zip(cut, labels, strict=True):
             table.add(progress.image.name, name, found, plane, image.spacing_um)
@@ -267,8 +293,8 @@ def _prepare(bundle: ModelBundle, plane: np.ndarray, name: str) -> np.ndarray:
     return bundle.normalization.apply(plane)
 
 
-def _decode(bundle: ModelBundle, probabilities: np.ndarray) -> np.ndarray:
-    labels = decode(probabilities, bundle.labels_are, bundle.decoding)
+def _decode(bundle: ModelBundle, maps: np.ndarray) -> np.ndarray:
+    labels = ENCODINGS[bundle.encoding].decode(maps, **bundle.decoding)
     if bundle.labels_are == "instances":
         return labels
     values = np.array(bundle.class_values)
@@ -294,7 +320,7 @@ def _stack_labels(labels: list[np.ndarray], image: Image) -> np.ndarray:
     return np.stack(labels).reshape(*_frames(image).values(), *labels[0].shape)
 
 
-def _stack_probabilities(predicted: list[np.ndarray], image: Image) -> np.ndarray:
+def _stack_maps(predicted: list[np.ndarray], image: Image) -> np.ndarray:
     frames = _frames(image)
     stacked = np.stack(predicted).reshape(*frames.values(), *predicted[0].shape)
     # classes take the place of channels: behind T, before Z

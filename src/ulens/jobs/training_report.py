@@ -7,6 +7,7 @@ from typing import Any
 from ulens.bundle import ModelBundle
 from ulens.data.fingerprint import Fingerprint
 from ulens.data.plan import Plan
+from ulens.instances.encodings import ENCODINGS
 from ulens.report.charts import figure_png, loss_chart
 from ulens.report.overlays import color_labels, color_probability, overlay, stretch_contrast
 from ulens.report.page import Picture, Section, Table, write_report
@@ -69,10 +70,11 @@ def write_training_report(
 def _tuned(bundle: ModelBundle) -> str:
     if bundle.labels_are == "classes":
         return ""
+    names = ENCODINGS[bundle.encoding].grid
+    thresholds = ", ".join(f"{name} {bundle.decoding[name]:g}" for name in names)
     return (
-        f" The decoding thresholds ({bundle.decoding['threshold']} for the core of an instance, "
-        f"{bundle.decoding['reach_threshold']} for its reach) were chosen on the same held-out "
-        "annotations, which flatters the score a little."
+        f" The decoding thresholds ({thresholds}) were chosen on the same held-out annotations, "
+        "which flatters the score a little."
     )
 
 
@@ -98,6 +100,7 @@ def _pictures(predictions: Sequence[Prediction], bundle: ModelBundle) -> list[Se
 
 def _views(shown: Prediction, bundle: ModelBundle) -> list[Picture]:
     image, truth = shown.sample.image, shown.sample.label.clip(0)
+    encoding = ENCODINGS[bundle.encoding]
     views = [
         Picture(image=stretch_contrast(image), caption="image"),
         Picture(image=color_labels(truth), caption="annotation"),
@@ -107,8 +110,8 @@ def _views(shown: Prediction, bundle: ModelBundle) -> list[Picture]:
         views.insert(
             2,
             Picture(
-                image=color_probability(shown.probabilities[1]),
-                caption="probability of foreground, 0 blue to 1 yellow",
+                image=color_probability(encoding.view(shown.maps)),
+                caption=f"{encoding.view_name}, 0 blue to 1 yellow",
             ),
         )
     if bundle.labels_are == "instances":

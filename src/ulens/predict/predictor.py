@@ -17,17 +17,20 @@ from ulens.predict.tiles import Slices, Tile, plan_tiles, read_mirrored
 
 Average = Literal[1, 8, "rotations7"]
 Precision = Literal["auto", "fp32", "bf16"]
+Activation = Literal["softmax", "clip"]
 NUM_ROTATIONS = 7
 
 
 class Predictor:
-    """Class probabilities of an image by the overlap-tile strategy.
+    """Maps of an image, such as class probabilities, by the overlap-tile strategy.
 
     Parameters
     ----------
     net : a network with `geometry` and `in_channels` that maps (B, C, Y, X) float to
-        logits (B, K, Y − 2·margin, X − 2·margin). It is copied and never changed, so
+        outputs (B, K, Y − 2·margin, X − 2·margin). It is copied and never changed, so
         training may go on; later changes of its weights need a new predictor.
+    activation : makes the maps of the outputs: "softmax" probabilities of logits, "clip" limits
+        distances to [0, 1]
     device : as `choose_device`
     average : 1 for the image as it is; 8 for the mean over its flips and transposes;
         "rotations7" for the paper's mean over 7 rotated versions
@@ -47,17 +50,20 @@ class Predictor:
         self,
         net: nn.Module,
         *,
+        activation: Activation = "softmax",
         device: str = "auto",
         average: Average = 1,
         precision: Precision = "auto",
         max_input: int = 828,
     ) -> None:
+        if activation not in ("softmax", "clip"):
+            raise SettingError(f"activation is {activation!r}; choose 'softmax' or 'clip'")
         if average not in (1, 8, "rotations7"):
             raise SettingError(f"average is {average!r}; choose 1, 8 or 'rotations7'")
         if precision not in ("auto", "fp32", "bf16"):
             raise SettingError(f"precision is {precision!r}; choose 'auto', 'fp32' or 'bf16'")
         self.device = choose_device(device)
-        self.average, self.max_input = average, max_input
+        self.activation, self.average, self.max_input = activation, average, max_input
         use_bf16 = precision == "bf16" or (precision == "auto" and has_fast_bf16(self.device))
         self.dtype = torch.bfloat16 if use_bf16 else torch.float32
         self.geometry = cast(Geometry, net.geometry)
@@ -71,7 +77,7 @@ class Predictor:
         return len(self._plan(shape))
 
     def predict(self, image: np.ndarray) -> np.ndarray:
-        """Return the class probabilities of a whole image.
+        """Return the maps of a whole image.
 
         Parameters
         ----------
@@ -79,7 +85,7 @@ class Predictor:
 
         Returns
         -------
-        (K, Y, X) float32 in [0, 1], summing to 1 over K
+        (K, Y, X) float32 in [0, 1]; probabilities sum to 1 over K
 
         Raises
         ------
@@ -88,7 +94,7 @@ class Predictor:
         return _assemble(self.stream(image), image.shape[1:])
 
     def stream(self, image: np.ndarray) -> Iterator[tuple[Slices, np.ndarray]]:
-        """Yield ``(write, probabilities)`` per tile; stop iterating to cancel.
+        """Yield ``(write, maps)`` per tile; stop iterating to cancel.
 
         Parameters
         ----------
@@ -97,7 +103,7 @@ class Predictor:
         Yields
         ------
         write : (y, x) slices of the image; together they cover each pixel once
-        probabilities : (K, y, x) float32 in [0, 1]
+        maps : (K, y, x) float32 in [0, 1]
 
         Notes
         -----
@@ -136,12 +142,12 @@ class Predictor:
         return plan_tiles(shape, self.geometry, self.max_input)
 
     def _run(self, window: np.ndarray) -> np.ndarray:
-        return self._probabilities(self._to_device(window)).cpu().numpy()
+        return self._maps(self._to_device(window)).cpu().numpy()
 
     def _run_dihedral(self, window: np.ndarray) -> np.ndarray:
         x = self._to_device(window)
         total = sum(
-            _undo_view(self._probabilities(_view(x, transpose, axes)), transpose, axes)
+            _undo_view(self._maps(_view(x, transpose, axes)), transpose, axes)
             for transpose in (False, True)
             for axes in ((), (-2,), (-1,), (-2, -1))
         )
@@ -152,9 +158,11 @@ class Predictor:
 
     # per tile, never around a yield: inference mode must not leak to whoever iterates
     @torch.inference_mode()
-    def _probabilities(self, x: Tensor) -> Tensor:
-        logits = self._net(x.contiguous(memory_format=torch.channels_last))
-        return torch.softmax(logits[0].float(), dim=0)
+    def _maps(self, x: Tensor) -> Tensor:
+        outputs = self._net(x.contiguous(memory_format=torch.channels_last))[0].float()
+        return (
+            torch.softmax(outputs, dim=0) if self.activation == "softmax" else outputs.clamp(0, 1)
+        )
 
 
 def choose_device(name: str) -> torch.device:
@@ -203,10 +211,10 @@ def has_fast_bf16(device: torch.device) -> bool:
 
 def _assemble(parts: Iterable[tuple[Slices, np.ndarray]], shape: tuple[int, int]) -> np.ndarray:
     whole = np.empty((0, *shape), np.float32)
-    for write, probabilities in parts:
+    for write, maps in parts:
         if not len(whole):
-            whole = np.empty((len(probabilities), *shape), np.float32)
-        whole[:, *write] = probabilities
+            whole = np.empty((len(maps), *shape), np.float32)
+        whole[:, *write] = maps
     return whole
 
 

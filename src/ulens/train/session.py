@@ -13,11 +13,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from ulens.bundle import LabelsAre, ModelBundle, load_bundle, save_bundle
+from ulens.bundle import ModelBundle, load_bundle, save_bundle
 from ulens.data.dataset import prepare
 from ulens.data.holdout import Split
 from ulens.data.plan import Plan
 from ulens.errors import ModelError, OutputError, SettingError, TrainingError
+from ulens.instances.encodings import ENCODINGS, EncodingName
 from ulens.io.annotations import Annotated, Sample
 from ulens.io.atomic import replace_files
 from ulens.nets.unet import UNet
@@ -69,15 +70,9 @@ class Session:
     ) -> None:
         self.folder, self.annotated, self.split, self.plan = folder, annotated, split, plan
         self.normalization = fit_normalization(sample.image for sample in split.training)
-        self.decoding = _decoding(split.training, annotated.labels_are)
+        self.decoding = _decoding(split.training, plan.encoding)
         self.data_sha256 = _hash(annotated)
-        images = prepare(
-            split.training,
-            self.normalization,
-            labels_are=annotated.labels_are,
-            plan=plan,
-            device=device,
-        )
+        images = prepare(split.training, self.normalization, plan=plan, device=device)
         self.trainer = Trainer(self._first_network(start_from), images, plan)
         self._num_validated = 0
         self._saved_at = 0.0
@@ -154,7 +149,9 @@ class Session:
         """Score the held-out annotations and save the final model."""
         predictions = self._predict()
         if self.annotated.labels_are == "instances":
-            predictions, self.decoding = tune_thresholds(predictions, self.decoding)
+            predictions, self.decoding = tune_thresholds(
+                predictions, self.plan.encoding, self.decoding
+            )
         scores = score(predictions, self.annotated.labels_are)
         if self.annotated.labels_are == "classes" and len(self.annotated.class_values) == 2:
             scores |= score_membranes(predictions)
@@ -167,7 +164,7 @@ class Session:
             self._network(self.trainer.weights()),
             self.split.held_out,
             self.normalization,
-            labels_are=self.annotated.labels_are,
+            encoding=self.plan.encoding,
             decoding=self.decoding,
             device=str(self.trainer.device),
         )
@@ -178,7 +175,8 @@ class Session:
         net = self._network()
         if start_from is None:
             return net
-        start = load_bundle(start_from).net
+        begun = load_bundle(start_from)
+        start = begun.net
         if (start.width, start.depth) != (net.width, net.depth):
             raise SettingError(
                 f"{start_from} has width {start.width} and depth {start.depth}, the plan "
@@ -190,8 +188,13 @@ class Session:
                 f"{net.in_channels}; start from a model of such images"
             )
         own = net.state_dict()
-        # a head for other classes has to be learned anew
-        fitting = {k: v for k, v in start.state_dict().items() if v.shape == own[k].shape}
+        # a head for something else has to be learned anew
+        fitting = {
+            name: value
+            for name, value in start.state_dict().items()
+            if value.shape == own[name].shape
+            and (begun.encoding == self.plan.encoding or not name.startswith("head."))
+        }
         net.load_state_dict({**own, **fitting})
         return net
 
@@ -199,7 +202,7 @@ class Session:
         channels = self.annotated.samples[0].image.shape[0]
         net = UNet(
             channels,
-            len(self.plan.class_weights),
+            self.plan.num_outputs,
             width=self.plan.width,
             depth=self.plan.depth,
             dropout=self.plan.dropout,
@@ -212,7 +215,7 @@ class Session:
         return ModelBundle(
             net=self._network(self.trainer.weights()).eval(),
             normalization=self.normalization,
-            labels_are=self.annotated.labels_are,
+            encoding=self.plan.encoding,
             class_values=self.annotated.class_values,
             decoding=self.decoding,
             spacing_um=self.annotated.spacing_um,
@@ -271,15 +274,15 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _decoding(training: Sequence[Sample], labels_are: LabelsAre) -> dict[str, Any]:
+def _decoding(training: Sequence[Sample], encoding: EncodingName) -> dict[str, Any]:
     """Return how instances are decoded; nothing below half the smallest annotated one counts."""
-    if labels_are == "classes":
+    if encoding == "classes":
         return {}
     areas = np.concatenate(
         [np.bincount(np.maximum(sample.label, 0).ravel())[1:] for sample in training]
     )
     smallest = float(np.percentile(areas[areas > 0], 1)) if areas.any() else 0.0
-    return {"threshold": 0.7, "reach_threshold": 0.1, "min_area_px": int(smallest / 2)}
+    return {**ENCODINGS[encoding].decoding, "min_area_px": int(smallest / 2)}
 
 
 def _hash(annotated: Annotated) -> str:

@@ -3,11 +3,14 @@
 import time
 from dataclasses import replace
 
+import numpy as np
 import torch
 
-from ulens.data.dataset import TrainingImage
+from ulens.data.dataset import prepare
 from ulens.data.plan import Plan
+from ulens.io.annotations import Sample
 from ulens.nets.unet import UNet
+from ulens.normalize import fit_normalization
 from ulens.train.trainer import Trainer
 
 TIMED_STEPS = 3
@@ -16,15 +19,15 @@ TIMED_STEPS = 3
 def steps_per_second(plan: Plan, *, in_channels: int, device: torch.device) -> float:
     """Train a network of the plan's shape on noise for a few steps and return its speed."""
     size = (plan.crop, plan.crop)
-    noise = TrainingImage(
-        "noise",
-        torch.randn(in_channels, *size, device=device),
-        torch.zeros(size, dtype=torch.int16, device=device),
-        torch.ones(size, device=device),
+    noise = Sample(
+        name="noise",
+        image=np.random.default_rng(0).standard_normal((in_channels, *size)),
+        label=np.zeros(size, np.int32),
     )
-    net = UNet(in_channels, len(plan.class_weights), width=plan.width, depth=plan.depth)
+    images = prepare([noise], fit_normalization([noise.image]), plan=plan, device=device)
+    net = UNet(in_channels, plan.num_outputs, width=plan.width, depth=plan.depth)
     timed = replace(plan, seconds=None, steps=1 + TIMED_STEPS)
-    steps = iter(Trainer(net, [noise], timed))
+    steps = iter(Trainer(net, images, timed))
     next(steps)  # the first one allocates and compiles
     _wait_for(device)
     started = time.perf_counter()

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from ulens.data.dataset import TrainingImage, cut, draw
 from ulens.data.plan import Plan
 from ulens.errors import TrainingError
-from ulens.losses import weighted_cross_entropy
+from ulens.instances.encodings import ENCODINGS
 from ulens.train.schedule import learning_rate
 
 SNAPSHOT_STEPS = 50
@@ -49,7 +49,7 @@ class Trainer:
 
     Parameters
     ----------
-    net : any network with a `geometry` and (B, C, Y, X) → (B, K, …) logits
+    net : any network with a `geometry` and (B, C, Y, X) → (B, K, …) outputs
     images : the training images, on the device of the network
     plan : all choices
 
@@ -189,8 +189,8 @@ class Trainer:
         with torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.plan.precision == "bf16"
         ):
-            logits = self.net(tiles.contiguous(memory_format=torch.channels_last))
-        return weighted_cross_entropy(logits, targets, weights)
+            output = self.net(tiles.contiguous(memory_format=torch.channels_last))
+        return ENCODINGS[self.plan.encoding].loss(output, targets, weights)
 
     def _update(self, loss: Tensor, rate: float) -> bool:
         """Take one step; returns False, weights untouched, where a gradient is not finite."""

@@ -1,14 +1,15 @@
 """Scores on held-out images, by the predictor that users get."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from scipy import ndimage
 from torch import nn
 
 from ulens.bundle import LabelsAre
-from ulens.instances import boundary
+from ulens.instances.encodings import ENCODINGS, EncodingName
 from ulens.io.annotations import Sample
 from ulens.losses import IGNORED
 from ulens.metrics.instance import instance_scores
@@ -16,9 +17,6 @@ from ulens.metrics.membrane import isbi2012
 from ulens.metrics.semantic import semantic_scores
 from ulens.normalize import Normalization
 from ulens.predict.predictor import Average, Predictor
-
-THRESHOLDS = (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
-REACH_THRESHOLDS = (0.1, 0.2, 0.3, 0.5)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,12 +26,12 @@ class Prediction:
     Parameters
     ----------
     sample : image and truth; −1 in the label where pixels do not count
-    probabilities : (K, Y, X) float32
+    maps : (K, Y, X) float32 in [0, 1], class probabilities or distances
     labels : (Y, X) int32 class indices or instances
     """
 
     sample: Sample
-    probabilities: np.ndarray
+    maps: np.ndarray
     labels: np.ndarray
 
 
@@ -42,27 +40,19 @@ def predict_held_out(
     held_out: Sequence[Sample],
     normalization: Normalization,
     *,
-    labels_are: LabelsAre,
-    decoding: dict[str, Any],
+    encoding: EncodingName,
+    decoding: Mapping[str, Any],
     device: str,
     average: Average = 1,
 ) -> list[Prediction]:
     """Run a network over held-out images, with the views of `Predictor` averaged."""
-    predictor = Predictor(net, device=device, average=average)
-    probabilities = [predictor.predict(normalization.apply(sample.image)) for sample in held_out]
+    way = ENCODINGS[encoding]
+    predictor = Predictor(net, activation=way.activation, device=device, average=average)
+    predicted = [predictor.predict(normalization.apply(sample.image)) for sample in held_out]
     return [
-        Prediction(sample=sample, probabilities=found, labels=decode(found, labels_are, decoding))
-        for sample, found in zip(held_out, probabilities, strict=True)
+        Prediction(sample=sample, maps=maps, labels=way.decode(maps, **decoding))
+        for sample, maps in zip(held_out, predicted, strict=True)
     ]
-
-
-def decode(
-    probabilities: np.ndarray, labels_are: LabelsAre, decoding: dict[str, Any]
-) -> np.ndarray:
-    """Turn (K, Y, X) probabilities into (Y, X) int32 class indices or instances."""
-    if labels_are == "instances":
-        return boundary.decode(probabilities[1], **decoding)
-    return probabilities.argmax(0).astype(np.int32)
 
 
 def score(predictions: Sequence[Prediction], labels_are: LabelsAre) -> dict[str, float]:
@@ -83,7 +73,7 @@ def score(predictions: Sequence[Prediction], labels_are: LabelsAre) -> dict[str,
         }
     semantic = semantic_scores(truth, found)
     scores = {"mean IoU": semantic.mean_iou}
-    if predictions[0].probabilities.shape[0] == 2:
+    if len(predictions[0].maps) == 2:
         scores["Dice"] = semantic.dice.get(1, 0.0)
     return scores
 
@@ -96,9 +86,7 @@ def score_membranes(predictions: Sequence[Prediction]) -> dict[str, float]:
     truth = [prediction.sample.label for prediction in predictions]
     if not all((label == 1).any() for label in truth):
         return {}
-    measured = isbi2012(
-        truth, [prediction.probabilities[1] for prediction in predictions], ignore=IGNORED
-    )
+    measured = isbi2012(truth, [prediction.maps[1] for prediction in predictions], ignore=IGNORED)
     return {
         "V_Rand": measured.v_rand,
         "V_Info": measured.v_info,
@@ -108,28 +96,45 @@ def score_membranes(predictions: Sequence[Prediction]) -> dict[str, float]:
 
 
 def tune_thresholds(
-    predictions: Sequence[Prediction], decoding: dict[str, Any]
+    predictions: Sequence[Prediction], encoding: EncodingName, decoding: Mapping[str, Any]
 ) -> tuple[list[Prediction], dict[str, Any]]:
     """Choose the decoding thresholds with the best mean AP on held-out images.
+
+    Parameters
+    ----------
+    decoding : where the search starts: one threshold after the other is varied
 
     Returns
     -------
     the predictions decoded with them, and the decoding
     """
-    best: tuple[float, list[Prediction], dict[str, Any]] | None = None
-    # the middle first, so that it wins a tie
-    for threshold in sorted(THRESHOLDS, key=lambda value: abs(value - 0.5)):
-        for reach in (value for value in REACH_THRESHOLDS if value <= threshold):
-            tried = {**decoding, "threshold": threshold, "reach_threshold": reach}
-            decoded = [
-                replace(each, labels=boundary.decode(each.probabilities[1], **tried))
-                for each in predictions
-            ]
-            value = score(decoded, "instances")["mean AP"]
-            if best is None or value > best[0]:
-                best = value, decoded, tried
-    assert best is not None
-    return best[1], best[2]
+    way = ENCODINGS[encoding]
+    annotated = [_annotated_part(prediction) for prediction in predictions]
+    chosen = dict(decoding)
+    for name, values in way.grid.items():
+        best = -1.0
+        # the nearest first, so that it wins a tie
+        for value in sorted(values, key=lambda value: abs(value - decoding[name])):
+            tried = {**chosen, name: value}
+            reached = score(_decode(annotated, encoding, tried), "instances")["mean AP"]
+            if reached > best:
+                best, winner = reached, value
+        chosen[name] = winner
+    return _decode(predictions, encoding, chosen), chosen
+
+
+def _decode(
+    predictions: Sequence[Prediction], encoding: EncodingName, decoding: Mapping[str, Any]
+) -> list[Prediction]:
+    decode = ENCODINGS[encoding].decode
+    return [replace(each, labels=decode(each.maps, **decoding)) for each in predictions]
+
+
+def _annotated_part(prediction: Prediction) -> Prediction:
+    """Cut out the box of the annotated pixels: of held-out blocks a fifth of the image."""
+    box = ndimage.find_objects((prediction.sample.label != IGNORED).astype(np.uint8))[0]
+    sample = replace(prediction.sample, label=prediction.sample.label[box])
+    return replace(prediction, sample=sample, maps=prediction.maps[:, *box])
 
 
 def quality(prediction: Prediction, labels_are: LabelsAre) -> float:

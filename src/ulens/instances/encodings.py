@@ -1,0 +1,82 @@
+"""The ways from labels to what a network learns, and from its outputs back to labels."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from torch import Tensor
+
+from ulens.instances import boundary, distance
+from ulens.losses import weighted_cross_entropy, weighted_smooth_l1
+
+EncodingName = Literal["classes", "boundary", "distance"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoding:
+    """One way to learn labels.
+
+    Parameters
+    ----------
+    encode : maps (Y, X) integer labels, −1 = ignored, to the target: (Y, X) int16 classes or
+        (K, Y, X) float32
+    loss : of a (B, K, Y, X) output, a batch of targets and a (B, Y, X) weight
+    activation : makes maps in [0, 1] of the outputs: 'softmax' or 'clip'
+    maps : what these maps are called
+    view : the (Y, X) map to show of (K, Y, X) maps
+    view_name : what it shows
+    decode : maps (K, Y, X) maps and the parameters in `decoding` to (Y, X) int32 classes or
+        instances
+    decoding : parameters of `decode` before they are tuned
+    grid : the values of each that tuning tries
+    """
+
+    encode: Callable[[np.ndarray], np.ndarray]
+    loss: Callable[[Tensor, Tensor, Tensor], Tensor]
+    activation: Literal["softmax", "clip"] = "softmax"
+    maps: str = "probabilities"
+    view: Callable[[np.ndarray], np.ndarray]
+    view_name: str = "probability of foreground"
+    decode: Callable[..., np.ndarray]
+    decoding: Mapping[str, Any] = field(default_factory=dict)
+    grid: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+
+
+def _foreground(probabilities: np.ndarray) -> np.ndarray:
+    return 1 - probabilities[0]
+
+
+ENCODINGS: Mapping[EncodingName, Encoding] = {
+    "classes": Encoding(
+        encode=lambda labels: labels.astype(np.int16),
+        loss=weighted_cross_entropy,
+        view=_foreground,
+        decode=lambda probabilities: probabilities.argmax(0).astype(np.int32),
+    ),
+    "boundary": Encoding(
+        encode=boundary.encode,
+        loss=weighted_cross_entropy,
+        view=_foreground,
+        decode=lambda probabilities, **decoding: boundary.decode(probabilities[1], **decoding),
+        decoding={"threshold": 0.7, "reach_threshold": 0.1},
+        grid={
+            "threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
+            "reach_threshold": (0.1, 0.2, 0.3, 0.5),
+        },
+    ),
+    "distance": Encoding(
+        encode=distance.encode,
+        loss=weighted_smooth_l1,
+        activation="clip",
+        maps="distances",
+        view=lambda distances: distances[0],
+        view_name="cell distance",
+        decode=distance.decode,
+        decoding={"seed_threshold": 0.4, "cell_threshold": distance.RIM / 2},
+        grid={
+            "seed_threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
+            "cell_threshold": (0.05, 0.1, 0.15, 0.2, 0.25),
+        },
+    ),
+}

@@ -1,0 +1,45 @@
+import inspect
+
+import numpy as np
+import pytest
+import torch
+
+from cases import two_touching_discs
+from ulens.instances import boundary, distance
+from ulens.instances.encodings import ENCODINGS
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_what_is_encoded_is_decoded_and_costs_nothing(name):
+    labels = np.repeat([[0] * 3 + [1] * 9 + [2] * 8 + [0] * 5 + [3] * 8], 12, axis=0)
+    labels = np.minimum(labels, 1) if name == "classes" else labels
+    way = ENCODINGS[name]
+    target = way.encode(labels)
+    maps = target if target.ndim == 3 else np.stack([target == 0, target == 1]).astype(np.float32)
+    decoded = way.decode(maps, **way.decoding)
+    assert decoded.dtype == np.int32
+    np.testing.assert_array_equal(decoded, labels)
+    output = torch.from_numpy(100 * (2 * maps - 1) if way.activation == "softmax" else maps)[None]
+    target = torch.from_numpy(target if target.ndim == 3 else target.astype(np.int64))[None]
+    assert float(way.loss(output, target, torch.ones(1, *labels.shape))) < 1e-6
+
+
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_the_view_is_bright_inside_of_instances(name):
+    labels = np.minimum(two_touching_discs(), 1)
+    way = ENCODINGS[name]
+    target = way.encode(labels)
+    maps = target if target.ndim == 3 else np.stack([target == 0, target == 1]).astype(float)
+    view = way.view(maps)
+    assert view[labels == 0].max() == 0
+    assert view[12, 19] > 0.5
+
+
+@pytest.mark.parametrize(
+    ("name", "decode"), [("boundary", boundary.decode), ("distance", distance.decode)]
+)
+def test_tuning_starts_from_values_of_its_grid(name, decode):
+    way = ENCODINGS[name]
+    assert set(way.grid) == set(way.decoding) <= set(inspect.signature(decode).parameters)
+    for parameter, values in way.grid.items():
+        assert way.decoding[parameter] in values

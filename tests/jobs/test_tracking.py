@@ -1,0 +1,284 @@
+import re
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from ulens import cli
+from ulens.bundle import ModelBundle, save_bundle
+from ulens.errors import DataError, FileError, OutputError, SettingError, ShapeError
+from ulens.image import Image
+from ulens.io.ctc import find_result, read_labels, read_lineage
+from ulens.io.files import write_tiff
+from ulens.jobs.evaluate_ctc import evaluate_ctc
+from ulens.jobs.tracking import Tracked, run_tracking
+from ulens.lineage import check_result
+from ulens.nets.unet import UNet
+from ulens.normalize import Normalization
+
+SIZE = (30, 40)
+
+
+def save_model(folder, labels_are="instances"):
+    """A model that finds what is brighter than the image's mean."""
+    net = UNet(1, 2, width=2, depth=1)
+    for module in net.modules():
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+            nn.init.zeros_(module.weight)
+            nn.init.zeros_(module.bias)
+    with torch.no_grad():
+        # the image passes through the skip connection; +3 lifts it over the ReLUs
+        net.down[0][0].weight[0, 0, 1, 1] = 1
+        net.down[0][0].bias[0] = 3
+        for convolution in (net.down[0][2], net.merge[0][0], net.merge[0][2]):
+            convolution.weight[0, 0, 1, 1] = 1
+        net.head.weight[1, 0] = 20
+        net.head.bias[1] = -60
+    is_classes = labels_are == "classes"
+    bundle = ModelBundle(
+        net=net,
+        normalization=Normalization((1.0,)),
+        encoding="classes" if is_classes else "boundary",
+        class_values=(0, 255),
+        decoding={} if is_classes else {"threshold": 0.5, "min_area_px": 4},
+    )
+    save_bundle(bundle, folder)
+    return folder
+
+
+@pytest.fixture
+def model(tmp_path):
+    return save_model(tmp_path / "cells.model")
+
+
+def draw(*boxes, size=SIZE):
+    """Bright boxes (y, x, height, width) on a dark ground, and their labels from 1 on."""
+    image, labels = np.full(size, 10, np.uint8), np.zeros(size, np.uint16)
+    for label, (y, x, height, width) in enumerate(boxes, start=1):
+        image[y : y + height, x : x + width] = 200
+        labels[y : y + height, x : x + width] = label
+    return image, labels
+
+
+def movie():
+    """Five frames: one cell moves on; another divides between the second and the third."""
+    whole, halves = (15, 20, 8, 14), [(15, 18, 8, 6), (15, 28, 8, 6)]
+    return [
+        draw((2, 3 + frame, 7, 7), *([whole] if frame < 2 else halves))[0] for frame in range(5)
+    ]
+
+
+def write_frames(folder, images, name="t{:03d}.tif", first=0):
+    folder.mkdir(parents=True)
+    for number, image in enumerate(images, start=first):
+        write_tiff(folder / name.format(number), Image(data=image, axes="YX"))
+    return folder
+
+
+def run(*arguments, **options):
+    return list(run_tracking(*arguments, **options))
+
+
+def read_valid(out):
+    """Return the masks by frame and the rows of the tracks of a result that is valid."""
+    found = find_result(out)
+    lineage = read_lineage(found.lineage)
+    masks = {frame: read_labels(path) for frame, path in found.masks.items()}
+    assert check_result(masks.items(), lineage) == []
+    return masks, [tuple(each) for each in lineage.tracks]
+
+
+def test_a_division_is_tracked_and_scores_full_marks(model, tmp_path):
+    images = write_frames(tmp_path / "data" / "01", movie())
+    out = tmp_path / "data" / "01_RES"
+    *_, done = run(model, images, out)
+    assert done == Tracked(
+        num_frames=5, num_tracks=4, num_divisions=1, page=tmp_path / "data" / "01_RES.html"
+    )
+    masks, tracks = read_valid(out)
+    assert tracks == [(1, 0, 4, 0), (2, 0, 1, 0), (3, 2, 4, 2), (4, 2, 4, 2)]
+    assert sorted(path.name for path in out.iterdir()) == [
+        *(f"mask{frame:03d}.tif" for frame in range(5)),
+        "res_track.txt",
+    ]
+    for frame, mask in masks.items():
+        assert mask.dtype == np.uint16
+        np.testing.assert_array_equal(mask > 0, movie()[frame] > 100)
+
+    truth = tmp_path / "data" / "01_GT" / "TRA"
+    write_frames(truth, masks.values(), "man_track{:03d}.tif")
+    (truth / "man_track.txt").write_text((out / "res_track.txt").read_text())
+    scores = evaluate_ctc(truth.parent, out, frames=None).scores
+    assert (scores["DET"], scores["TRA"], scores["LNK"]) == (1, 1, 1)
+
+
+def test_progress_counts_frames_and_tiles(model, tmp_path):
+    images = write_frames(tmp_path / "01", movie())
+    *events, done = run(model, images, tmp_path / "out")
+    assert isinstance(done, Tracked)
+    assert [event.number for event in events] == [1, 2, 3, 4, 5]
+    assert {(event.tile, event.num_tiles, event.num_images) for event in events} == {(1, 1, 5)}
+
+
+def test_frames_keep_the_numbers_of_the_challenge(model, tmp_path):
+    images = write_frames(tmp_path / "01", movie(), "t{:04d}.tif", first=54)
+    run(model, images, tmp_path / "out")
+    masks, tracks = read_valid(tmp_path / "out")
+    assert list(masks) == [54, 55, 56, 57, 58]
+    assert tracks[0] == (1, 54, 58, 0)
+    assert (tmp_path / "out" / "mask0054.tif").is_file()
+
+
+def test_other_names_count_from_zero_in_the_order_of_their_numbers(model, tmp_path):
+    images = write_frames(tmp_path / "01", movie(), "cell {}.tif", first=8)
+    run(model, images, tmp_path / "out")
+    masks, _ = read_valid(tmp_path / "out")
+    assert list(masks) == [0, 1, 2, 3, 4]
+    for mask, image in zip(masks.values(), movie(), strict=True):
+        np.testing.assert_array_equal(mask > 0, image > 100)
+
+
+def test_a_stack_gives_what_its_frames_give(model, tmp_path):
+    stack = Image(data=np.stack(movie()), axes="TYX")
+    write_tiff(tmp_path / "movie.tif", stack)
+    run(model, tmp_path / "movie.tif", tmp_path / "of_stack")
+    run(model, write_frames(tmp_path / "01", movie()), tmp_path / "of_frames")
+    of_stack, of_frames = read_valid(tmp_path / "of_stack"), read_valid(tmp_path / "of_frames")
+    assert of_stack[1] == of_frames[1]
+    np.testing.assert_array_equal(list(of_stack[0].values()), list(of_frames[0].values()))
+
+
+@pytest.mark.parametrize("empty", [[1], [0, 1, 2, 3, 4]])
+def test_empty_frames_have_empty_masks(model, tmp_path, empty):
+    images = movie()
+    for frame in empty:
+        images[frame] = np.full(SIZE, 10, np.uint8)
+    *_, done = run(model, write_frames(tmp_path / "01", images), tmp_path / "out")
+    masks, _ = read_valid(tmp_path / "out")
+    assert [frame for frame, mask in masks.items() if not mask.any()] == empty
+    assert done.page.is_file()
+
+
+def test_objects_outside_the_field_of_interest_are_left_out(model, tmp_path):
+    inside, outside = (60, 45, 12, 12), (5, 5, 20, 20)
+    image = draw(inside, outside, size=(130, 130))[0]
+    of_challenge = write_frames(tmp_path / "DIC-C2DH-HeLa" / "01", [image] * 2)
+    others = write_frames(tmp_path / "mine" / "01", [image] * 2)
+    run(model, of_challenge, tmp_path / "01_RES")
+    run(model, others, tmp_path / "mine_RES")
+    masks, tracks = read_valid(tmp_path / "01_RES")
+    assert tracks == [(1, 0, 1, 0)]
+    np.testing.assert_array_equal(masks[1], draw(inside, size=(130, 130))[1])
+    assert "50 px in DIC-C2DH-HeLa" in (tmp_path / "01_RES.html").read_text()
+    assert len(read_valid(tmp_path / "mine_RES")[1]) == 2
+
+
+def test_the_page_shows_twelve_frames_and_one_chart(model, tmp_path):
+    images = write_frames(tmp_path / "01", movie() * 4)
+    *_, done = run(model, images, tmp_path / "out")
+    page = done.page.read_text()
+    shown = [int(number) for number in re.findall(r"<figcaption>frame (\d+): \d+ obj", page)]
+    assert len(shown) == 12
+    assert (shown[0], shown[-1]) == (0, 19)
+    assert page.count("data:image/png") == 13
+    assert "<dd>20</dd>" in page
+    assert "2 – 3" in page
+
+
+def test_content_is_kept_without_overwrite(model, tmp_path):
+    images = write_frames(tmp_path / "01", movie())
+    out, page = tmp_path / "out", tmp_path / "out.html"
+    out.mkdir()
+    (out / "notes.txt").write_text("precious")
+    with pytest.raises(OutputError, match=r"holds notes\.txt; choose another"):
+        run_tracking(model, images, out)
+    (out / "notes.txt").unlink()
+    page.write_text("precious")
+    with pytest.raises(OutputError, match=r"page .*out\.html exists; choose another output"):
+        run_tracking(model, images, out)
+    assert page.read_text() == "precious"
+    assert list(out.iterdir()) == []
+
+
+def test_overwrite_removes_the_masks_of_an_older_result_and_nothing_else(model, tmp_path):
+    out = tmp_path / "out"
+    run(model, write_frames(tmp_path / "01", movie()), out)
+    kept = ["notes.txt", "mask.tif", "mask000_old.tif", "t000.tif"]
+    for name in kept:
+        (out / name).write_text("precious")
+    (out / "mask0007.tif").write_text("old")
+    run(model, write_frames(tmp_path / "02", movie()[:2]), out, overwrite=True)
+    for name in kept:
+        assert (out / name).read_text() == "precious"
+    ours = {path.name for path in out.iterdir()} - set(kept)
+    assert ours == {"mask000.tif", "mask001.tif", "res_track.txt"}
+
+
+def test_an_older_result_stays_whole_until_the_new_one_is_segmented(model, tmp_path):
+    images, out = write_frames(tmp_path / "01", movie()), tmp_path / "out"
+    run(model, images, out)
+    before = read_valid(out)
+    work = run_tracking(model, images, out, overwrite=True)
+    next(work)
+    work.close()
+    assert read_valid(out)[1] == before[1]
+
+
+def test_a_model_of_classes_is_refused(tmp_path):
+    classes = save_model(tmp_path / "m", "classes")
+    images = write_frames(tmp_path / "01", movie())
+    with pytest.raises(SettingError, match=r"cannot be tracked: .* finds classes, no single obj"):
+        run_tracking(classes, images, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_frames_of_two_sizes_are_named(model, tmp_path):
+    images = write_frames(tmp_path / "01", [*movie(), movie()[0][:, :32]])
+    message = r"t005\.tif is 30×32, t000\.tif 30×40; tracking needs frames of one size; crop"
+    with pytest.raises(ShapeError, match=message):
+        run_tracking(model, images, tmp_path / "out")
+
+
+def test_volumes_are_refused(model, tmp_path):
+    write_tiff(tmp_path / "volume.tif", Image(data=np.stack(movie()), axes="ZYX"))
+    with pytest.raises(ShapeError, match=r"has the axes ZYX \(5, 30, 40\); tracking needs a fol"):
+        run_tracking(model, tmp_path / "volume.tif", tmp_path / "out")
+
+
+def test_a_missing_frame_is_named(model, tmp_path):
+    images = write_frames(tmp_path / "01", movie())
+    (images / "t002.tif").unlink()
+    with pytest.raises(DataError, match=r"01 lacks frame 2; tracking needs consecutive frames"):
+        run_tracking(model, images, tmp_path / "out")
+
+
+def test_two_files_of_one_frame_and_foreign_images_are_named(model, tmp_path):
+    images = write_frames(tmp_path / "01", movie()[:1])
+    write_tiff(images / "t0000.tif", Image(data=movie()[0], axes="YX"))
+    with pytest.raises(DataError, match=r"two files of one frame \(t0000?\.tif, t0000?\.tif\)"):
+        run_tracking(model, images, tmp_path / "out")
+    (images / "t0000.tif").rename(images / "overview.tif")
+    with pytest.raises(DataError, match=r"named t000 and so on, and also overview\.tif; move"):
+        run_tracking(model, images, tmp_path / "out")
+
+
+def test_a_broken_frame_is_found_before_any_work(model, tmp_path):
+    images = write_frames(tmp_path / "01", movie())
+    (images / "t004.tif").write_bytes(b"II*\0 no image")
+    with pytest.raises(FileError, match=r"t004\.tif is truncated"):
+        run_tracking(model, images, tmp_path / "out")
+
+
+def test_the_command_tells_of_tracks_and_divisions(model, tmp_path, monkeypatch, capsys):
+    images = write_frames(tmp_path / "01", movie())
+    arguments = ["ulens", "segment", str(model), str(images), "--track", "-o"]
+    monkeypatch.setattr("sys.argv", [*arguments, str(tmp_path / "out")])
+    with pytest.raises(SystemExit, match="0"):
+        cli.main()
+    assert "tracks 4, divisions 1, frames 5" in capsys.readouterr().out
+    monkeypatch.setattr("sys.argv", [*arguments, str(tmp_path / "new"), "--probabilities"])
+    with pytest.raises(SystemExit, match="1"):
+        cli.main()
+    assert "--track came with --probabilities, --rois or --table" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
