@@ -54,15 +54,13 @@ def links(split: dict[str, Any]) -> dict[str, str]:
 
 def parts(split: dict[str, Any]) -> dict[str, list[str] | list[int]]:
     """Return the names of the files to train on, to score, and of each kind to score."""
-    found = {}
-    for part in ("train", "score"):
-        chosen = split[part]
-        if isinstance(chosen, dict):
-            found[part] = [name for names in chosen.values() for name in names]
-            found |= {f"{part}-{kind}": names for kind, names in chosen.items()}
-        else:
-            found[part] = expand(chosen)
-    return found
+    if isinstance(split["train"], str):
+        return {part: expand(split[part]) for part in ("train", "score")}
+    found = {
+        part: [name for names in split[part].values() for name in names]
+        for part in ("train", "score")
+    }
+    return found | {f"score-{kind}": names for kind, names in split["score"].items()}
 
 
 def expand(numbers: str) -> list[int]:
@@ -72,10 +70,11 @@ def expand(numbers: str) -> list[int]:
 
 
 def link(target: Path, source: Path) -> None:
-    """Make a symbolic link to a file that must be there."""
+    """Make a symbolic link, in place of an older one, to a file that must be there."""
     if not source.is_file():
         sys.exit(f"{source} is missing; set ULENS_DATA to the folder of the real images")
     target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
     target.symlink_to(source)
 
 

@@ -6,7 +6,6 @@ from ulens.data.fingerprint import Fingerprint
 from ulens.data.recipes import (
     FEWEST_STEPS,
     RATE_TIMES_WIDTH,
-    TOUCHING_FOR_DISTANCE,
     WIDTHS,
     make_plan,
     parse_duration,
@@ -57,23 +56,15 @@ def test_two_classes_and_instances_get_a_weight_map_more_classes_none():
     assert make_plan(three, steps=1, class_weights=(1.0,) * 3).border_weight == 0
 
 
+@pytest.mark.parametrize("recipe", ["default", "paper"])
 @pytest.mark.parametrize(
-    ("labels_are", "touching", "default", "paper"),
-    [
-        ("classes", 0.0, "classes", "classes"),
-        ("instances", TOUCHING_FOR_DISTANCE - 0.01, "boundary", "boundary"),
-        ("instances", TOUCHING_FOR_DISTANCE, "distance", "boundary"),
-    ],
+    ("labels_are", "encoding"), [("classes", "classes"), ("instances", "boundary")]
 )
-def test_crowded_instances_are_learned_by_distances_but_never_in_the_paper(
-    labels_are, touching, default, paper
-):
-    fingerprint = a_fingerprint(labels_are=labels_are, touching_fraction=touching)
-    for recipe, encoding in (("default", default), ("paper", paper)):
-        plan = make_plan(fingerprint, recipe=recipe, steps=1, class_weights=WEIGHTS)
-        assert plan.encoding == encoding
-        assert plan.border_weight == (0 if encoding == "distance" else 10)
-        assert plan.reasons["encoding"]
+def test_instances_are_parted_by_a_border_and_the_plan_says_why(recipe, labels_are, encoding):
+    fingerprint = a_fingerprint(labels_are=labels_are, touching_fraction=0.3)
+    plan = make_plan(fingerprint, recipe=recipe, steps=1, class_weights=WEIGHTS)
+    assert plan.encoding == encoding
+    assert plan.reasons["encoding"]
 
 
 def test_the_plan_says_how_crowded_the_instances_are():

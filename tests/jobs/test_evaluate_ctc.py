@@ -135,6 +135,59 @@ def test_frames_can_be_chosen(folders):
     assert found.scores["ctc"]["num_links"] == 2
 
 
+def draw_film(seed, num_frames=8):
+    """Cells that move, divide, vanish and come back, with tracks; drawn in 5 of 8 places."""
+    generator = np.random.default_rng(seed)
+    images, rows, next_label = [], {}, 1
+    present = {}
+    for frame in range(num_frames):
+        image = np.zeros((12, 50), np.uint16)
+        chosen = sorted(generator.choice(8, 5, replace=False).tolist())
+        before, present = present, {}
+        for place in chosen:
+            old = before.get(place)
+            if old is None or generator.random() < 0.2:
+                rows[next_label] = [frame, frame, old or 0]
+                present[place], next_label = next_label, next_label + 1
+            else:
+                present[place] = old
+                rows[old][1] = frame
+            image[3:8, 6 * place + 1 : 6 * place + 6] = present[place]
+        images.append(image)
+    return images, Lineage(tuple((label, *row) for label, row in rows.items()))
+
+
+def cut_film(images, lineage, first, last):
+    """Cut a film as one would for the challenge's own program: numbers start at 0 again."""
+    rows = [
+        (label, max(start, first) - first, min(end, last) - first, parent)
+        for label, start, end, parent in lineage.tracks
+        if start <= last and end >= first
+    ]
+    known = {label for label, *_ in rows}
+    kept = tuple((*row, parent if parent in known else 0) for *row, parent in rows)
+    return images[first : last + 1], Lineage(kept)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_range_of_frames_scores_as_a_film_cut_to_it(tmp_path, seed):
+    films = draw_film(seed), draw_film(seed + 1000)
+
+    def scores(name, truth, result, frames):
+        folders = tmp_path / name / "01_GT", tmp_path / name / "01_RES"
+        write(folders[0] / "TRA", "man_track", dict(enumerate(truth[0])))
+        write(folders[0] / "SEG", "man_seg", dict(enumerate(truth[0])))
+        write(folders[1], "mask", dict(enumerate(result[0])))
+        write_lineage(folders[0] / "TRA" / "man_track.txt", truth[1])
+        write_lineage(folders[1] / "res_track.txt", result[1])
+        return evaluate(*folders, frames=frames).scores["ctc"]
+
+    first, last = sorted(np.random.default_rng(seed).choice(8, 2, replace=False).tolist())
+    whole = scores("whole", *films, f"{first}-{last}")
+    assert whole == scores("cut", *(cut_film(*film, first, last) for film in films), None)
+    assert whole["EA"] > 0
+
+
 def test_frames_apart_from_each_other_give_no_tra(folders):
     found = evaluate(*folders, frames="0,2")
     assert "TRA" not in found.scores["ctc"]

@@ -17,7 +17,6 @@ PAPER_OUTPUT = 388
 WIDTHS = (16, 24, 32, 48, 64)
 FEWEST_STEPS = 3000
 RATE_TIMES_WIDTH = 0.032
-TOUCHING_FOR_DISTANCE = 0.05
 DEPTH = 4
 DEFAULT_WIDTH = 24
 PAPER_WIDTH = 64
@@ -43,7 +42,7 @@ DEFAULT_REASONS = {
     "averaging": "smooths the weights over the last hundred steps",
     "class_weights": "all alike: balanced ones scored worse, docs/lab-notes.md",
     "border_weight": "w0 = 10 as in the paper; 0 with more than two classes, which are no "
-    "instances, and with distances, which have no weight map",
+    "instances",
 }
 
 
@@ -98,7 +97,6 @@ def make_plan(
 def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]) -> Plan:
     largest = max(fingerprint.sizes[1])
     encoding, reason = _encoding(fingerprint)
-    has_weight_map = fingerprint.num_classes == 2 and encoding != "distance"
     return Plan(
         recipe="default",
         encoding=encoding,
@@ -111,7 +109,7 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
         clip_norm=1.0,
         averaging=0.99,
         class_weights=(1.0,) * fingerprint.num_classes,
-        border_weight=10.0 if has_weight_map else 0.0,
+        border_weight=10.0 if fingerprint.num_classes == 2 else 0.0,
         geometry=GeometrySettings(scale=(0.95, 1.05)),
         intensity=IntensitySettings(slope=(0.8, 1.25), noise_sd=0.1, blur_sd_px=0.5),
         reasons={"encoding": reason, **DEFAULT_REASONS},
@@ -122,12 +120,11 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
 def _encoding(fingerprint: Fingerprint) -> tuple[EncodingName, str]:
     if fingerprint.labels_are == "classes":
         return "classes", "the labels are classes"
-    reason = (
-        f"{fingerprint.touching_fraction:.0%} of the instances touch another one; from "
-        f"{TOUCHING_FOR_DISTANCE:.0%} on distances are learned, below it a border between them"
+    return "boundary", (
+        f"{fingerprint.touching_fraction:.0%} of the instances touch another one; a border parts "
+        "them. 'distance' (with border_weight 0) scored worse in short trainings, "
+        "docs/lab-notes.md"
     )
-    is_crowded = fingerprint.touching_fraction >= TOUCHING_FOR_DISTANCE
-    return "distance" if is_crowded else "boundary", reason
 
 
 def _paper_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]) -> Plan:
