@@ -87,9 +87,11 @@ def falk_weight(
 
     Notes
     -----
-    Source: Falk et al. 2019, Nature Methods 16, 67, as its ImageJ plugin computes it
+    Source: Falk et al. 2019, Nature Methods 16, 67, and its ImageJ plugin
     (github.com/lmb-freiburg/Unet-Segmentation); the defaults are the plugin's. Of two touching
-    instances the plugin turns one side of the contact into background, `encode` both.
+    instances the plugin turns one side of the contact into background and measures distances
+    from what remains; here both sides are background and distances are to the instances as
+    labelled.
 
     Examples
     --------
