@@ -312,7 +312,7 @@ def test_selftest_holds_a_real_output(model):
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"encoding": "masks"}, "encoding is 'masks'; it takes classes or boundary or distance"),
+        ({"encoding": "masks"}, "encoding is 'masks'; it takes classes or membrane or boundary"),
         ({"class_values": (0, 1)}, r"names 2 classes \(0, 1\), the network has 3; give one"),
     ],
 )

@@ -44,7 +44,7 @@ class ModelBundle:
     normalization : what its input goes through first
     encoding : what of the training labels the network learned
     class_values : label value of each class, in the order of the network's output
-    decoding : parameters of the encoding's `decode`; empty for classes
+    decoding : parameters of the encoding's `decode`
     spacing_um : (y, x) pixel size of the training images in µm, or None where unknown
     plan : what was planned before training
     scores : measures on data that the network was not trained on
@@ -64,7 +64,7 @@ class ModelBundle:
     def __post_init__(self) -> None:
         if self.encoding not in ENCODINGS:
             raise SettingError(f"encoding is {self.encoding!r}; it takes {' or '.join(ENCODINGS)}")
-        if self.encoding == "classes" and len(self.class_values) != self.net.num_classes:
+        if self.labels_are == "classes" and len(self.class_values) != self.net.num_classes:
             raise SettingError(
                 f"class_values names {len(self.class_values)} classes {self.class_values}, the "
                 f"network has {self.net.num_classes}; give one value per class"
@@ -73,7 +73,7 @@ class ModelBundle:
     @property
     def labels_are(self) -> LabelsAre:
         """What the training labels meant."""
-        return "classes" if self.encoding == "classes" else "instances"
+        return ENCODINGS[self.encoding].labels_are
 
 
 def save_bundle(bundle: ModelBundle, folder: Path, *, report_html: str | None = None) -> None:

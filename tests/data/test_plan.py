@@ -25,10 +25,14 @@ def test_a_plan_survives_its_file(tmp_path):
         ({"optimizer": "adam"}, "it takes adamw or sgd"),
         ({"recipe": "best"}, "it takes default or paper"),
         ({"schedule": "step"}, "it takes cosine or constant"),
-        ({"encoding": "stars"}, "it takes classes or boundary or distance"),
+        ({"encoding": "stars"}, "it takes classes or membrane or boundary or distance"),
         (
             {"encoding": "distance", "border_weight": 10.0},
             "'distance' has no weight map; set border_weight to 0, or encoding to 'boundary'",
+        ),
+        (
+            {"encoding": "membrane", "class_weights": (1.0, 1.0, 1.0)},
+            "it parts the cells of two, so set encoding to 'classes'",
         ),
         ({"width": 8.5}, "width is 8.5; it needs to be a whole number"),
         ({"seed": -1}, "seed is -1; it needs to be 0 or more"),

@@ -15,7 +15,7 @@ from ulens.errors import SettingError
 WEIGHTS = (2.0, 0.7)
 
 
-def a_fingerprint(size=512, labels_are="classes", touching_fraction=0.0):
+def a_fingerprint(size=512, labels_are="classes", touching_fraction=0.0, membrane_fraction=0.0):
     return Fingerprint(
         num_images=15,
         num_channels=1,
@@ -29,6 +29,7 @@ def a_fingerprint(size=512, labels_are="classes", touching_fraction=0.0):
         num_instances=0,
         median_area_px=0.0,
         touching_fraction=touching_fraction,
+        membrane_fraction=membrane_fraction,
     )
 
 
@@ -65,6 +66,16 @@ def test_instances_are_parted_by_a_border_and_the_plan_says_why(recipe, labels_a
     plan = make_plan(fingerprint, recipe=recipe, steps=1, class_weights=WEIGHTS)
     assert plan.encoding == encoding
     assert plan.reasons["encoding"]
+
+
+def test_narrow_background_is_membrane_whose_gaps_are_closed_but_not_in_the_papers_recipe():
+    fingerprint = a_fingerprint(membrane_fraction=0.95)
+    plan = make_plan(fingerprint, steps=1, class_weights=WEIGHTS)
+    assert plan.encoding == "membrane"
+    assert plan.reasons["encoding"].startswith("95% of the background lies in narrow gaps")
+    assert make_plan(fingerprint, recipe="paper", steps=1, class_weights=WEIGHTS).encoding == (
+        "classes"
+    )
 
 
 def test_the_plan_says_how_crowded_the_instances_are():

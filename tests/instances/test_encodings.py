@@ -12,11 +12,11 @@ from ulens.instances.encodings import ENCODINGS
 @pytest.mark.parametrize("name", ENCODINGS)
 def test_what_is_encoded_is_decoded_and_costs_nothing(name):
     labels = np.repeat([[0] * 3 + [1] * 9 + [2] * 8 + [0] * 5 + [3] * 8], 12, axis=0)
-    labels = np.minimum(labels, 1) if name == "classes" else labels
     way = ENCODINGS[name]
+    labels = np.minimum(labels, 1) if way.labels_are == "classes" else labels
     target = way.encode(labels)
     maps = target if target.ndim == 3 else np.stack([target == 0, target == 1]).astype(np.float32)
-    decoded = way.decode(maps, **way.decoding)
+    decoded = way.decode(way.refine(maps), **way.decoding)
     assert decoded.dtype == np.int32
     np.testing.assert_array_equal(decoded, labels)
     output = torch.from_numpy(100 * (2 * maps - 1) if way.activation == "softmax" else maps)[None]

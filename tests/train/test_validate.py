@@ -91,3 +91,20 @@ def test_thresholds_of_distances_are_tuned_on_the_annotated_part():
     assert decoding["seed_threshold"] > start["seed_threshold"]
     assert parted.labels.shape == truth.shape
     assert score([parted], "instances")["AP@0.5"] == 1
+
+
+def test_the_threshold_of_membranes_is_chosen_by_what_it_parts():
+    label = np.ones((40, 41), int)
+    label[:, 20] = 0
+    # the membrane is a weak one: at 0.3 it would be lost
+    prediction = a_prediction(label, np.where(label == 0, 0.45, 0.95), "membrane")
+    assert prediction.labels.all()
+    (tuned,), decoding = tune_thresholds([prediction], "membrane", {"threshold": 0.3})
+    assert decoding == {"threshold": 0.5}
+    np.testing.assert_array_equal(tuned.labels, label)
+
+
+def test_a_threshold_that_cannot_be_judged_stays():
+    prediction = a_prediction(np.zeros((8, 8), int), np.zeros((8, 8)), "membrane")
+    _, decoding = tune_thresholds([prediction], "membrane", {"threshold": 0.3})
+    assert decoding == {"threshold": 0.3}

@@ -50,7 +50,7 @@ def weight_map(label: np.ndarray, target: np.ndarray, plan: Plan) -> np.ndarray:
     weight = np.where(target == IGNORED, 0, class_weights[np.maximum(target, 0)])
     if plan.border_weight > 0 and len(class_weights) == 2:
         instances = label
-        if plan.encoding == "classes":
+        if ENCODINGS[plan.encoding].labels_are == "classes":
             instances = connected_components(label == 1, connectivity=1)
         weight = weight + separation_weight(
             instances, w0=plan.border_weight, sigma_px=plan.border_sigma_px

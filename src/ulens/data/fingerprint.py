@@ -5,9 +5,13 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from skimage.measure import label as connected_components
 from skimage.measure import regionprops
 
 from ulens.io.annotations import Annotated, Sample
+from ulens.labels.nearest import two_nearest
+
+MEMBRANE_PX = 20.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,6 +31,8 @@ class Fingerprint:
     num_instances : connected objects or instance ids over all images
     median_area_px : median area of an instance, 0 where there is none
     touching_fraction : share of instances that touch another one
+    membrane_fraction : share of the background that lies in gaps of at most `MEMBRANE_PX` between
+        two parts of the foreground; 0 with more than two classes
     """
 
     num_images: int
@@ -41,6 +47,7 @@ class Fingerprint:
     num_instances: int
     median_area_px: float
     touching_fraction: float
+    membrane_fraction: float
 
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers, strings and lists."""
@@ -73,6 +80,7 @@ def take_fingerprint(annotated: Annotated) -> Fingerprint:
         num_instances=len(areas),
         median_area_px=float(np.median(areas)) if len(areas) else 0.0,
         touching_fraction=num_touching / max(1, len(areas)),
+        membrane_fraction=_membrane_fraction(samples) if num_classes == 2 else 0.0,
     )
 
 
@@ -81,6 +89,17 @@ def _percentiles(samples: Sequence[Sample]) -> tuple[tuple[float, float, float],
     pixels = [sample.image.reshape(sample.image.shape[0], -1)[:, ::7] for sample in samples]
     low, middle, high = np.percentile(np.concatenate(pixels, axis=1), [0.5, 50, 99.5], axis=1)
     return tuple((float(a), float(b), float(c)) for a, b, c in zip(low, middle, high, strict=True))
+
+
+def _membrane_fraction(samples: Sequence[Sample]) -> float:
+    num_in_gaps = num_background = 0
+    for sample in samples:
+        cells = connected_components(sample.label > 0, connectivity=1)
+        nearest, second, _ = two_nearest(cells, reach_px=MEMBRANE_PX)
+        is_background = sample.label == 0
+        num_in_gaps += int((nearest + second <= MEMBRANE_PX)[is_background].sum())
+        num_background += int(is_background.sum())
+    return num_in_gaps / max(1, num_background)
 
 
 def _instances(samples: Sequence[Sample]) -> tuple[np.ndarray, int]:

@@ -21,8 +21,9 @@ class Plan:
     Parameters
     ----------
     recipe : 'default' or 'paper'
-    encoding : what the network learns: 'classes', or of instances 'boundary', the gaps between
-        them, or 'distance', the distances to their border and to the next one
+    encoding : what the network learns: 'classes'; 'membrane', two classes of which the first parts
+        cells, whose gaps are closed afterwards; of instances 'boundary', the gaps between them, or
+        'distance', the distances to their border and to the next one
     width, depth, dropout : of the U-Net
     crop : side of the network's input in training, pixels
     batch : tiles per step
@@ -84,6 +85,11 @@ class Plan:
                 raise SettingError(
                     f"plan: {name} is {getattr(self, name)!r}; it takes {' or '.join(allowed)}"
                 )
+        if self.encoding == "membrane" and len(self.class_weights) != 2:
+            raise SettingError(
+                f"plan: encoding is 'membrane', but class_weights name {len(self.class_weights)} "
+                "classes; it parts the cells of two, so set encoding to 'classes'"
+            )
         if self.encoding == "distance" and self.border_weight > 0:
             raise SettingError(
                 f"plan: border_weight is {self.border_weight}, but encoding 'distance' has no "

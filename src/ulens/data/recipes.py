@@ -18,6 +18,7 @@ WIDTHS = (16, 24, 32, 48, 64)
 FEWEST_STEPS = 3000
 RATE_TIMES_WIDTH = 0.032
 DEPTH = 4
+FEWEST_IN_GAPS = 0.5
 DEFAULT_WIDTH = 24
 PAPER_WIDTH = 64
 
@@ -119,6 +120,9 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
 
 def _encoding(fingerprint: Fingerprint) -> tuple[EncodingName, str]:
     if fingerprint.labels_are == "classes":
+        share = f"{fingerprint.membrane_fraction:.0%} of the background lies in narrow gaps"
+        if fingerprint.membrane_fraction >= FEWEST_IN_GAPS:
+            return "membrane", f"{share}: it parts cells; holes in it are closed"
         return "classes", "the labels are classes"
     return "boundary", (
         f"{fingerprint.touching_fraction:.0%} of the instances touch another one; a border parts "

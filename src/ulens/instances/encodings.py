@@ -8,9 +8,10 @@ import numpy as np
 from torch import Tensor
 
 from ulens.instances import boundary, distance
+from ulens.instances.borders import close_borders
 from ulens.losses import weighted_cross_entropy, weighted_smooth_l1
 
-EncodingName = Literal["classes", "boundary", "distance"]
+EncodingName = Literal["classes", "membrane", "boundary", "distance"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,11 +20,13 @@ class Encoding:
 
     Parameters
     ----------
+    labels_are : the kind of labels it is for
     encode : maps (Y, X) integer labels, −1 = ignored, to the target: (Y, X) int16 classes or
         (K, Y, X) float32
     loss : of a (B, K, Y, X) output, a batch of targets and a (B, Y, X) weight
     activation : makes maps in [0, 1] of the outputs: 'softmax' or 'clip'
     maps : what these maps are called
+    refine : what is made of the (K, Y, X) maps of a whole image before anything else
     view : the (Y, X) map to show of (K, Y, X) maps
     view_name : what it shows
     decode : maps (K, Y, X) maps and the parameters in `decoding` to (Y, X) int32 classes or
@@ -32,10 +35,12 @@ class Encoding:
     grid : the values of each that tuning tries
     """
 
+    labels_are: Literal["classes", "instances"] = "instances"
     encode: Callable[[np.ndarray], np.ndarray]
     loss: Callable[[Tensor, Tensor, Tensor], Tensor]
     activation: Literal["softmax", "clip"] = "softmax"
     maps: str = "probabilities"
+    refine: Callable[[np.ndarray], np.ndarray] = lambda maps: maps
     view: Callable[[np.ndarray], np.ndarray]
     view_name: str = "probability of foreground"
     decode: Callable[..., np.ndarray]
@@ -47,12 +52,32 @@ def _foreground(probabilities: np.ndarray) -> np.ndarray:
     return 1 - probabilities[0]
 
 
+def _encode_classes(labels: np.ndarray) -> np.ndarray:
+    return labels.astype(np.int16)
+
+
+def _close_membranes(probabilities: np.ndarray) -> np.ndarray:
+    interior = close_borders(probabilities[1])
+    return np.stack([1 - interior, interior])
+
+
 ENCODINGS: Mapping[EncodingName, Encoding] = {
     "classes": Encoding(
-        encode=lambda labels: labels.astype(np.int16),
+        labels_are="classes",
+        encode=_encode_classes,
         loss=weighted_cross_entropy,
         view=_foreground,
         decode=lambda probabilities: probabilities.argmax(0).astype(np.int32),
+    ),
+    "membrane": Encoding(
+        labels_are="classes",
+        encode=_encode_classes,
+        loss=weighted_cross_entropy,
+        refine=_close_membranes,
+        view=_foreground,
+        decode=lambda probabilities, threshold: (probabilities[1] > threshold).astype(np.int32),
+        decoding={"threshold": 0.3},
+        grid={"threshold": (0.2, 0.3, 0.4, 0.5, 0.6)},
     ),
     "boundary": Encoding(
         encode=boundary.encode,

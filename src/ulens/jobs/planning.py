@@ -127,8 +127,8 @@ def _with_length(plan: Plan, settings: TrainSettings) -> Plan:
 def _refuse_other_labels(path: Path, plan: Plan, fingerprint: Fingerprint) -> None:
     """Raise SettingError where a plan given is for labels of another kind."""
     labels_are = fingerprint.labels_are
-    if (plan.encoding == "classes") != (labels_are == "classes"):
-        fitting = "classes" if labels_are == "classes" else "boundary or distance"
+    if ENCODINGS[plan.encoding].labels_are != labels_are:
+        fitting = " or ".join(n for n, each in ENCODINGS.items() if each.labels_are == labels_are)
         raise SettingError(
             f"{path} has encoding {plan.encoding}, the labels are {labels_are}; "
             f"set encoding to {fitting}"

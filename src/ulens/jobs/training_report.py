@@ -68,9 +68,9 @@ def write_training_report(
 
 
 def _tuned(bundle: ModelBundle) -> str:
-    if bundle.labels_are == "classes":
-        return ""
     names = ENCODINGS[bundle.encoding].grid
+    if not names:
+        return ""
     thresholds = ", ".join(f"{name} {bundle.decoding[name]:g}" for name in names)
     return (
         f" The decoding thresholds ({thresholds}) were chosen on the same held-out annotations, "

@@ -148,7 +148,7 @@ class Session:
     def finish(self) -> tuple[ModelBundle, list[Prediction]]:
         """Score the held-out annotations and save the final model."""
         predictions = self._predict()
-        if self.annotated.labels_are == "instances":
+        if ENCODINGS[self.plan.encoding].grid:
             predictions, self.decoding = tune_thresholds(
                 predictions, self.plan.encoding, self.decoding
             )
@@ -276,13 +276,14 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
 
 def _decoding(training: Sequence[Sample], encoding: EncodingName) -> dict[str, Any]:
     """Return how instances are decoded; nothing below half the smallest annotated one counts."""
-    if encoding == "classes":
-        return {}
+    way = ENCODINGS[encoding]
+    if way.labels_are == "classes":
+        return dict(way.decoding)
     areas = np.concatenate(
         [np.bincount(np.maximum(sample.label, 0).ravel())[1:] for sample in training]
     )
     smallest = float(np.percentile(areas[areas > 0], 1)) if areas.any() else 0.0
-    return {**ENCODINGS[encoding].decoding, "min_area_px": int(smallest / 2)}
+    return {**way.decoding, "min_area_px": int(smallest / 2)}
 
 
 def _hash(annotated: Annotated) -> str:

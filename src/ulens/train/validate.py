@@ -48,7 +48,9 @@ def predict_held_out(
     """Run a network over held-out images, with the views of `Predictor` averaged."""
     way = ENCODINGS[encoding]
     predictor = Predictor(net, activation=way.activation, device=device, average=average)
-    predicted = [predictor.predict(normalization.apply(sample.image)) for sample in held_out]
+    predicted = [
+        way.refine(predictor.predict(normalization.apply(sample.image))) for sample in held_out
+    ]
     return [
         Prediction(sample=sample, maps=maps, labels=way.decode(maps, **decoding))
         for sample, maps in zip(held_out, predicted, strict=True)
@@ -98,7 +100,7 @@ def score_membranes(predictions: Sequence[Prediction]) -> dict[str, float]:
 def tune_thresholds(
     predictions: Sequence[Prediction], encoding: EncodingName, decoding: Mapping[str, Any]
 ) -> tuple[list[Prediction], dict[str, Any]]:
-    """Choose the decoding thresholds with the best mean AP on held-out images.
+    """Choose the decoding thresholds that score best on held-out images.
 
     Parameters
     ----------
@@ -107,20 +109,34 @@ def tune_thresholds(
     Returns
     -------
     the predictions decoded with them, and the decoding
+
+    Notes
+    -----
+    Best is the highest mean AP of instances, and the highest V_Info of membranes, which is steadier
+    than V_Rand.
     """
     way = ENCODINGS[encoding]
     annotated = [_annotated_part(prediction) for prediction in predictions]
     chosen = dict(decoding)
     for name, values in way.grid.items():
-        best = -1.0
+        best, winner = -1.0, decoding[name]
         # the nearest first, so that it wins a tie
         for value in sorted(values, key=lambda value: abs(value - decoding[name])):
             tried = {**chosen, name: value}
-            reached = score(_decode(annotated, encoding, tried), "instances")["mean AP"]
+            reached = _goodness(_decode(annotated, encoding, tried), encoding)
             if reached > best:
                 best, winner = reached, value
         chosen[name] = winner
     return _decode(predictions, encoding, chosen), chosen
+
+
+def _goodness(predictions: Sequence[Prediction], encoding: EncodingName) -> float:
+    if ENCODINGS[encoding].labels_are == "instances":
+        return score(predictions, "instances")["mean AP"]
+    masks = [
+        replace(each, maps=np.stack([each.labels != 1, each.labels == 1])) for each in predictions
+    ]
+    return score_membranes(masks).get("V_Info", 0.0)
 
 
 def _decode(
