@@ -86,8 +86,8 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         decode=lambda probabilities, **decoding: boundary.decode(probabilities[1], **decoding),
         decoding={"threshold": 0.7, "reach_threshold": 0.1},
         grid={
-            "threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9),
-            "reach_threshold": (0.1, 0.2, 0.3, 0.5),
+            "threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98),
+            "reach_threshold": (0.1, 0.2, 0.3, 0.4, 0.5),
         },
     ),
     "distance": Encoding(
