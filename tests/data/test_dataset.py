@@ -7,7 +7,7 @@ from ulens.data.dataset import cut, draw, prepare
 from ulens.data.fingerprint import take_fingerprint
 from ulens.errors import LabelError
 from ulens.instances import distance
-from ulens.instances.weights import separation_weight
+from ulens.instances.weights import falk_weight, separation_weight
 from ulens.io.annotations import Annotated, Sample
 from ulens.nets.shapes import unet_geometry
 from ulens.normalize import fit_normalization
@@ -51,6 +51,17 @@ def test_in_two_classes_the_instances_are_the_components_of_the_foreground():
     instances[:, 10:] *= 2
     expected = 1 + separation_weight(instances, w0=10.0, sigma_px=5.0)
     np.testing.assert_allclose(image.weight.numpy(), expected)
+
+
+@pytest.mark.parametrize(("encoding", "second"), [("boundary", 2), ("classes", 1)])
+def test_a_plan_can_ask_for_the_weight_map_of_falk(encoding, second):
+    label = np.repeat([[1] * 9 + [0] * 3 + [second] * 9 + [-1] * 4], 12, axis=0)
+    gaps = {"border_weight": 50.0, "border_sigma_px": 6.0}
+    (image,) = prepared([a_sample(label)], encoding, weight_map="falk", **gaps)
+    instances = np.repeat([[1] * 9 + [0] * 3 + [2] * 9 + [0] * 4], 12, axis=0)
+    expected = np.where(label < 0, 0, falk_weight(instances))
+    np.testing.assert_allclose(image.weight.numpy(), expected)
+    assert image.weight.max() > 40
 
 
 def test_distances_weigh_the_same_wherever_something_is_annotated():

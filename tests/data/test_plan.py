@@ -34,6 +34,11 @@ def test_a_plan_survives_its_file(tmp_path):
             {"encoding": "membrane", "class_weights": (1.0, 1.0, 1.0)},
             "it parts the cells of two, so set encoding to 'classes'",
         ),
+        ({"weight_map": "ronneberger"}, "it takes paper or falk"),
+        (
+            {"weight_map": "falk", "class_weights": (1.0, 1.0, 1.0)},
+            "weight_map is 'falk', which is for instances .* set it to 'paper'",
+        ),
         ({"width": 8.5}, "width is 8.5; it needs to be a whole number"),
         ({"seed": -1}, "seed is -1; it needs to be 0 or more"),
         ({"clip_norm": -1.0}, "clip_norm is -1.0; it needs to be 0 or more"),

@@ -12,7 +12,7 @@ from ulens.augment.pipeline import Draw, apply, draw_tile
 from ulens.data.plan import Plan
 from ulens.errors import LabelError
 from ulens.instances.encodings import ENCODINGS
-from ulens.instances.weights import separation_weight
+from ulens.instances.weights import falk_weight, separation_weight
 from ulens.io.annotations import Sample
 from ulens.losses import IGNORED
 from ulens.nets.shapes import unet_geometry
@@ -38,24 +38,26 @@ class TrainingImage:
 
 
 def weight_map(label: np.ndarray, target: np.ndarray, plan: Plan) -> np.ndarray:
-    """Return w(x) = w_c(x) + the separation weight of the gaps, (Y, X) float32.
+    """Return the weight of every pixel in the loss, (Y, X) float32, 0 where ignored.
 
-    In a two-class label image the instances are the connected components of the foreground;
-    with more classes there are none and w_c stands alone. Distances weigh the same everywhere.
+    w(x) = w_c(x) + the separation weight of the gaps, or the map of Falk et al. 2019. In a
+    two-class label image the instances are the connected components of the foreground; with
+    more classes there are none and w_c stands alone. Distances weigh the same everywhere.
     Source: paper, equation 2.
     """
     if plan.encoding == "distance":
         return (label != IGNORED).astype(np.float32)
     class_weights = np.asarray(plan.class_weights, np.float32)
-    weight = np.where(target == IGNORED, 0, class_weights[np.maximum(target, 0)])
-    if plan.border_weight > 0 and len(class_weights) == 2:
-        instances = label
-        if ENCODINGS[plan.encoding].labels_are == "classes":
-            instances = connected_components(label == 1, connectivity=1)
-        weight = weight + separation_weight(
-            instances, w0=plan.border_weight, sigma_px=plan.border_sigma_px
-        )
-    return weight.astype(np.float32)
+    weight = class_weights[np.maximum(target, 0)]
+    instances = label
+    if ENCODINGS[plan.encoding].labels_are == "classes":
+        instances = connected_components(label == 1, connectivity=1)
+    gaps = {"w0": plan.border_weight, "sigma_px": plan.border_sigma_px}
+    if plan.weight_map == "falk":
+        weight = falk_weight(instances, **gaps)
+    elif plan.border_weight > 0 and len(class_weights) == 2:
+        weight = weight + separation_weight(instances, **gaps)
+    return np.where(target == IGNORED, 0, weight).astype(np.float32)
 
 
 def prepare(

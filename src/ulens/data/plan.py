@@ -34,9 +34,10 @@ class Plan:
     clip_norm : largest norm of the gradient; 0 = no limit
     averaging : decay of the running average of the weights; 0 = the last weights are kept
     precision : 'bf16' (mixed) or 'fp32'
-    class_weights : w_c of each class; not used by 'distance'
-    border_weight, border_sigma_px : w0 and σ of the weight map; w0 = 0 switches it off, as
-        'distance' needs
+    weight_map : 'paper' or 'falk', that of Falk et al. 2019, for instances and two classes
+    class_weights : w_c of each class; not used by 'distance' and 'falk'
+    border_weight, border_sigma_px : w0 and σ of the weight map's gaps (Falk et al.: λ and σ2, 50
+        and 6); w0 = 0 leaves them out, as 'distance' needs
     geometry, intensity : augmentation
     steps, seconds : length of the training; exactly one of them is set
     seed : all random draws depend on it and the step alone
@@ -61,6 +62,7 @@ class Plan:
     clip_norm: float
     averaging: float
     precision: Literal["bf16", "fp32"] = "bf16"
+    weight_map: Literal["paper", "falk"] = "paper"
     class_weights: tuple[float, ...]
     border_weight: float
     border_sigma_px: float = 5.0
@@ -89,6 +91,13 @@ class Plan:
             raise SettingError(
                 f"plan: encoding is 'membrane', but class_weights name {len(self.class_weights)} "
                 "classes; it parts the cells of two, so set encoding to 'classes'"
+            )
+        if self.weight_map == "falk" and (
+            self.encoding == "distance" or len(self.class_weights) != 2
+        ):
+            raise SettingError(
+                "plan: weight_map is 'falk', which is for instances with encoding 'boundary' and for "
+                "two classes; set it to 'paper'"
             )
         if self.encoding == "distance" and self.border_weight > 0:
             raise SettingError(
@@ -168,6 +177,7 @@ _CHOICES = {
     "encoding": get_args(EncodingName),
     "optimizer": ("adamw", "sgd"),
     "schedule": ("cosine", "constant"),
+    "weight_map": ("paper", "falk"),
     "precision": ("bf16", "fp32"),
 }
 
