@@ -5,6 +5,7 @@ import pytest
 from ulens.data.fingerprint import Fingerprint
 from ulens.data.recipes import (
     FEWEST_STEPS,
+    LONG_STEPS,
     RATE_TIMES_WIDTH,
     WIDTHS,
     make_plan,
@@ -76,6 +77,18 @@ def test_narrow_background_is_membrane_whose_gaps_are_closed_but_not_in_the_pape
     assert make_plan(fingerprint, recipe="paper", steps=1, class_weights=WEIGHTS).encoding == (
         "classes"
     )
+
+
+@pytest.mark.parametrize(("steps", "is_strong"), [(LONG_STEPS - 1, False), (LONG_STEPS, True)])
+def test_long_trainings_vary_their_images_more(steps, is_strong):
+    by_steps = make_plan(a_fingerprint(), steps=steps, class_weights=WEIGHTS)
+    by_time = make_plan(
+        a_fingerprint(), seconds=100, width=8, class_weights=WEIGHTS, measure=lambda _: steps / 100
+    )
+    for plan in (by_steps, by_time):
+        assert (plan.geometry.scale[1] > 1.1) == is_strong
+        assert (plan.intensity.noise_sd > 0.2) == is_strong
+        assert ("at least" if is_strong else "fewer than") in plan.reasons["intensity"]
 
 
 def test_the_plan_says_how_crowded_the_instances_are():

@@ -16,6 +16,7 @@ from ulens.nets.shapes import unet_geometry
 PAPER_OUTPUT = 388
 WIDTHS = (16, 24, 32, 48, 64)
 FEWEST_STEPS = 3000
+LONG_STEPS = 2500
 RATE_TIMES_WIDTH = 0.032
 DEPTH = 4
 FEWEST_IN_GAPS = 0.5
@@ -90,9 +91,10 @@ def make_plan(
         plans = [_default_plan(fingerprint, each, given) for each in widths]
     else:
         raise SettingError(f"recipe is {recipe!r}; it takes 'default' or 'paper'")
-    if measure is None or seconds is None:
-        return plans[0]
-    return _widest(plans, seconds, measure)
+    plan = plans[0]
+    if measure is not None and seconds is not None:
+        plan = _widest(plans, seconds, measure)
+    return plan if recipe == "paper" else _augment(plan)
 
 
 def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]) -> Plan:
@@ -115,6 +117,22 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
         intensity=IntensitySettings(slope=(0.8, 1.25), noise_sd=0.1, blur_sd_px=0.5),
         reasons={"encoding": reason, **DEFAULT_REASONS},
         **given,
+    )
+
+
+def _augment(plan: Plan) -> Plan:
+    """Return the plan with images varied more where there is time to learn from it."""
+    num_steps = plan.steps or int((plan.steps_per_second or 0) * (plan.seconds or 0))
+    is_long = num_steps >= LONG_STEPS
+    why = f"{'at least' if is_long else 'fewer than'} {LONG_STEPS} steps; docs/lab-notes.md"
+    reasons = {**plan.reasons, "geometry": why, "intensity": why}
+    if not is_long:
+        return replace(plan, reasons=reasons)
+    return replace(
+        plan,
+        geometry=GeometrySettings(scale=(0.85, 1.2)),
+        intensity=IntensitySettings(slope=(0.66, 1.5), noise_sd=0.3, blur_sd_px=1.0),
+        reasons=reasons,
     )
 
 
