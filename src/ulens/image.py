@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ulens.errors import ShapeError
+from ulens.errors import DataError, ShapeError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,3 +36,13 @@ class Image:
                 f"data has {self.data.ndim} dimensions {self.data.shape}, axes {self.axes!r} "
                 f"name {len(self.axes)}; give one letter per dimension"
             )
+        if self.spacing_um is not None and not _are_sizes(self.spacing_um):
+            raise DataError(
+                f"spacing_um is {self.spacing_um}; need two positive numbers, the (y, x) pixel "
+                "size in µm, or None where it is unknown"
+            )
+
+
+def _are_sizes(spacing_um: object) -> bool:
+    sizes = np.array(spacing_um)
+    return sizes.shape == (2,) and bool(np.isfinite(sizes).all() and (sizes > 0).all())
