@@ -1,5 +1,6 @@
 """Which object becomes which: tracks over frames and their parents."""
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -81,6 +82,34 @@ class Lineage:
             for track in self.tracks
             if track.parent
         ]
+
+
+def divisions(lineage: Lineage) -> list[int]:
+    """Return the labels of the tracks that divide.
+
+    Examples
+    --------
+    >>> divisions(Lineage([(1, 0, 4, 0), (2, 5, 9, 1), (3, 5, 7, 1), (4, 9, 9, 3)]))
+    [1]
+    """
+    num_children = Counter(each.parent for each in lineage.tracks if each.parent)
+    return sorted(parent for parent, number in num_children.items() if number > 1)
+
+
+def join_gaps(lineage: Lineage) -> dict[int, int]:
+    """Return for every track the first one of its object, of which it may be a part after gaps.
+
+    Examples
+    --------
+    >>> join_gaps(Lineage([(1, 0, 4, 0), (2, 6, 9, 1), (3, 10, 11, 2), (4, 10, 11, 2)]))
+    {1: 1, 2: 1, 3: 3, 4: 4}
+    """
+    dividing = set(divisions(lineage))
+    first: dict[int, int] = {}
+    for each in sorted(lineage.tracks, key=lambda track: track.start):  # parents come first
+        goes_on = each.parent and each.parent not in dividing
+        first[each.label] = first[each.parent] if goes_on else each.label
+    return first
 
 
 def check_result(masks: Iterable[tuple[int, np.ndarray]], lineage: Lineage) -> list[str]:

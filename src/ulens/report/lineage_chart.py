@@ -1,45 +1,16 @@
 """Charts of tracks: each a line over its frames, daughters branching off their parents."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ulens.lineage import Lineage, Track
+from ulens.lineage import Lineage, Track, divisions, join_gaps
 from ulens.report.charts import INK, LINES
 from ulens.report.overlays import color_labels
 
 _MOST_NAMED = 70  # tracks; the numbers of more would overlap
-
-
-def divisions(lineage: Lineage) -> list[int]:
-    """Return the labels of the tracks that divide.
-
-    Examples
-    --------
-    >>> divisions(Lineage([(1, 0, 4, 0), (2, 5, 9, 1), (3, 5, 7, 1), (4, 9, 9, 3)]))
-    [1]
-    """
-    num_children = Counter(each.parent for each in lineage.tracks if each.parent)
-    return sorted(parent for parent, number in num_children.items() if number > 1)
-
-
-def join_gaps(lineage: Lineage) -> dict[int, int]:
-    """Return for every track the first one of its object, of which it may be a part after gaps.
-
-    Examples
-    --------
-    >>> join_gaps(Lineage([(1, 0, 4, 0), (2, 6, 9, 1), (3, 10, 11, 2), (4, 10, 11, 2)]))
-    {1: 1, 2: 1, 3: 3, 4: 4}
-    """
-    dividing = set(divisions(lineage))
-    first: dict[int, int] = {}
-    for each in sorted(lineage.tracks, key=lambda track: track.start):  # parents come first
-        goes_on = each.parent and each.parent not in dividing
-        first[each.label] = first[each.parent] if goes_on else each.label
-    return first
 
 
 def order_rows(lineage: Lineage) -> list[int]:
