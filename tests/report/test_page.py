@@ -144,7 +144,7 @@ def test_says_which_row_is_too_short():
 @pytest.mark.parametrize(
     ("image", "message"),
     [
-        (b"GIF89a", "bytes of 'cells' are no PNG file; give a PNG"),
+        (b"GIF89a", "bytes of 'cells' are no PNG or WebP file; give one"),
         (np.zeros((4, 4)), r"picture 'cells' is \(4, 4\) float64; give \(Y, X\)"),
         (np.zeros((3, 4, 4), np.uint8), r"picture 'cells' is \(3, 4, 4\) uint8; give \(Y, X\)"),
     ],

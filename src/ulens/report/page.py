@@ -18,6 +18,7 @@ from ulens.io.atomic import replace_files
 
 LARGEST_SIDE = 1024  # pixels; more would only make the page slow
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+WEBP_SIGNATURE = b"RIFF", b"WEBP"  # around four bytes of length
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +49,8 @@ class Picture:
 
     Parameters
     ----------
-    image : bytes of a PNG file, or (Y, X) or (Y, X, 3) uint8, shrunk where it is larger than
-        a screen
+    image : bytes of a PNG or WebP file, or (Y, X) or (Y, X, 3) uint8, shrunk where it is larger
+        than a screen
     caption : what it shows, in words
     """
 
@@ -58,8 +59,10 @@ class Picture:
 
     def __post_init__(self) -> None:
         if isinstance(self.image, bytes):
-            if not self.image.startswith(PNG_SIGNATURE):
-                raise ShapeError(f"bytes of {self.caption!r} are no PNG file; give a PNG")
+            if not (self.image.startswith(PNG_SIGNATURE) or _is_webp(self.image)):
+                raise ShapeError(
+                    f"bytes of {self.caption!r} are no PNG or WebP file; give one of these"
+                )
             return
         shape, dtype = self.image.shape, self.image.dtype
         if dtype != np.uint8 or not (len(shape) == 2 or (len(shape) == 3 and shape[2] == 3)):
@@ -71,9 +74,11 @@ class Picture:
     @property
     def data_url(self) -> str:
         """The picture as text that a page can hold."""
-        return "data:image/png;base64," + base64.b64encode(self._png()).decode("ascii")
+        data = self._encoded()
+        kind = "webp" if _is_webp(data) else "png"
+        return f"data:image/{kind};base64," + base64.b64encode(data).decode("ascii")
 
-    def _png(self) -> bytes:
+    def _encoded(self) -> bytes:
         if isinstance(self.image, bytes):
             return self.image
         buffer = io.BytesIO()
@@ -81,6 +86,10 @@ class Picture:
         picture.thumbnail((LARGEST_SIDE, LARGEST_SIDE), PillowImage.Resampling.BOX)
         picture.save(buffer, format="PNG")
         return buffer.getvalue()
+
+
+def _is_webp(data: bytes) -> bool:
+    return (data[:4], data[8:12]) == WEBP_SIGNATURE
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
