@@ -1,0 +1,120 @@
+"""Runs a model over planes of images: its network, then the decoding of what that finds."""
+
+from collections.abc import Generator
+from typing import NamedTuple
+
+import numpy as np
+
+from ulens.bundle import ModelBundle
+from ulens.image import Image
+from ulens.instances.encodings import ENCODINGS
+from ulens.labels.regions import without_small
+from ulens.labels.resize import resize_labels
+from ulens.normalize import check_channels
+from ulens.predict.predictor import Average, Predictor
+from ulens.predict.resample import AS_IT_IS, Factor, find_factor, resize, scale_size
+
+
+class Found(NamedTuple):
+    """What a model finds in a plane.
+
+    Parameters
+    ----------
+    labels : (Y, X); for classes the smallest unsigned dtype, holding the class values of the
+        training labels; for instances int32, 0 = background, then 1…N without gaps
+    maps : (K, Y, X) float32 in [0, 1], what the labels come from
+    """
+
+    labels: np.ndarray
+    maps: np.ndarray
+
+
+class Segmenter:
+    """A model at work.
+
+    Parameters
+    ----------
+    bundle : what training made
+    device : as in `choose_device`
+    average : as in `Predictor`
+
+    Notes
+    -----
+    Where the pixel sizes of image and training images are known and differ by more than a tenth,
+    the network sees the image in the pixel size of the training. Instances are decoded there too,
+    since the areas and widths that decoding knows are pixels of the training images. What is found
+    has the size of the image again.
+    """
+
+    def __init__(self, bundle: ModelBundle, *, device: str = "auto", average: Average = 1) -> None:
+        activation = ENCODINGS[bundle.encoding].activation
+        self.bundle = bundle
+        self._predictor = Predictor(
+            bundle.net, activation=activation, device=device, average=average
+        )
+
+    def find_factor(self, image: Image, name: str = "image") -> Factor:
+        """Return by how much the network sees an image enlarged; see `find_factor`."""
+        return find_factor(image.spacing_um, self.bundle.spacing_um, name)
+
+    def num_tiles(self, size: tuple[int, ...], factor: Factor) -> int:
+        """Return how often `stream` yields for a plane of `size` (Y, X)."""
+        return self._predictor.num_tiles(scale_size(size, factor))
+
+    def segment(self, plane: np.ndarray, factor: Factor = AS_IT_IS) -> Found:
+        """Segment a plane; as `stream`, at once."""
+        maps = self._predictor.predict(self._prepare(plane, factor, "image"))
+        return self._find(maps, plane.shape[1:])
+
+    def stream(
+        self, plane: np.ndarray, factor: Factor = AS_IT_IS, name: str = "image"
+    ) -> Generator[None, None, Found]:
+        """Segment a plane, and yield after every tile; stop iterating to cancel.
+
+        Parameters
+        ----------
+        plane : (C, Y, X), any real numeric dtype
+        factor : of `find_factor`
+        name : of the image, for errors
+
+        Returns
+        -------
+        what was found, in the size of the plane
+
+        Raises
+        ------
+        ShapeError : the plane is empty or has not the channels the network was trained on
+        """
+        prepared = self._prepare(plane, factor, name)
+        maps = np.empty((self.bundle.net.num_classes, *prepared.shape[1:]), np.float32)
+        for write, part in self._predictor.stream(prepared):
+            maps[:, *write] = part
+            yield
+        return self._find(maps, plane.shape[1:])
+
+    def _prepare(self, plane: np.ndarray, factor: Factor, name: str) -> np.ndarray:
+        """Return a plane as the network takes it."""
+        num_channels = self.bundle.net.in_channels
+        if num_channels == 1 and len(plane) == 3 and (plane == plane[:1]).all():
+            plane = plane[:1]  # a grey image that was saved as color
+        if num_channels == 3 and len(plane) == 1:
+            plane = np.repeat(plane, 3, axis=0)  # a grey image among color ones, as in training
+        check_channels(plane, num_channels, name)
+        return self.bundle.normalization.apply(resize(plane, scale_size(plane.shape[1:], factor)))
+
+    def _find(self, maps: np.ndarray, size: tuple[int, ...]) -> Found:
+        maps = ENCODINGS[self.bundle.encoding].refine(maps)
+        resized = resize(maps, size)
+        if self.bundle.labels_are == "classes":
+            # pixels are judged one by one, in the size of the image with the finer edges
+            values = np.array(self.bundle.class_values)
+            labels = values.astype(np.min_scalar_type(values.max()))[self._decode(resized)]
+        else:
+            labels = self._decode(maps)
+            if labels.shape != size:
+                labels = resize_labels(labels, size)
+                labels = without_small(labels, min_area_px=1)  # closes gaps that lost labels leave
+        return Found(labels=labels, maps=resized)
+
+    def _decode(self, maps: np.ndarray) -> np.ndarray:
+        return ENCODINGS[self.bundle.encoding].decode(maps, **self.bundle.decoding)

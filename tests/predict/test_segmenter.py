@@ -1,0 +1,129 @@
+import numpy as np
+import pytest
+import torch
+
+from ulens.bundle import ModelBundle
+from ulens.errors import DataError, ShapeError
+from ulens.image import Image
+from ulens.nets.unet import UNet
+from ulens.normalize import Normalization
+from ulens.predict.segmenter import Segmenter
+
+
+def make_bundle(encoding="boundary", *, class_values=(0, 255), in_channels=1):
+    """A network that finds what is brighter than the image's mean; trained at 0.5 µm."""
+    net = UNet(in_channels, 2, width=2, depth=1)
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.zero_()
+        # the image passes through the skip connection; +3 lifts it over the ReLUs
+        net.down[0][0].bias[0] = 3
+        for convolution in (net.down[0][0], net.down[0][2], net.merge[0][0], net.merge[0][2]):
+            convolution.weight[0, 0, 1, 1] = 1
+        net.head.weight[1, 0], net.head.bias[1] = 20, -60
+    return ModelBundle(
+        net=net,
+        normalization=Normalization((1.0,) * in_channels),
+        encoding=encoding,
+        class_values=class_values,
+        decoding={"threshold": 0.5, "min_area_px": 20} if encoding == "boundary" else {},
+        spacing_um=(0.5, 0.5),
+    )
+
+
+def draw(*boxes, size=(48, 64)):
+    """(1, Y, X) uint8: bright boxes (y, x, height, width) on a dark ground."""
+    plane = np.full((1, *size), 10, np.uint8)
+    for y, x, height, width in boxes:
+        plane[0, y : y + height, x : x + width] = 200
+    return plane
+
+
+FINE = draw((8, 8, 16, 16), (8, 40, 20, 12))
+
+
+@pytest.mark.parametrize("factor", [(0.5, 0.5), (1, 1), (2, 2), (0.5, 2)])
+def test_what_is_found_has_the_size_of_the_image(factor):
+    found = Segmenter(make_bundle()).segment(FINE, factor)
+    assert found.labels.dtype == np.int32
+    assert found.maps.shape == (2, 48, 64)
+    assert found.maps.dtype == np.float32
+    np.testing.assert_allclose(found.maps.sum(axis=0), 1, atol=1e-5)
+    assert set(np.unique(found.labels)) == {0, 1, 2}
+    is_wrong = (found.labels > 0) != (FINE[0] > 100)
+    assert is_wrong.sum() <= (0 if factor == (1, 1) else 72)  # half a pixel of the rims' 128
+
+
+def test_the_network_sees_the_size_of_the_training_images():
+    """The same scene at half the pixel size gives what the coarse one gives, each pixel twice."""
+    coarse = draw((4, 4, 8, 8), (4, 20, 10, 6), size=(24, 32))
+    expected = Segmenter(make_bundle()).segment(coarse).labels
+    found = Segmenter(make_bundle()).segment(np.kron(coarse, np.ones((1, 2, 2))), (0.5, 0.5))
+    np.testing.assert_array_equal(found.labels, np.kron(expected, np.ones((2, 2))))
+
+
+def test_areas_count_pixels_of_the_training_images():
+    bundle = make_bundle()
+    bundle.decoding["min_area_px"] = 30
+    six_wide = draw((10, 10, 6, 6), size=(40, 40))
+    assert Segmenter(bundle).segment(six_wide).labels.any()
+    assert not Segmenter(bundle).segment(six_wide, (0.5, 0.5)).labels.any()
+
+
+def test_labels_lost_by_shrinking_leave_no_gap():
+    bundle = make_bundle()
+    bundle.decoding["min_area_px"] = 1
+    foreground = np.zeros((10, 10), np.float32)
+    foreground[0, 0] = foreground[5:, :5] = foreground[5:, 6:] = 1
+    found = Segmenter(bundle)._find(np.stack([1 - foreground, foreground]), (2, 2))
+    np.testing.assert_array_equal(found.labels, [[0, 0], [1, 2]])
+
+
+@pytest.mark.parametrize("factor", [(0.4, 0.4), (1, 1), (2.5, 2.5)])
+def test_classes_are_those_of_the_likeliest_maps(factor):
+    bundle = make_bundle("classes", class_values=(7, 300))
+    found = Segmenter(bundle).segment(FINE, factor)
+    assert found.labels.dtype == np.uint16
+    np.testing.assert_array_equal(found.labels, np.array([7, 300])[found.maps.argmax(axis=0)])
+    assert {7, 300} == set(np.unique(found.labels))
+
+
+@pytest.mark.parametrize("factor", [(1, 1), (3, 3)])
+def test_the_stream_yields_as_often_as_foretold_and_finds_the_same(factor):
+    segmenter, plane = Segmenter(make_bundle()), draw((8, 40, 30, 30), size=(60, 320))
+    work, num_yields = segmenter.stream(plane, factor), 0
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            streamed = end.value
+            break
+        num_yields += 1
+    assert num_yields == segmenter.num_tiles((60, 320), factor) == (1 if factor == (1, 1) else 2)
+    found = segmenter.segment(plane, factor)
+    np.testing.assert_array_equal(streamed.labels, found.labels)
+    np.testing.assert_array_equal(streamed.maps, found.maps)
+
+
+def test_a_grey_plane_passes_for_color_and_color_without_color_for_grey():
+    grey = Segmenter(make_bundle()).segment(FINE).labels
+    for bundle, plane in (
+        (make_bundle(in_channels=3), FINE),
+        (make_bundle(), np.repeat(FINE, 3, axis=0)),
+    ):
+        np.testing.assert_array_equal(Segmenter(bundle).segment(plane).labels, grey)
+
+
+def test_channels_that_do_not_fit_are_named():
+    work = Segmenter(make_bundle()).stream(np.zeros((2, 8, 8)), name="cells.tif")
+    with pytest.raises(ShapeError, match=r"cells\.tif has 2 channels; the model was trained on 1"):
+        next(work)
+
+
+def test_the_factor_is_that_of_image_and_training_images():
+    segmenter = Segmenter(make_bundle())
+    image = Image(data=FINE[0], axes="YX", spacing_um=(0.25, 0.25))
+    assert segmenter.find_factor(image) == (0.5, 0.5)
+    far_off = Image(data=FINE[0], axes="YX", spacing_um=(25, 25))
+    with pytest.raises(DataError, match=r"image has 25 µm per pixel, the model learned at 0\.5"):
+        segmenter.find_factor(far_off)
