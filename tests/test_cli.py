@@ -1,12 +1,14 @@
 import inspect
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from training import squares, write_folder
 from ulens import cli
+from ulens.bundle import load_bundle, save_bundle
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
 
@@ -85,6 +87,17 @@ def test_segment_writes_outlines_and_refuses_a_table_of_classes(ulens, folder, m
     status, _, err = ulens("segment", model, folder / "images", "-o", tmp_path / "new", *table)
     assert status == 1
     assert "finds classes, no single objects" in err
+
+
+def test_segment_tells_that_images_are_resampled(ulens, model, tmp_path):
+    bundle = replace(load_bundle(model), spacing_um=(0.5, 0.5))
+    save_bundle(bundle, tmp_path / "m")
+    image = Image(data=squares(1)[0], axes="YX", spacing_um=(0.25, 0.25))
+    (tmp_path / "images").mkdir()
+    write_tiff(tmp_path / "images" / "fine.tif", image)
+    status, out, _ = ulens("segment", tmp_path / "m", tmp_path / "images", "-o", tmp_path / "out")
+    assert status == 0
+    assert "images with 0.25 µm per pixel are resampled by 0.5, to the 0.5 µm at which" in out
 
 
 def test_names_that_look_like_markup_are_printed_as_they_are(ulens, folder, model, tmp_path):

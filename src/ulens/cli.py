@@ -130,6 +130,7 @@ def segment(
     rois: RoiFormat | None = None,
     table: Path | None = None,
     track: Annotated[bool, Flag] = False,
+    geff: Annotated[bool, Flag] = False,
     average: Literal["1", "8", "rotations7"] = "1",
     device: str = "auto",
     overwrite: Annotated[bool, Flag] = False,
@@ -153,6 +154,8 @@ def segment(
     track
         follow the objects through the frames of a sequence; OUT becomes a result of the Cell
         Tracking Challenge, OUT.html shows it
+    geff
+        with --track: write the tracks as a graph too, OUT.geff
     average
         mean over 8 flipped and rotated views, or the paper's 7 rotations; slower, better
     device
@@ -168,7 +171,11 @@ def segment(
                 "--track came with --probabilities, --rois or --table, but a result of the Cell "
                 "Tracking Challenge holds none of these; segment a second time without --track"
             )
-        events = run_tracking(model, images, out, average=views, device=device, overwrite=overwrite)
+        events = run_tracking(
+            model, images, out, geff=geff, average=views, device=device, overwrite=overwrite
+        )
+    elif geff:
+        raise SettingError("--geff came without --track; a graph needs tracks, so add --track")
     else:
         events = run_segmentation(
             model,
@@ -204,6 +211,8 @@ def _show_segmentation(
                 details=f"{event.number}/{event.num_images} {event.image.name}",
             )
             num_written += bool(event.written)
+            if event.note:
+                progress.console.print(event.note, markup=False, highlight=False, soft_wrap=True)
             if event.error:
                 left_out = f"[yellow]left out[/yellow]: {escape(event.error)}"
                 progress.console.print(left_out, soft_wrap=True)
@@ -215,6 +224,8 @@ def _show_segmentation(
         f"{tracked.num_frames}: {out}"
     )
     say(f"to look at them: {tracked.page}")
+    if tracked.graph is not None:
+        say(f"as a graph: {tracked.graph}")
 
 
 @app.command

@@ -18,7 +18,14 @@ from ulens.nets.unet import UNet
 from ulens.normalize import Normalization
 
 
-def make_bundle(*, in_channels=1, labels_are="classes", class_values=(0, 255), decoding=None):
+def make_bundle(
+    *,
+    in_channels=1,
+    labels_are="classes",
+    class_values=(0, 255),
+    decoding=None,
+    spacing_um=None,
+):
     """A model that finds what is brighter than the image's mean in the first channel."""
     net = UNet(in_channels, 2, width=2, depth=1)
     for module in net.modules():
@@ -39,6 +46,7 @@ def make_bundle(*, in_channels=1, labels_are="classes", class_values=(0, 255), d
         encoding="classes" if labels_are == "classes" else "boundary",
         class_values=class_values,
         decoding=decoding or {},
+        spacing_um=spacing_um,
     )
 
 
@@ -170,6 +178,60 @@ def test_model_face(model, tmp_path):
     assert loaded.predict(stack).shape == (2, 2, 3, 30, 40)
     loaded.save(tmp_path / "copy")
     np.testing.assert_array_equal(Model.load(str(tmp_path / "copy")).segment(image), EXPECTED)
+
+
+@pytest.mark.parametrize("labels_are", ["classes", "instances"])
+def test_an_image_of_another_pixel_size_is_resampled(labels_are):
+    decoding = {"threshold": 0.5, "min_area_px": 10} if labels_are == "instances" else {}
+    bundle = make_bundle(labels_are=labels_are, decoding=decoding, spacing_um=(0.5, 0.5))
+    data = np.full((2, 60, 80), 10, np.uint8)
+    data[:, 10:50, 20:60] = 200  # large, so that the image's mean lies above the blur at the rim
+    expected = np.where(data > 100, 255 if labels_are == "classes" else 1, 0)
+    data[:, 4, 4] = 200  # too small to be seen at the pixel size of the training images
+    fine = Image(data=data, axes="ZYX", spacing_um=(0.25, 0.25))
+    model = Model(bundle, device="cpu")
+    labels = model.segment(fine)
+    assert labels.shape == (2, 60, 80)
+    assert not labels[:, :8].any()
+    assert (labels != expected).sum() <= 2 * 4  # corners are rounded
+    maps = model.predict(fine)
+    assert maps.shape == (2, 2, 60, 80)
+    as_it_is = model.predict(Image(data=data, axes="ZYX"))
+    assert abs(maps - as_it_is).max() > 0.1  # at the edges, which the network saw coarser
+
+
+def test_other_pixel_sizes_are_told_once_and_labels_keep_the_size_of_their_image(tmp_path):
+    save_bundle(make_bundle(spacing_um=(0.5, 0.5)), tmp_path / "m")
+    (tmp_path / "images").mkdir()
+    for name, spacing_um in (("a", 0.25), ("b", 0.25), ("c", 1.0), ("d", 0.5)):
+        image = Image(data=make_image(30, 40), axes="YX", spacing_um=(spacing_um, spacing_um))
+        write_tiff(tmp_path / "images" / f"{name}.tif", image)
+    imageio.imwrite(tmp_path / "images" / "e.png", make_image(30, 40))
+    events = list(run_segmentation(tmp_path / "m", tmp_path / "images", tmp_path / "out"))
+    told = [(event.image.name, event.note) for event in events if event.note]
+    learned = "to the 0.5 µm at which the model learned"
+    assert told == [
+        ("a.tif", f"images with 0.25 µm per pixel are resampled by 0.5, {learned}"),
+        ("c.tif", f"images with 1 µm per pixel are resampled by 2, {learned}"),
+    ]
+    assert [event.num_tiles for event in events if event.written] == [1] * 5
+    for path in sorted((tmp_path / "out").iterdir()):
+        labels = read_image(path)
+        assert labels.data.shape == (30, 40)
+        assert set(np.unique(labels.data)) == {0, 255}
+    assert read_image(tmp_path / "out" / "a.tif").spacing_um == pytest.approx((0.25, 0.25))
+
+
+def test_a_pixel_size_that_must_be_wrong_is_named_and_other_images_are_segmented(tmp_path):
+    save_bundle(make_bundle(spacing_um=(0.5, 0.5)), tmp_path / "m")
+    (tmp_path / "images").mkdir()
+    for name, spacing_um in (("good", 0.5), ("wrong", 50.0)):
+        image = Image(data=make_image(30, 40), axes="YX", spacing_um=(spacing_um, spacing_um))
+        write_tiff(tmp_path / "images" / f"{name}.tif", image)
+    message = r"1 of 2 images could not be segmented, 1 were:\n- .*wrong\.tif has 50 µm per pixel"
+    with pytest.raises(DataError, match=message):
+        segment(tmp_path / "m", tmp_path / "images", tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.tif"]
 
 
 def test_grey_images_saved_as_color_are_accepted(model, tmp_path):

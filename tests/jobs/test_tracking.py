@@ -1,8 +1,14 @@
+import base64
+import io
 import re
+import shutil
+import sys
 
 import numpy as np
 import pytest
 import torch
+from geff.core_io import read_to_memory
+from PIL import Image as PillowImage
 from torch import nn
 
 from ulens import cli
@@ -20,7 +26,7 @@ from ulens.normalize import Normalization
 SIZE = (30, 40)
 
 
-def save_model(folder, labels_are="instances"):
+def save_model(folder, labels_are="instances", spacing_um=None):
     """A model that finds what is brighter than the image's mean."""
     net = UNet(1, 2, width=2, depth=1)
     for module in net.modules():
@@ -42,6 +48,7 @@ def save_model(folder, labels_are="instances"):
         encoding="classes" if is_classes else "boundary",
         class_values=(0, 255),
         decoding={} if is_classes else {"threshold": 0.5, "min_area_px": 4},
+        spacing_um=spacing_um,
     )
     save_bundle(bundle, folder)
     return folder
@@ -174,16 +181,89 @@ def test_objects_outside_the_field_of_interest_are_left_out(model, tmp_path):
     assert len(read_valid(tmp_path / "mine_RES")[1]) == 2
 
 
-def test_the_page_shows_twelve_frames_and_one_chart(model, tmp_path):
+def test_the_page_shows_a_film_twelve_frames_and_one_chart(model, tmp_path):
     images = write_frames(tmp_path / "01", movie() * 4)
     *_, done = run(model, images, tmp_path / "out")
     page = done.page.read_text()
     shown = [int(number) for number in re.findall(r"<figcaption>frame (\d+): \d+ obj", page)]
     assert len(shown) == 12
     assert (shown[0], shown[-1]) == (0, 19)
-    assert page.count("data:image/png") == 13
+    assert page.count("data:image/webp") == 1 + 12
+    assert page.count("data:image/png") == 1
+    assert "<figcaption>frames 0 to 19</figcaption>" in page
     assert "<dd>20</dd>" in page
     assert "2 – 3" in page
+
+
+def test_one_frame_makes_no_film(model, tmp_path):
+    *_, done = run(model, write_frames(tmp_path / "01", movie()[:1]), tmp_path / "out")
+    page = done.page.read_text()
+    assert "The film" not in page
+    assert "<figcaption>frame 0: 2 objects</figcaption>" in page
+
+
+def test_the_film_of_a_long_sequence_leaves_frames_out(model, tmp_path):
+    stack = np.stack(movie() * 21)
+    write_tiff(tmp_path / "movie.tif", Image(data=stack, axes="TYX"))
+    *_, done = run(model, tmp_path / "movie.tif", tmp_path / "out")
+    page = done.page.read_text()
+    assert "<figcaption>96 frames from 0 to 104</figcaption>" in page
+    film = re.findall(r"data:image/webp;base64,([^\"]+)", page)[0]
+    assert PillowImage.open(io.BytesIO(base64.b64decode(film))).n_frames == 96
+
+
+def test_a_graph_of_the_tracks(model, tmp_path):
+    folder = tmp_path / "01"
+    folder.mkdir()
+    for i, frame in enumerate(movie(), start=54):
+        image = Image(data=frame, axes="YX", spacing_um=(0.5, 0.25))
+        write_tiff(folder / f"t{i:03d}.tif", image)
+    *_, done = run(model, folder, tmp_path / "out", geff=True)
+    assert done.graph == tmp_path / "out.geff"
+    graph = read_to_memory(done.graph)
+    masks, _ = read_valid(tmp_path / "out")
+    nodes = [graph["node_props"][name]["values"].tolist() for name in ("t", "label")]
+    expected = [(frame, label) for frame in masks for label in np.unique(masks[frame]) if label]
+    assert list(zip(*nodes, strict=True)) == expected
+    assert len(graph["edge_ids"]) == 4 + 1 + 2 + 2 * 2
+    assert [axis.scale for axis in graph["metadata"].axes] == [None, 0.5, 0.25]
+
+
+def test_a_graph_is_written_only_when_asked_for_and_kept_without_overwrite(model, tmp_path):
+    images, graph = write_frames(tmp_path / "01", movie()), tmp_path / "out.geff"
+    *_, done = run(model, images, tmp_path / "out")
+    assert done.graph is None
+    assert not graph.exists()
+    graph.mkdir()
+    (graph / "notes.txt").write_text("precious")
+    with pytest.raises(OutputError, match=r"out\.geff exists and is no geff; move it"):
+        run_tracking(model, images, tmp_path / "out", geff=True, overwrite=True)
+    assert [path.name for path in graph.iterdir()] == ["notes.txt"]
+    shutil.rmtree(graph)
+    run(model, images, tmp_path / "out", geff=True, overwrite=True)
+    graph.rename(tmp_path / "new.geff")
+    with pytest.raises(OutputError, match=r"graph .*new\.geff exists; choose another"):
+        run_tracking(model, images, tmp_path / "new", geff=True)
+
+
+def test_frames_of_another_pixel_size_are_resampled_and_that_is_told_once(tmp_path):
+    model = save_model(tmp_path / "m", spacing_um=(0.5, 0.5))
+    # large cells, so that the image's mean lies above the blur at their rims
+    coarse = [draw((2, 2 + i, 20, 12), (8, 24, 18, 12))[0] for i in range(3)]
+    folder = tmp_path / "01"
+    folder.mkdir()
+    for i, frame in enumerate(coarse):
+        fine = np.kron(frame, np.ones((2, 2), np.uint8))
+        write_tiff(folder / f"t{i:03d}.tif", Image(data=fine, axes="YX", spacing_um=(0.25, 0.25)))
+    *events, done = run(model, folder, tmp_path / "out")
+    assert [event.note for event in events if event.note] == [
+        "images with 0.25 µm per pixel are resampled by 0.5, to the 0.5 µm at which the model "
+        "learned"
+    ]
+    assert done.num_tracks == 2
+    masks, _ = read_valid(tmp_path / "out")
+    for mask, frame in zip(masks.values(), coarse, strict=True):
+        np.testing.assert_array_equal(mask > 0, np.kron(frame > 100, np.ones((2, 2))))
 
 
 def test_content_is_kept_without_overwrite(model, tmp_path):
@@ -270,15 +350,41 @@ def test_a_broken_frame_is_found_before_any_work(model, tmp_path):
         run_tracking(model, images, tmp_path / "out")
 
 
-def test_the_command_tells_of_tracks_and_divisions(model, tmp_path, monkeypatch, capsys):
+def test_the_command_tells_of_tracks_divisions_and_files(model, tmp_path, monkeypatch, capsys):
     images = write_frames(tmp_path / "01", movie())
-    arguments = ["ulens", "segment", str(model), str(images), "--track", "-o"]
+    arguments = ["ulens", "segment", str(model), str(images), "--track", "--geff", "-o"]
     monkeypatch.setattr("sys.argv", [*arguments, str(tmp_path / "out")])
     with pytest.raises(SystemExit, match="0"):
         cli.main()
-    assert "tracks 4, divisions 1, frames 5" in capsys.readouterr().out
-    monkeypatch.setattr("sys.argv", [*arguments, str(tmp_path / "new"), "--probabilities"])
+    printed = capsys.readouterr().out
+    assert "tracks 4, divisions 1, frames 5" in printed
+    assert f"to look at them: {tmp_path / 'out.html'}" in printed
+    assert f"as a graph: {tmp_path / 'out.geff'}" in printed
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--track", "--probabilities"), "--track came with --probabilities, --rois or --table"),
+        (("--geff",), "--geff came without --track; a graph needs tracks, so add --track"),
+    ],
+)
+def test_options_that_do_not_go_together_are_named(
+    model, tmp_path, monkeypatch, capsys, options, message
+):
+    images = write_frames(tmp_path / "01", movie()[:1])
+    out = tmp_path / "new"
+    monkeypatch.setattr(
+        "sys.argv", ["ulens", "segment", *map(str, (model, images, "-o", out)), *options]
+    )
     with pytest.raises(SystemExit, match="1"):
         cli.main()
-    assert "--track came with --probabilities, --rois or --table" in capsys.readouterr().err
-    assert not (tmp_path / "new").exists()
+    assert message in capsys.readouterr().err
+    assert not out.exists()
+
+
+def test_a_missing_package_for_graphs_is_named_before_any_work(model, tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "geff", None)
+    images = write_frames(tmp_path / "01", movie()[:1])
+    with pytest.raises(SettingError, match="need the package geff"):
+        run_tracking(model, images, tmp_path / "out", geff=True)

@@ -23,13 +23,14 @@ from ulens.jobs.outputs import (
     write_labels,
     write_maps,
 )
-from ulens.normalize import check_channels
-from ulens.predict.predictor import Average, Predictor, choose_device
+from ulens.predict.predictor import Average, choose_device
+from ulens.predict.resample import AS_IT_IS, Factor, name_spacing
+from ulens.predict.segmenter import Found, Segmenter
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentProgress:
-    """One more tile is done, or one image has failed.
+    """One more tile is done, or one image has failed, or there is something to know.
 
     Parameters
     ----------
@@ -37,6 +38,7 @@ class SegmentProgress:
     number, num_images : it is the number-th of so many
     tile, num_tiles : tiles done of this image, all its planes counted
     written : its output files, once they are written
+    note : what the user should know of this image and others like it, or None
     error : why the image was given up, or None
     """
 
@@ -46,6 +48,7 @@ class SegmentProgress:
     tile: int = 0
     num_tiles: int = 0
     written: tuple[Path, ...] = ()
+    note: str | None = None
     error: str | None = None
 
 
@@ -103,6 +106,10 @@ def run_segmentation(
     OutputError : before any work, when outputs could damage what is there
     SettingError : a table is asked for, but the model finds classes
     DataError : at the end, naming each image that could not be segmented; all others were
+
+    Notes
+    -----
+    Images of another pixel size than the training images' are resampled, see `Segmenter`.
     """
     files = list_images(images)
     bundle = load_bundle(model)
@@ -116,9 +123,9 @@ def run_segmentation(
             f"table {table} cannot be made: {model} finds classes, no single objects; leave it "
             "out, or train on instances"
         )
-    predictor = make_predictor(bundle, device=device, average=average)
+    segmenter = Segmenter(bundle, device=device, average=average)
     make_folder(out)
-    return _segment_files(bundle, predictor, outputs, ObjectTable(table) if table else None)
+    return _segment_files(segmenter, outputs, ObjectTable(table) if table else None)
 
 
 def segment_image(
@@ -126,7 +133,7 @@ def segment_image(
     image: np.ndarray | Image,
     *,
     average: Average = 1,
-    predictor: Predictor | None = None,
+    segmenter: Segmenter | None = None,
 ) -> np.ndarray:
     """Return the labels of one image.
 
@@ -135,19 +142,20 @@ def segment_image(
     image : (Y, X), (C, Y, X) or (Y, X, C) with C ≤ 4, any real numeric dtype; or an Image,
         whose frames and slices are segmented one by one
     average : as in `Predictor`
-    predictor : spares the making of one for each image; it has its own `average`
+    segmenter : spares the making of one for each image; it has its own `average`
 
     Returns
     -------
-    (Y, X), or for an Image its axes without C; for classes the smallest unsigned dtype,
-    holding the class values of the training labels; for instances int32, 0 = background
+    (Y, X), or for an Image its axes without C; else as in `Found`
+
+    Notes
+    -----
+    An Image that knows its pixel size is resampled, see `Segmenter`.
     """
-    predictor = predictor or make_predictor(bundle, average=average)
+    segmenter = segmenter or Segmenter(bundle, average=average)
     image = _as_image(image, bundle.net.in_channels)
-    labels = [
-        _decode(bundle, predictor.predict(_prepare(bundle, plane, "image")))
-        for _, plane in planes(image)
-    ]
+    factor = segmenter.find_factor(image)
+    labels = [segmenter.segment(plane, factor).labels for _, plane in planes(image)]
     return _stack_labels(labels, image)
 
 
@@ -163,7 +171,7 @@ class Model:
     def __init__(self, bundle: ModelBundle, *, device: str = "auto") -> None:
         self.bundle = bundle
         self._device = str(choose_device(device))
-        self._predictors: dict[Average, Predictor] = {}
+        self._segmenters: dict[Average, Segmenter] = {}
 
     @classmethod
     def load(cls, folder: str | Path, *, device: str = "auto") -> "Model":
@@ -176,7 +184,7 @@ class Model:
 
     def segment(self, image: np.ndarray | Image, *, average: Average = 1) -> np.ndarray:
         """Return the labels of an image; see `segment_image`."""
-        return segment_image(self.bundle, image, predictor=self._predictor(average))
+        return segment_image(self.bundle, image, segmenter=self._segmenter(average))
 
     def predict(self, image: np.ndarray | Image, *, average: Average = 1) -> np.ndarray:
         """Return the class probabilities of an image, or the distances that the model learned.
@@ -189,60 +197,87 @@ class Model:
         -------
         (K, Y, X) float32 in [0, 1]; for a stack [T] K [Z] Y X
         """
-        predictor = self._predictor(average)
+        segmenter = self._segmenter(average)
         image = _as_image(image, self.bundle.net.in_channels)
-        predicted = [
-            predictor.predict(_prepare(self.bundle, plane, "image")) for _, plane in planes(image)
-        ]
-        return _stack_maps(predicted, image)
+        factor = segmenter.find_factor(image)
+        maps = [segmenter.segment(plane, factor).maps for _, plane in planes(image)]
+        return _stack_maps(maps, image)
 
-    def _predictor(self, average: Average) -> Predictor:
-        if average not in self._predictors:
-            predictor = make_predictor(self.bundle, device=self._device, average=average)
-            self._predictors[average] = predictor
-        return self._predictors[average]
+    def _segmenter(self, average: Average) -> Segmenter:
+        if average not in self._segmenters:
+            segmenter = Segmenter(self.bundle, device=self._device, average=average)
+            self._segmenters[average] = segmenter
+        return self._segmenters[average]
 
 
-def make_predictor(bundle: ModelBundle, *, device: str = "auto", average: Average = 1) -> Predictor:
-    """Return what computes the maps that the model has learned; as `Predictor`."""
-    activation = ENCODINGS[bundle.encoding].activation
-    return Predictor(bundle.net, activation=activation, device=device, average=average)
+def open_image(
+    segmenter: Segmenter, progress: SegmentProgress, told: set[str]
+) -> Generator[SegmentProgress, None, tuple[Image, Factor, SegmentProgress]]:
+    """Read the image at work, and tell if the network will see it in another size.
+
+    Parameters
+    ----------
+    told : notes of earlier images, which are not repeated; a new one is added
+
+    Returns
+    -------
+    the image, by how much the network sees it enlarged, and the progress with the number of tiles
+    """
+    image = read_image(progress.image)
+    factor = segmenter.find_factor(image, str(progress.image))
+    num_tiles = len(planes(image)) * segmenter.num_tiles(image.data.shape[-2:], factor)
+    progress = replace(progress, num_tiles=num_tiles)
+    note = _describe_factor(image.spacing_um, segmenter.bundle.spacing_um, factor)
+    if note and note not in told:
+        told.add(note)
+        yield replace(progress, note=note)
+    return image, factor, progress
+
+
+def _describe_factor(
+    spacing_um: tuple[float, float] | None, trained_um: tuple[float, float] | None, factor: Factor
+) -> str | None:
+    if factor == AS_IT_IS or spacing_um is None or trained_um is None:
+        return None
+    return (
+        f"images with {name_spacing(spacing_um)} µm per pixel are resampled by "
+        f"{name_spacing(factor)}, to the {name_spacing(trained_um)} µm at which the model learned"
+    )
 
 
 def segment_plane(
-    bundle: ModelBundle, predictor: Predictor, plane: np.ndarray, progress: SegmentProgress
-) -> Generator[SegmentProgress, None, tuple[np.ndarray, np.ndarray, SegmentProgress]]:
+    segmenter: Segmenter, plane: np.ndarray, factor: Factor, progress: SegmentProgress
+) -> Generator[SegmentProgress, None, tuple[Found, SegmentProgress]]:
     """Segment a plane of the image at work, and tell of every tile.
 
     Parameters
     ----------
     plane : (C, Y, X), any real numeric dtype
-    progress : so far
+    factor, progress : of `open_image`
 
     Returns
     -------
-    labels as of `segment_image`, the (K, Y, X) float32 maps they come from, and the progress
+    what was found, and the progress
     """
-    prepared = _prepare(bundle, plane, progress.image.name)
-    maps = np.empty((bundle.net.num_classes, *prepared.shape[1:]), np.float32)
-    for write, part in predictor.stream(prepared):
-        maps[:, *write] = part
+    work = segmenter.stream(plane, factor, progress.image.name)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value, progress
         progress = replace(progress, tile=progress.tile + 1)
         yield progress
-    return _decode(bundle, maps), maps, progress
 
 
 def _segment_files(
-    bundle: ModelBundle,
-    predictor: Predictor,
-    outputs: dict[Path, Targets],
-    table: ObjectTable | None,
+    segmenter: Segmenter, outputs: dict[Path, Targets], table: ObjectTable | None
 ) -> Iterator[SegmentProgress]:
     errors: list[str] = []
+    told: set[str] = set()
     for number, (file, targets) in enumerate(outputs.items(), start=1):
         progress = SegmentProgress(image=file, number=number, num_images=len(outputs))
         try:
-            yield from _segment_file(bundle, predictor, targets, progress, table)
+            yield from _segment_file(segmenter, targets, progress, table, told)
         except (DataError, ShapeError) as error:
             errors.append(str(error))
             yield replace(progress, error=str(error))
@@ -257,48 +292,28 @@ def _segment_files(
 
 
 def _segment_file(
-    bundle: ModelBundle,
-    predictor: Predictor,
+    segmenter: Segmenter,
     targets: Targets,
     progress: SegmentProgress,
     table: ObjectTable | None,
+    told: set[str],
 ) -> Iterator[SegmentProgress]:
-    image = read_image(progress.image)
+    image, factor, progress = yield from open_image(segmenter, progress, told)
     cut = planes(image)
-    progress = replace(progress, num_tiles=len(cut) * predictor.num_tiles(cut[0][1].shape[1:]))
     labels: list[np.ndarray] = []
-    kept: list[np.ndarray] = []
+    maps: list[np.ndarray] = []
     for _, plane in cut:
-        found, predicted, progress = yield from segment_plane(bundle, predictor, plane, progress)
-        labels.append(found)
+        found, progress = yield from segment_plane(segmenter, plane, factor, progress)
+        labels.append(found.labels)
         if targets.maps is not None:
-            kept.append(predicted)
+            maps.append(found.maps)
     write_labels(targets, image, _stack_labels(labels, image))
     if targets.maps is not None:
-        write_maps(targets.maps, image, _stack_maps(kept, image))
+        write_maps(targets.maps, image, _stack_maps(maps, image))
     if table is not None:
-        for (name, plane), found in zip(cut, labels, strict=True):
-            table.add(progress.image.name, name, found, plane, image.spacing_um)
+        for (name, plane), found_labels in zip(cut, labels, strict=True):
+            table.add(progress.image.name, name, found_labels, plane, image.spacing_um)
     yield replace(progress, written=targets.paths)
-
-
-def _prepare(bundle: ModelBundle, plane: np.ndarray, name: str) -> np.ndarray:
-    """Return a (C, Y, X) plane as the network takes it; `name` stands in the error."""
-    num_channels = bundle.net.in_channels
-    if num_channels == 1 and len(plane) == 3 and (plane == plane[:1]).all():
-        plane = plane[:1]  # a grey image that was saved as color
-    if num_channels == 3 and len(plane) == 1:
-        plane = np.repeat(plane, 3, axis=0)  # a grey image among color ones, as in training
-    check_channels(plane, num_channels, name)
-    return bundle.normalization.apply(plane)
-
-
-def _decode(bundle: ModelBundle, maps: np.ndarray) -> np.ndarray:
-    labels = ENCODINGS[bundle.encoding].decode(maps, **bundle.decoding)
-    if bundle.labels_are == "instances":
-        return labels
-    values = np.array(bundle.class_values)
-    return values.astype(np.min_scalar_type(values.max()))[labels]
 
 
 def _as_image(image: np.ndarray | Image, num_channels: int) -> Image:

@@ -8,18 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
-from ulens.bundle import ModelBundle, load_bundle
+from ulens.bundle import load_bundle
 from ulens.errors import DataError, OutputError, SettingError, ShapeError
 from ulens.io.ctc import write_result
 from ulens.io.files import list_images, name_some, planes, read_image
+from ulens.io.geff import check_geff, write_geff
 from ulens.jobs.outputs import check_output_folder
-from ulens.jobs.segment import SegmentProgress, make_predictor, segment_plane
+from ulens.jobs.segment import SegmentProgress, open_image, segment_plane
 from ulens.jobs.tracking_report import Shown, choose_frames, write_tracking_report
 from ulens.labels.field_of_interest import FIELD_OF_INTEREST_PX, drop_outside_field
-from ulens.lineage import name_frames
-from ulens.predict.predictor import Average, Predictor
-from ulens.report.lineage_chart import divisions
-from ulens.tracks import track
+from ulens.labels.resize import resize_labels
+from ulens.lineage import divisions, name_frames
+from ulens.predict.predictor import Average
+from ulens.predict.segmenter import Segmenter
+from ulens.report.track_pictures import fit_image
+from ulens.tracks import Tracking, track
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,12 +33,14 @@ class Tracked:
     ----------
     num_frames, num_tracks, num_divisions : what was found
     page : the HTML file that shows it
+    graph : the geff folder, if it was asked for
     """
 
     num_frames: int
     num_tracks: int
     num_divisions: int
     page: Path
+    graph: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,12 +53,23 @@ class _Frames:
     first : number of the first frame
     num : how many there are
     num_digits : of the numbers in the names of the masks
+    spacing_um : (y, x) pixel size in µm of the first, or None where it is unknown
     """
 
     files: list[Path]
     first: int
     num: int
     num_digits: int
+    spacing_um: tuple[float, float] | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Outputs:
+    """Where results go: a folder, and beside it a page and perhaps a graph."""
+
+    folder: Path
+    page: Path
+    graph: Path | None
 
 
 class _Packed:
@@ -72,6 +88,7 @@ def run_tracking(
     images: Path,
     out: Path,
     *,
+    geff: bool = False,
     average: Average = 1,
     overwrite: bool = False,
     device: str = "auto",
@@ -84,14 +101,15 @@ def run_tracking(
     images : a folder of 2-D frames of one size, or one stack along T
     out : folder for mask000.tif and so on and res_track.txt, made if missing; a page with
         pictures is written beside it, ``<out>.html``, so that the folder can be submitted
+    geff : also write the tracks as a graph, ``<out>.geff``; see `ulens.io.geff`
     average, device : as in `Predictor`
-    overwrite : replace an older result: its masks, res_track.txt and the page; other files are
-        always kept
+    overwrite : replace an older result: its masks, res_track.txt, the page and the graph; other
+        files are always kept
 
     Raises
     ------
     OutputError : before any work, when outputs could damage what is there
-    SettingError : the model finds classes
+    SettingError : the model finds classes; a graph is asked for, but the package geff is missing
     ShapeError : frames that are no planes or differ in size
     DataError : a frame that cannot be read, or a missing one
 
@@ -111,66 +129,79 @@ def run_tracking(
             "out, or train on instances"
         )
     check_output_folder(out, files, overwrite)
-    page = _check_page(out, overwrite)
+    outputs = _plan_outputs(out, geff, overwrite)
     frames = _check_frames(files)
-    predictor = make_predictor(bundle, device=device, average=average)
-    return _track_frames(bundle, predictor, frames, out, page)
+    segmenter = Segmenter(bundle, device=device, average=average)
+    return _track_frames(segmenter, frames, outputs)
 
 
 def _track_frames(
-    bundle: ModelBundle, predictor: Predictor, frames: _Frames, out: Path, page: Path
+    segmenter: Segmenter, frames: _Frames, outputs: _Outputs
 ) -> Iterator[SegmentProgress | Tracked]:
     data_set = frames.files[0].absolute().parent.parent.name
     border_px = FIELD_OF_INTEREST_PX.get(data_set, 0)
-    packed, pixels = yield from _segment_frames(bundle, predictor, frames, border_px)
+    packed, pictures = yield from _segment_frames(segmenter, frames, border_px)
     tracking = track((each.unpack() for each in packed), first_frame=frames.first)
-    _remove_result(out)
-    masks = (
-        (number, tracking.relabel(number, each.unpack()))
-        for number, each in enumerate(packed, start=frames.first)
-    )
-    write_result(out, masks, tracking.lineage, num_digits=frames.num_digits)
-    shown = [
-        Shown(
-            number=frames.first + i,
-            image=image,
-            labels=tracking.relabel(frames.first + i, packed[i].unpack()),
-        )
-        for i, image in pixels.items()
-    ]
+    lineage = tracking.lineage
+    _remove_result(outputs.folder)
+    masks = _relabel(packed, tracking)
+    write_result(outputs.folder, masks, lineage, num_digits=frames.num_digits)
+    if outputs.graph is not None:
+        again = _relabel(packed, tracking)
+        write_geff(outputs.graph, again, lineage, spacing_um=frames.spacing_um)
+    shown = _collect_shown(pictures, packed, tracking)
     field = f"{border_px} px in {data_set}" if border_px else ""
-    write_tracking_report(page, out=out, tracking=tracking, shown=shown, field=field)
+    write_tracking_report(
+        outputs.page, out=outputs.folder, tracking=tracking, shown=shown, field=field
+    )
     yield Tracked(
         num_frames=frames.num,
-        num_tracks=len(tracking.lineage.tracks),
-        num_divisions=len(divisions(tracking.lineage)),
-        page=page,
+        num_tracks=len(lineage.tracks),
+        num_divisions=len(divisions(lineage)),
+        page=outputs.page,
+        graph=outputs.graph,
     )
 
 
 def _segment_frames(
-    bundle: ModelBundle, predictor: Predictor, frames: _Frames, border_px: int
+    segmenter: Segmenter, frames: _Frames, border_px: int
 ) -> Generator[SegmentProgress, None, tuple[list[_Packed], dict[int, np.ndarray]]]:
-    """Return the labels of all frames, and by place the (C, Y, X) pixels of those to show."""
-    wanted = choose_frames(frames.num)
+    """Return the labels of all frames, and by number the pictures of those to show."""
+    wanted = {frames.first + i for i in choose_frames(frames.num)}
     packed: list[_Packed] = []
-    pixels: dict[int, np.ndarray] = {}
+    pictures: dict[int, np.ndarray] = {}
+    told: set[str] = set()
     for number, file in enumerate(frames.files, start=1):
-        cut = [plane for _, plane in planes(read_image(file))]
-        num_tiles = len(cut) * predictor.num_tiles(cut[0].shape[1:])
-        progress = SegmentProgress(
-            image=file, number=number, num_images=len(frames.files), num_tiles=num_tiles
-        )
-        for plane in cut:
-            labels, _, progress = yield from segment_plane(bundle, predictor, plane, progress)
-            if len(packed) in wanted:
-                pixels[len(packed)] = plane.copy()  # lets go of the rest of a stack
-            packed.append(_Packed(drop_outside_field(labels, border_px)))
-    return packed, pixels
+        progress = SegmentProgress(image=file, number=number, num_images=len(frames.files))
+        image, factor, progress = yield from open_image(segmenter, progress, told)
+        for _, plane in planes(image):
+            found, progress = yield from segment_plane(segmenter, plane, factor, progress)
+            frame = frames.first + len(packed)
+            if frame in wanted:
+                pictures[frame] = fit_image(plane)
+            packed.append(_Packed(drop_outside_field(found.labels, border_px)))
+    return packed, pictures
 
 
-def _check_page(out: Path, overwrite: bool) -> Path:
-    """Return where the page goes, or raise OutputError where it may not be written."""
+def _relabel(packed: list[_Packed], tracking: Tracking) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the number of every frame and its (Y, X) uint16 tracks."""
+    for frame, each in enumerate(packed, start=tracking.first_frame):
+        yield frame, tracking.relabel(frame, each.unpack())
+
+
+def _collect_shown(
+    pictures: dict[int, np.ndarray], packed: list[_Packed], tracking: Tracking
+) -> list[Shown]:
+    shown: list[Shown] = []
+    for frame, picture in pictures.items():
+        mask = tracking.relabel(frame, packed[frame - tracking.first_frame].unpack())
+        labels = resize_labels(mask, picture.shape[:2])
+        shown.append(Shown(number=frame, picture=picture, labels=labels))
+    return shown
+
+
+def _plan_outputs(out: Path, geff: bool, overwrite: bool) -> _Outputs:
+    """Return where the results go, or raise OutputError where they may not be written."""
     folder = out.absolute()
     page = folder.with_name(f"{folder.name}.html")
     if page.is_dir() or (page.exists() and not overwrite):
@@ -178,13 +209,17 @@ def _check_page(out: Path, overwrite: bool) -> Path:
             f"page {page} exists; choose another output folder, or allow the page to be replaced "
             "with overwrite (--overwrite)"
         )
-    return page
+    graph = folder.with_name(f"{folder.name}.geff") if geff else None
+    if graph is not None:
+        check_geff(graph, overwrite=overwrite)
+    return _Outputs(folder=out, page=page, graph=graph)
 
 
 def _check_frames(files: list[Path]) -> _Frames:
     """Read all frames once, so that a bad one is found before hours of work."""
     first, num_digits = _number_frames(files)
     size: tuple[int, ...] | None = None
+    spacing_um: tuple[float, float] | None = None
     num_planes = 0
     for file in files:
         image = read_image(file)
@@ -200,13 +235,15 @@ def _check_frames(files: list[Path]) -> _Frames:
                 f"{_times(size or ())}; tracking needs frames of one size; crop them, or take "
                 "those of another sequence out"
             )
-        size = image.data.shape[-2:]
+        if size is None:
+            size, spacing_um = image.data.shape[-2:], image.spacing_um
         num_planes += image.data.shape[0] if "T" in image.axes else 1
     return _Frames(
         files=files,
         first=first,
         num=num_planes,
         num_digits=num_digits or (3 if num_planes <= 1000 else 4),
+        spacing_um=spacing_um,
     )
 
 

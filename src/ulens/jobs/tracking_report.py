@@ -5,128 +5,136 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image as PillowImage
-from scipy.ndimage import maximum_filter, minimum_filter
 
+from ulens.lineage import Lineage, divisions
 from ulens.report.charts import figure_png
-from ulens.report.lineage_chart import divisions, join_gaps, lineage_chart
-from ulens.report.overlays import color_labels, stretch_contrast
+from ulens.report.lineage_chart import lineage_chart
 from ulens.report.page import Picture, Section, write_report
+from ulens.report.track_pictures import (
+    color_tracks,
+    draw_tracks,
+    encode_animation,
+    encode_still,
+    find_sisters,
+)
 from ulens.tracks import Tracking
 
-_MOST_SHOWN = 12
-_LARGEST_SIDE = 560  # pixels of a picture; twelve of them still make a light page
+_MOST_SHOWN = 96  # in the animation; more would make a heavy page
+_MOST_STILL = 12
+_JOINED_PICTURES = 6  # of the animation, in which a line joins daughters
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Shown:
-    """A frame of the contact sheet.
+    """A frame of the page.
 
     Parameters
     ----------
     number : of the frame
-    image : (C, Y, X), any real numeric dtype
-    labels : (Y, X) uint16, the tracks
+    picture : (Y, X, 3) uint8 RGB, of `fit_image`
+    labels : (Y, X) uint16, the tracks, resized as the picture
     """
 
     number: int
-    image: np.ndarray
+    picture: np.ndarray
     labels: np.ndarray
 
 
-def choose_frames(num_frames: int) -> set[int]:
+def choose_frames(num_frames: int, most: int = _MOST_SHOWN) -> list[int]:
     """Return the frames to show, evenly spread from the first to the last, counted from 0.
 
     Examples
     --------
-    >>> sorted(choose_frames(23))
+    >>> choose_frames(23, most=12)
     [0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22]
     """
-    num_shown = min(_MOST_SHOWN, num_frames)
-    return {int(i) for i in np.linspace(0, num_frames - 1, num_shown).round()}
+    return [int(i) for i in np.linspace(0, num_frames - 1, min(most, num_frames)).round()]
 
 
 def write_tracking_report(
     path: Path, *, out: Path, tracking: Tracking, shown: Sequence[Shown], field: str
 ) -> None:
-    """Write the page: counts, frames with outlines, the tracks over time.
+    """Write the page: counts, a film and frames with outlines, the tracks over time.
 
     Parameters
     ----------
     path : the HTML file
     out : the folder of the result
     tracking : of all frames
-    shown : frames for the contact sheet
+    shown : the frames that `choose_frames` names, in order
     field : width of the border and name of the data set whose field of interest was applied, or
         empty
     """
+    lineage = tracking.lineage
     num_objects = [labels.size for labels in tracking.labels]
     summary = [
-        ("tracks", str(len(tracking.lineage.tracks))),
-        ("divisions", str(len(divisions(tracking.lineage)))),
+        ("tracks", str(len(lineage.tracks))),
+        ("divisions", str(len(divisions(lineage)))),
         ("frames", str(len(num_objects))),
         ("objects per frame", _span(num_objects)),
     ]
-    chart = lineage_chart(tracking.lineage, num_objects, first_frame=tracking.first_frame)
-    caption = (
-        "a row for each object, named by its first track, in the colour of its outlines; dot: a "
-        "division; dotted: a gap in which the object was not found, after which a track begins anew"
-    )
-    first = join_gaps(tracking.lineage)
-    objects = np.array([first.get(i, 0) for i in range(max(first, default=0) + 1)])
+    film = [_show_film(shown, lineage)] if len(shown) > 1 else []
     sections = [
-        Section(
-            title="The sequence",
-            text="Every object keeps its colour through all frames; daughters have their own. "
-            "Click a frame to enlarge it.",
-            images=[_picture(each, objects) for each in shown],
-        ),
-        Section(title="The tracks", images=[Picture(image=figure_png(chart), caption=caption)]),
+        *film,
+        _show_frames(shown, lineage, num_objects, tracking.first_frame),
+        Section(title="The tracks", images=[_chart(tracking, num_objects)]),
         Section(title="The files", text=_describe_files(out, field)),
     ]
     write_report(path, title=f"Tracks in {out.absolute().name}", summary=summary, sections=sections)
 
 
+def _show_film(shown: Sequence[Shown], lineage: Lineage) -> Section:
+    colors = color_tracks(lineage)
+    before = shown[0].number - 1  # the frame before the last few pictures
+    drawn: list[np.ndarray] = []
+    for i, each in enumerate(shown):
+        if i >= _JOINED_PICTURES:
+            before = shown[i - _JOINED_PICTURES].number
+        sisters = find_sisters(lineage, each.number, num_frames=each.number - before)
+        drawn.append(draw_tracks(each.picture, each.labels, colors, sisters))
+    text = (
+        "Every object keeps its colour through all frames. Daughters have their own; a white line "
+        "joins them for a moment. The line at the lower edge is the time."
+    )
+    numbers = f"frames {shown[0].number} to {shown[-1].number}"
+    if shown[-1].number - shown[0].number >= len(shown):
+        numbers = f"{len(shown)} frames from {shown[0].number} to {shown[-1].number}"
+    film = Picture(image=encode_animation(drawn), caption=numbers)
+    return Section(title="The film", text=text, images=[film])
+
+
+def _show_frames(
+    shown: Sequence[Shown], lineage: Lineage, num_objects: Sequence[int], first_frame: int
+) -> Section:
+    colors = color_tracks(lineage)
+    before = first_frame - 1
+    pictures: list[Picture] = []
+    for each in (shown[i] for i in choose_frames(len(shown), _MOST_STILL)):
+        sisters = find_sisters(lineage, each.number, num_frames=each.number - before)
+        drawn = draw_tracks(each.picture, each.labels, colors, sisters)
+        number = num_objects[each.number - first_frame]
+        caption = f"frame {each.number}: {number} object{'' if number == 1 else 's'}"
+        pictures.append(Picture(image=encode_still(drawn), caption=caption))
+        before = each.number
+    text = (
+        "A white line joins the daughters of a division since the picture before. Click a picture "
+        "to enlarge it."
+    )
+    return Section(title="The frames", text=text, images=pictures)
+
+
+def _chart(tracking: Tracking, num_objects: Sequence[int]) -> Picture:
+    chart = lineage_chart(tracking.lineage, num_objects, first_frame=tracking.first_frame)
+    caption = (
+        "a row for each object, named by its first track, in the colour of its outlines; dot: a "
+        "division; dotted: a gap in which the object was not found, after which a track begins anew"
+    )
+    return Picture(image=figure_png(chart), caption=caption)
+
+
 def _span(num_objects: Sequence[int]) -> str:
     low, high = min(num_objects), max(num_objects)
     return str(low) if low == high else f"{low} – {high}"
-
-
-def _picture(shown: Shown, objects: np.ndarray) -> Picture:
-    num_objects = np.unique(shown.labels[shown.labels > 0]).size
-    plural = "" if num_objects == 1 else "s"
-    return Picture(
-        image=outline_objects(shown.image, objects[shown.labels]),
-        caption=f"frame {shown.number}: {num_objects} object{plural}",
-    )
-
-
-def outline_objects(image: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Draw outlines that remain visible where many frames share a screen.
-
-    Parameters
-    ----------
-    image : (C, Y, X), any real numeric dtype
-    labels : (Y, X) integers
-
-    Returns
-    -------
-    (Y, X, 3) uint8 RGB, shrunk where it is larger than a part of the screen needs
-    """
-    height, width = labels.shape
-    shrink = min(1.0, _LARGEST_SIDE / max(height, width))
-    size = max(1, round(height * shrink)), max(1, round(width * shrink))
-    grey = PillowImage.fromarray(stretch_contrast(image))
-    picture = np.array(grey.resize(size[::-1], PillowImage.Resampling.BOX)) * 0.75
-    rows = (np.arange(size[0]) + 0.5) * height / size[0]
-    columns = (np.arange(size[1]) + 0.5) * width / size[1]
-    small = labels[np.ix_(rows.astype(int), columns.astype(int))]
-    span = 2 * max(1, round(max(size) / 250)) + 1
-    is_rim = (small > 0) & (minimum_filter(small, span) != maximum_filter(small, span))
-    colors = color_labels(small)
-    picture[small > 0] += 0.12 * colors[small > 0]
-    picture[is_rim] = colors[is_rim]
-    return picture.clip(0, 255).astype(np.uint8)
 
 
 def _describe_files(out: Path, field: str) -> str:
