@@ -1,4 +1,4 @@
-"""The command line: `ulens train`, `segment`, `evaluate`, `describe`, `demo`."""
+"""The command line: `ulens train`, `segment`, `evaluate`, `describe`, `datasets`, `demo`."""
 
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,9 @@ from ulens.bundle import LabelsAre
 from ulens.data.plan import Recipe
 from ulens.data.recipes import parse_duration
 from ulens.errors import OutputError, SettingError, UlensError
+from ulens.io.datasets import find_dataset, list_datasets
 from ulens.io.files import name_some, other_files
+from ulens.jobs.datasets import run_fetch, use_copy
 from ulens.jobs.demo import DemoResult, free_folder, run_demo
 from ulens.jobs.describe import describe as describe_network
 from ulens.jobs.evaluate import Measure
@@ -27,6 +29,7 @@ from ulens.jobs.tracking import Tracked, run_tracking
 from ulens.jobs.train import TrainEvent, run_training
 from ulens.predict.predictor import Average
 from ulens.terminal import console, in_words, progress_bar, say, show_training
+from ulens.terminal_datasets import show_datasets, show_fetch
 
 app = App(
     name="ulens",
@@ -301,6 +304,47 @@ def describe(
     """
     for line in describe_network(model_or_recipe, out, overwrite=overwrite):
         console.print(escape(line), soft_wrap=True)
+
+
+@app.command
+def datasets(
+    name: str | None = None,
+    *,
+    out: Annotated[Path | None, Parameter(alias="-o")] = None,
+    accept_terms: Annotated[bool, Flag] = False,
+    cache: Path | None = None,
+    data: Path | None = None,
+) -> None:
+    """List public data sets, or fetch one to train on.
+
+    Parameters
+    ----------
+    name
+        data set to fetch; without it all are listed, with their terms and what to cite
+    out
+        new folder for the data set; without it one of its name, here
+    accept_terms
+        you accept the terms of use, which are shown; without this nothing is downloaded
+    cache
+        folder in which downloaded archives are kept, so that a cut download goes on; without
+        it the system's own for ulens
+    data
+        folder of a copy that you have: nothing is downloaded, ulens says how to train on it
+    """
+    if data is not None and out is not None:
+        raise SettingError(
+            f"--data {data} came with --out {out}, but a copy is used where it is; leave one out"
+        )
+    if name is not None:
+        dataset = find_dataset(name)
+        if data is not None:
+            show_fetch(use_copy(dataset, data))
+        else:
+            show_fetch(run_fetch(dataset, out, accept_terms=accept_terms, cache=cache))
+    elif out or accept_terms or cache or data:
+        raise SettingError("options came without the name of a data set; name one of the list")
+    else:
+        show_datasets(list_datasets())
 
 
 @app.command

@@ -7,6 +7,7 @@ UlensError
 │   ├── FileError     a file that is missing, truncated or of an unknown format
 │   └── LabelError    label values that make no sense
 ├── ModelError        a model folder that is damaged, foreign or does not fit the request
+├── DownloadError     a file that cannot be fetched from the web
 ├── OutputError       an output that exists already or cannot be written
 ├── TrainingError     training that cannot start or cannot go on
 └── SettingError      an option or plan value out of range
@@ -41,6 +42,10 @@ class LabelError(DataError):
 
 class ModelError(UlensError):
     """A model folder that is damaged, foreign or does not fit the request."""
+
+
+class DownloadError(UlensError):
+    """A file that cannot be fetched from the web."""
 
 
 class OutputError(UlensError):

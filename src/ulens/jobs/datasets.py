@@ -1,0 +1,148 @@
+"""The story of a public data set: show the terms, fetch, unpack, say how to train on it."""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pooch
+
+from ulens.errors import SettingError
+from ulens.io.datasets import Dataset, training_paths
+from ulens.io.download import (
+    CHECKSUMS,
+    Cut,
+    Patience,
+    Received,
+    cached_file,
+    fetch,
+    record_checksum,
+)
+from ulens.io.unpack import refuse_existing, unpack
+from ulens.jobs.outputs import make_folder
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The first event: on what terms the data set may be used."""
+
+    dataset: Dataset
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something the user should read."""
+
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """How far a stage is; the total is None where nobody knows it."""
+
+    stage: Literal["downloading", "unpacking"]
+    num_bytes: int
+    total_bytes: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ready:
+    """The last event: where the data set is.
+
+    Parameters
+    ----------
+    dataset : which one
+    paths : images and labels, or the folder that holds both
+    """
+
+    dataset: Dataset
+    paths: list[Path]
+
+    @property
+    def train_command(self) -> str:
+        """What to type next."""
+        model = f"{self.dataset.name.lower()}.model"
+        return shlex.join(["ulens", "train", *map(str, self.paths), "-o", model])
+
+
+DatasetEvent = Terms | Note | Step | Ready
+
+
+def run_fetch(
+    dataset: Dataset,
+    out: Path | None = None,
+    *,
+    accept_terms: bool,
+    cache: Path | None = None,
+    patience: Patience | None = None,
+) -> Iterator[DatasetEvent]:
+    """Fetch a data set and unpack it into a new folder.
+
+    Parameters
+    ----------
+    out : that folder; without it one of the data set's name, here
+    accept_terms : the terms are shown in any case; nothing is fetched before they are accepted
+    cache : folder in which archives and their checksums are kept; without it that of the system
+    patience : how often to try again
+
+    Yields
+    ------
+    `Terms`, notes, steps, and at last `Ready`
+
+    Raises
+    ------
+    UlensError : with what to do
+    """
+    yield Terms(dataset)
+    if not accept_terms:
+        raise SettingError(
+            f"nothing was downloaded: {dataset.name} may be used on the terms above alone; if "
+            "you accept them, run the same command with --accept-terms"
+        )
+    out = out or Path(dataset.name)
+    refuse_existing(out)
+    cache = cache or Path(pooch.os_cache("ulens"))
+    make_folder(cache)
+    archive, is_downloaded = cached_file(dataset.url, cache), False
+    for event in fetch(dataset.url, cache, patience):
+        is_downloaded = True
+        yield _in_words(event)
+    if not is_downloaded:
+        yield Note(f"{archive} is there already")
+    for unpacked in unpack(archive, out):
+        yield Step(
+            stage="unpacking", num_bytes=unpacked.num_bytes, total_bytes=unpacked.total_bytes
+        )
+    # Only now: an archive that cannot be unpacked is nothing to measure others by.
+    if checksum := record_checksum(dataset.url, cache):
+        yield Note(f"sha256 {checksum}, recorded in {cache / CHECKSUMS} for later downloads")
+    else:
+        yield Note("sha256 as at the first download")
+    yield Note(f"the archive stays in {archive}; remove it when you like")
+    yield Ready(dataset=dataset, paths=training_paths(dataset, out))
+
+
+def use_copy(dataset: Dataset, folder: Path) -> Iterator[DatasetEvent]:
+    """Use a copy that is there already, instead of fetching one.
+
+    Parameters
+    ----------
+    folder : the unpacked data set, or the folder that holds it under its name
+
+    Yields
+    ------
+    `Terms` and `Ready`
+
+    Raises
+    ------
+    DataError : the folder holds no such copy
+    """
+    yield Terms(dataset)
+    yield Ready(dataset=dataset, paths=training_paths(dataset, folder))
+
+
+def _in_words(event: Received | Cut) -> Step | Note:
+    if isinstance(event, Received):
+        return Step(stage="downloading", num_bytes=event.num_bytes, total_bytes=event.total_bytes)
+    return Note(f"cut off after {event.num_bytes:,} bytes ({event.reason}); trying again")
