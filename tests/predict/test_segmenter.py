@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from ulens.bundle import ModelBundle
 from ulens.errors import DataError, ShapeError
@@ -8,6 +9,12 @@ from ulens.image import Image
 from ulens.nets.unet import UNet
 from ulens.normalize import Normalization
 from ulens.predict.segmenter import Segmenter
+
+DECODING = {
+    "boundary": {"threshold": 0.5, "min_area_px": 20},
+    "membrane": {"threshold": 0.5},
+    "classes": {},
+}
 
 
 def make_bundle(encoding="boundary", *, class_values=(0, 255), in_channels=1):
@@ -26,7 +33,7 @@ def make_bundle(encoding="boundary", *, class_values=(0, 255), in_channels=1):
         normalization=Normalization((1.0,) * in_channels),
         encoding=encoding,
         class_values=class_values,
-        decoding={"threshold": 0.5, "min_area_px": 20} if encoding == "boundary" else {},
+        decoding=DECODING[encoding],
         spacing_um=(0.5, 0.5),
     )
 
@@ -52,6 +59,17 @@ def test_what_is_found_has_the_size_of_the_image(factor):
     assert set(np.unique(found.labels)) == {0, 1, 2}
     is_wrong = (found.labels > 0) != (FINE[0] > 100)
     assert is_wrong.sum() <= (0 if factor == (1, 1) else 72)  # half a pixel of the rims' 128
+
+
+def test_gaps_in_membranes_are_closed_in_labels_and_maps():
+    """Two cells and a membrane between them, with a gap of 6 px."""
+    plane = draw((0, 0, 48, 30), (0, 34, 48, 30), (20, 30, 6, 4))
+    classes, membrane = (Segmenter(make_bundle(name)) for name in ("classes", "membrane"))
+    assert ndimage.label(classes.segment(plane).labels)[1] == 1
+    found = membrane.segment(plane)
+    assert set(np.unique(found.labels)) == {0, 255}
+    assert ndimage.label(found.labels)[1] == 2
+    assert ndimage.label(found.maps[1] > 0.5)[1] == 2
 
 
 def test_the_network_sees_the_size_of_the_training_images():
