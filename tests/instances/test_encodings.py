@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from cases import two_touching_discs
-from ulens.instances import boundary, distance
 from ulens.instances.encodings import ENCODINGS
 
 
@@ -35,11 +34,10 @@ def test_the_view_is_bright_inside_of_instances(name):
     assert view[12, 19] > 0.5
 
 
-@pytest.mark.parametrize(
-    ("name", "decode"), [("boundary", boundary.decode), ("distance", distance.decode)]
-)
-def test_tuning_starts_from_values_of_its_grid(name, decode):
+@pytest.mark.parametrize("name", ["boundary", "distance"])
+def test_tuning_starts_from_values_of_its_grid(name):
     way = ENCODINGS[name]
-    assert set(way.grid) == set(way.decoding) <= set(inspect.signature(decode).parameters)
+    parameters = set(inspect.signature(way.decoder).parameters)
+    assert set(way.grid) == set(way.decoding) <= parameters
     for parameter, values in way.grid.items():
         assert way.decoding[parameter] in values

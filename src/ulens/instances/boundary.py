@@ -6,11 +6,9 @@ the foreground, grown back to the border.
 """
 
 import numpy as np
-from skimage.measure import label as connected_components
 
-from ulens.labels.flood import flood
+from ulens.instances.seeds import Landscape, SeedDecoder
 from ulens.labels.nearest import two_nearest
-from ulens.labels.regions import without_small
 from ulens.losses import IGNORED
 
 _ALL, _FIRST, _LAST = slice(None), slice(None, -1), slice(1, None)
@@ -49,47 +47,60 @@ def encode(labels: np.ndarray) -> np.ndarray:
     return np.where(labels < 0, IGNORED, inside & ~touching).astype(np.int16)
 
 
-def decode(
-    probability: np.ndarray,
-    *,
-    threshold: float = 0.5,
-    reach_threshold: float = 0.5,
-    min_area_px: int = 0,
-    grow_px: float = 1.5,
-) -> np.ndarray:
+def decode(probability: np.ndarray, **decoding: float) -> np.ndarray:
     """Connected components of the sure foreground, grown back to the border.
 
     Parameters
     ----------
     probability : (Y, X) float in [0, 1], foreground
-    threshold : a pixel belongs to the core of an instance above it
-    reach_threshold : cores grow, most probable pixels first, over pixels above it
-    min_area_px : smaller cores are removed, pixels
-    grow_px : reach of the growth into the separation border in pixels
+    decoding : as in `decoder`
 
     Returns
     -------
     (Y, X) int32; 0 = background, then 1…N without gaps in raster order of the cores
-
-    Notes
-    -----
-    Cores are 4-connected, since a border of one pixel may run diagonally. They grow by watershed.
-    Last, pixels of the separation border go to the nearest instance: those at most `grow_px`
-    from it and less than 2·`grow_px` from another one.
 
     Examples
     --------
     >>> decode(np.array([[1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0]]))
     array([[1, 1, 1, 2, 2, 2, 0]], dtype=int32)
     """
-    cores = connected_components(probability > threshold, connectivity=1)
-    cores = without_small(cores, min_area_px)
-    if not cores.any():
-        return cores
-    instances = cores
-    if reach_threshold < threshold:
-        instances = flood(cores, -probability, within=probability > reach_threshold)
-    return _close_gaps(instances, grow_px)
+    return decoder(**decoding).decode(np.stack([1 - probability, probability]))
+
+
+def decoder(
+    *,
+    threshold: float = 0.5,
+    reach_threshold: float = 0.5,
+    min_area_px: float = 0,
+    grow_px: float = 1.5,
+) -> SeedDecoder:
+    """Return the stages of the decoding, which takes (2, Y, X) probabilities.
+
+    Parameters
+    ----------
+    threshold : a pixel belongs to the core of an instance above it
+    reach_threshold : cores grow, most probable pixels first, over pixels above it
+    min_area_px : smaller cores are removed, pixels
+    grow_px : reach of the growth into the separation border in pixels
+
+    Notes
+    -----
+    Cores are 4-connected, since a border of one pixel may run diagonally. They grow by watershed.
+    Last, pixels of the separation border go to the nearest instance: those at most `grow_px`
+    from it and less than 2·`grow_px` from another one.
+    """
+
+    def landscape(maps: np.ndarray) -> Landscape:
+        cores = maps[1] > threshold
+        within = maps[1] > reach_threshold if reach_threshold < threshold else cores
+        return Landscape(cores, -maps[1], within)
+
+    return SeedDecoder(
+        landscape=landscape,
+        min_seed_px=int(np.ceil(min_area_px)),
+        finish=lambda instances: _close_gaps(instances, grow_px),
+        reach_px=int(np.ceil(2 * max(0, grow_px))),
+    )
 
 
 def _close_gaps(instances: np.ndarray, grow_px: float) -> np.ndarray:

@@ -9,15 +9,15 @@ Source: KIT-GE, Scherr et al. 2020, PLoS ONE 15(12) e0243219, and its published 
 
 import numpy as np
 from scipy import ndimage
-from skimage.segmentation import watershed
 
-from ulens.labels.regions import without_small
+from ulens.instances.seeds import Landscape, SeedDecoder
 
 RIM = 0.3
 """Step of the cell distance at the border of an instance."""
 
 _GAP_PX = 5
 _SMOOTHING_PX = 1.0
+_SMOOTHING_REACH_PX = 4
 _MIN_SEED_PX = 3
 
 Window = tuple[slice, ...]
@@ -76,26 +76,30 @@ def encode(labels: np.ndarray) -> np.ndarray:
     return np.stack([cell, np.where(labels == 0, closed, neighbour) ** 3])
 
 
-def decode(
-    maps: np.ndarray,
-    *,
-    cell_threshold: float,
-    seed_threshold: float,
-    min_area_px: int = 0,
-) -> np.ndarray:
+def decode(maps: np.ndarray, **decoding: float) -> np.ndarray:
     """Separate instances by flooding from seeds.
 
     Parameters
     ----------
     maps : (2, Y, X) float in [0, 1], cell distance and neighbour distance
-    cell_threshold : a pixel belongs to an instance where its cell distance is above it
-    seed_threshold : a pixel belongs to a seed where cell distance − neighbour distance²
-        is above it
-    min_area_px : smaller instances are removed, pixels
+    decoding : as in `decoder`
 
     Returns
     -------
     (Y, X) int32; 0 = background, then 1…N without gaps in raster order of the seeds
+    """
+    return decoder(**decoding).decode(maps)
+
+
+def decoder(*, cell_threshold: float, seed_threshold: float, min_area_px: float = 0) -> SeedDecoder:
+    """Return the stages of the decoding, which takes (2, Y, X) distances.
+
+    Parameters
+    ----------
+    cell_threshold : a pixel belongs to an instance where its cell distance is above it
+    seed_threshold : a pixel belongs to a seed where cell distance − neighbour distance²
+        is above it
+    min_area_px : smaller instances are removed, pixels
 
     Notes
     -----
@@ -105,11 +109,19 @@ def decode(
     from which the seeds come, has a sharper valley between an instance and a deeper one: touching
     discs come back with a SEG of 0.999 instead of 0.984.
     """
-    cell, neighbour = maps
-    height = ndimage.gaussian_filter(cell, _SMOOTHING_PX) - neighbour**2
-    seeds, _ = ndimage.label(height > seed_threshold)
-    seeds = without_small(seeds, _MIN_SEED_PX)
-    return without_small(watershed(-height, seeds, mask=cell > cell_threshold), min_area_px)
+
+    def landscape(maps: np.ndarray) -> Landscape:
+        cell, neighbour = maps
+        smooth = ndimage.gaussian_filter(cell, _SMOOTHING_PX, radius=_SMOOTHING_REACH_PX)
+        height = smooth - neighbour**2
+        return Landscape(height > seed_threshold, -height, cell > cell_threshold)
+
+    return SeedDecoder(
+        landscape=landscape,
+        min_seed_px=_MIN_SEED_PX,
+        min_area_px=int(np.ceil(min_area_px)),
+        reach_px=_SMOOTHING_REACH_PX,
+    )
 
 
 def _distance_to(there: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from ulens.instances import boundary, distance
 from ulens.instances.borders import close_borders
+from ulens.instances.seeds import SeedDecoder
 from ulens.losses import weighted_cross_entropy, weighted_smooth_l1
 
 EncodingName = Literal["classes", "membrane", "boundary", "distance"]
@@ -33,6 +34,7 @@ class Encoding:
         instances
     decoding : parameters of `decode` before they are tuned
     grid : the values of each that tuning tries
+    decoder : of instances; makes of these parameters the stages of `decode`
     """
 
     labels_are: Literal["classes", "instances"] = "instances"
@@ -46,6 +48,7 @@ class Encoding:
     decode: Callable[..., np.ndarray]
     decoding: Mapping[str, Any] = field(default_factory=dict)
     grid: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    decoder: Callable[..., SeedDecoder] | None = None
 
 
 def _foreground(probabilities: np.ndarray) -> np.ndarray:
@@ -83,12 +86,13 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         encode=boundary.encode,
         loss=weighted_cross_entropy,
         view=_foreground,
-        decode=lambda probabilities, **decoding: boundary.decode(probabilities[1], **decoding),
+        decode=lambda probabilities, **decoding: boundary.decoder(**decoding).decode(probabilities),
         decoding={"threshold": 0.7, "reach_threshold": 0.1},
         grid={
             "threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98),
             "reach_threshold": (0.1, 0.2, 0.3, 0.4, 0.5),
         },
+        decoder=boundary.decoder,
     ),
     "distance": Encoding(
         encode=distance.encode,
@@ -103,5 +107,6 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
             "seed_threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
             "cell_threshold": (0.05, 0.1, 0.15, 0.2, 0.25),
         },
+        decoder=distance.decoder,
     ),
 }
