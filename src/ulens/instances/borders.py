@@ -15,6 +15,9 @@ from skimage.segmentation import watershed
 SMOOTHING_PX = 3.0
 """By trial on ISBI 2012, docs/lab-notes.md; 2 differs little, and neither do fewer fragments."""
 
+WEAKEST = 0.5
+"""Where two fragments meet more weakly than this, there is more likely no border than one."""
+
 
 class _Border:
     """Where two regions touch: the sum of its strength, its length in contacts, its parts."""
@@ -44,8 +47,8 @@ def close_borders(interior: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    (Y, X) float32, nowhere above `interior`. Above any threshold its 4-connected components are
-    kept apart by closed lines, one pixel wide where there was a gap
+    (Y, X) float32, nowhere above `interior`; where there was a gap, a line of one pixel parts the
+    4-connected components of what is above a threshold
 
     Notes
     -----
@@ -53,7 +56,8 @@ def close_borders(interior: np.ndarray) -> np.ndarray:
     order of the mean of that probability along their common border, which is computed anew for the
     borders of what was merged (mean linkage). The strength at which two sides merge is the
     saliency of their border; thresholding it is cutting the tree of merges (an ultrametric contour
-    map: Arbeláez et al. 2011, IEEE TPAMI 33(5) 898).
+    map: Arbeláez et al. 2011, IEEE TPAMI 33(5) 898). Borders of a saliency below `WEAKEST` are left
+    as they are, or every fragment would show.
 
     Examples
     --------
@@ -69,7 +73,9 @@ def close_borders(interior: np.ndarray) -> np.ndarray:
     strengths = border.ravel()[pixels]
     saliency = _merge(ends, np.bincount(numbers, strengths), np.bincount(numbers))
     closed = interior.astype(np.float32).ravel()
-    np.minimum.at(closed, pixels, (1 - saliency[numbers]).astype(np.float32))
+    is_border = saliency[numbers] >= WEAKEST
+    strength = saliency[numbers][is_border].astype(np.float32)
+    np.minimum.at(closed, pixels[is_border], 1 - strength)
     return closed.reshape(interior.shape)
 
 
