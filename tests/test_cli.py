@@ -109,6 +109,16 @@ def test_names_that_look_like_markup_are_printed_as_they_are(ulens, folder, mode
     assert status == 0
 
 
+def test_one_image_is_segmented_into_one_file(ulens, folder, model, tmp_path):
+    image, out_file = folder / "images" / "0.tif", tmp_path / "labels.tif"
+    status, out, _ = ulens("segment", model, image, "-o", out_file, "--axes", "YX")
+    assert status == 0
+    assert "40×40 pixels (YX) in 1 blocks" in out
+    ulens("segment", model, image, "-o", tmp_path / "masks")
+    expected = read_image(tmp_path / "masks" / "0.tif").data
+    np.testing.assert_array_equal(read_image(out_file).data, expected)
+
+
 def test_a_broken_image_is_named_and_the_others_are_segmented(ulens, folder, model, tmp_path):
     images = tmp_path / "new"
     images.mkdir()
@@ -126,6 +136,8 @@ def test_a_broken_image_is_named_and_the_others_are_segmented(ulens, folder, mod
         (("train", "nowhere", "-o", "m"), "nowhere"),
         (("train", "nowhere", "-o", "m", "--time", "20"), "write it like 20min"),
         (("segment", "nowhere", "images", "-o", "masks"), "does not exist"),
+        (("segment", "m", "a", "-o", "a.zarr", "--track"), "which need the whole image in memory"),
+        (("segment", "m", "a", "-o", "masks", "--axes", "ZYX"), "--axes came with --out masks"),
         (("describe", "resnet"), "neither a model folder nor a recipe"),
         (("describe", "paper", "-o", "nowhere/figure.svg"), "cannot be written"),
         (("evaluate", "a", "b", "--json", "nowhere/a.json"), "there is no folder nowhere"),

@@ -18,7 +18,7 @@ from ulens.errors import ModelError, OutputError, SettingError
 from ulens.instances.encodings import ENCODINGS, EncodingName
 from ulens.io.annotations import LabelsAre
 from ulens.io.atomic import new_name, replace_files
-from ulens.nets.unet import UNet
+from ulens.nets.build import NETWORKS, Network, build_network, describe_architecture
 from ulens.normalize import Normalization
 
 FORMAT = "ulens model"
@@ -51,7 +51,7 @@ class ModelBundle:
     provenance : hash of the data, versions, dates, durations
     """
 
-    net: UNet
+    net: Network
     normalization: Normalization
     encoding: EncodingName
     class_values: tuple[int, ...]
@@ -150,17 +150,10 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
 
 
 def _describe(bundle: ModelBundle, hashes: dict[str, str]) -> dict[str, Any]:
-    net = bundle.net
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "architecture": {
-            "name": "unet",
-            "in_channels": net.in_channels,
-            "num_classes": net.num_classes,
-            "width": net.width,
-            "depth": net.depth,
-        },
+        "architecture": describe_architecture(bundle.net),
         "normalization": bundle.normalization.to_json(),
         "labels_are": bundle.labels_are,
         "encoding": bundle.encoding,
@@ -202,14 +195,16 @@ def _read_description(folder: Path) -> dict[str, Any]:
     return description
 
 
-def _read_net(folder: Path, description: dict[str, Any]) -> UNet:
-    architecture = dict(description["architecture"])
-    name = architecture.pop("name")
-    if name != "unet":
-        raise ModelError(f"{folder} holds a network called {name!r}; this ulens knows 'unet'")
+def _read_net(folder: Path, description: dict[str, Any]) -> Network:
+    architecture = description["architecture"]
+    if architecture["name"] not in NETWORKS:
+        raise ModelError(
+            f"{folder} holds a network called {architecture['name']!r}; this ulens knows "
+            f"{', '.join(NETWORKS)}"
+        )
     # on the meta device nothing is allocated or drawn: the weights come from the file
     with torch.device("meta"):
-        net = UNet(**architecture)
+        net = build_network(architecture)
     weights = _read_tensors(folder, WEIGHTS, description)
     expected = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
@@ -224,23 +219,23 @@ def _read_net(folder: Path, description: dict[str, Any]) -> UNet:
     return net.eval()
 
 
-def _selftest(net: UNet) -> dict[str, Tensor]:
+def _selftest(net: Network) -> dict[str, Tensor]:
     size = net.geometry.base
     noise = torch.randn(1, net.in_channels, size, size, generator=torch.Generator().manual_seed(0))
     return {"input": noise, "output": _run_on_cpu(net, noise)}
 
 
-def _run_on_cpu(net: UNet, x: Tensor) -> Tensor:
+def _run_on_cpu(net: Network, x: Tensor) -> Tensor:
     """Run a float32 copy of `net` as for prediction; `net` keeps its device and mode."""
     with torch.device("meta"):
-        copy = UNet(net.in_channels, net.num_classes, width=net.width, depth=net.depth)
+        copy = build_network(describe_architecture(net))
     state = {name: tensor.float().cpu() for name, tensor in net.state_dict().items()}
     copy.load_state_dict(state, assign=True)
     with torch.inference_mode():
         return copy.eval()(x)
 
 
-def _check_selftest(folder: Path, description: dict[str, Any], net: UNet) -> None:
+def _check_selftest(folder: Path, description: dict[str, Any], net: Network) -> None:
     selftest = _read_tensors(folder, SELFTEST, description)
     expected = selftest["output"]
     output = _run_on_cpu(net, selftest["input"])

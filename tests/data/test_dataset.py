@@ -64,6 +64,27 @@ def test_a_plan_can_ask_for_the_weight_map_of_falk(encoding, second):
     assert image.weight.max() > 40
 
 
+def test_balanced_tiles_are_centred_on_each_class_in_turn():
+    label = np.zeros((40, 40), int)
+    label[20, 20:23] = 1
+    label[:, :3] = -1
+    plan = tiny_plan(balanced=True, seed=3)
+    images = prepared([a_sample(label)], "classes")
+    for visit in range(40):
+        y, x = draw(images, plan, visit).geometry.centre
+        assert label[int(y), int(x)] == visit % 2
+    centres = {draw(images, plan, visit).geometry.centre for visit in range(1, 200, 2)}
+    assert centres == {(20.0, 20.0), (20.0, 21.0), (20.0, 22.0)}
+
+
+def test_an_image_without_the_class_gives_any_annotated_pixel():
+    label = np.full((30, 30), -1)
+    label[10:12] = 0
+    images = prepared([a_sample(label)], "classes")
+    drawn = [draw(images, tiny_plan(balanced=True), visit).geometry.centre for visit in range(20)]
+    assert {int(y) for y, _ in drawn} == {10, 11}
+
+
 def test_distances_weigh_the_same_wherever_something_is_annotated():
     label = np.repeat([[1] * 5 + [2] * 4 + [0] * 3 + [-1] * 4], 8, axis=0)
     (image,) = prepared([a_sample(label)], "distance")

@@ -34,6 +34,11 @@ def test_a_plan_survives_its_file(tmp_path):
             {"encoding": "membrane", "class_weights": (1.0, 1.0, 1.0)},
             "it parts the cells of two, so set encoding to 'classes'",
         ),
+        ({"network": "resnet"}, "it takes unet or sliding-window or fcn-8s or fcn-alexnet"),
+        (
+            {"encoding": "distance", "balanced": True},
+            "balanced needs classes, but encoding is 'distance'; set balanced to false",
+        ),
         ({"weight_map": "ronneberger"}, "it takes paper or falk"),
         (
             {"weight_map": "falk", "class_weights": (1.0, 1.0, 1.0)},
@@ -55,6 +60,8 @@ def test_values_out_of_range_are_refused(changes, message):
 def test_a_crop_that_the_network_cannot_take_is_refused():
     with pytest.raises(ShapeError, match="35×35"):
         tiny_plan(crop=35)
+    with pytest.raises(ShapeError, match=r"60×60; sliding-window takes sizes 1k\+95"):
+        tiny_plan(network="sliding-window", crop=60)
 
 
 def test_an_unknown_entry_is_named():

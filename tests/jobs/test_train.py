@@ -237,7 +237,10 @@ def test_training_starts_from_a_model(trained, tmp_path):
 def test_starting_from_a_model_of_another_width_is_refused(trained, tmp_path):
     folder, _ = trained
     other = write_folder(tmp_path, width=6)
-    with pytest.raises(SettingError, match="width 8 and depth 1, the plan 6 and 1"):
+    with pytest.raises(
+        SettingError,
+        match="is unet of width 8 and depth 1, the plan asks for unet of width 6 and depth 1",
+    ):
         list(run_training(settings_for(other, start_from=folder / "model")))
 
 
@@ -474,3 +477,13 @@ def test_ctrl_c_in_a_timed_training_gives_up_no_step(tmp_path):
     events = run_training(settings_for(folder, plan=None, resume=True))
     first = list(itertools.islice(events, 6))
     assert Message(f"resumed at step {done}") in first
+
+
+def test_a_sliding_window_trains_on_balanced_windows_and_segments_as_any_model(tmp_path):
+    window = {"network": "sliding-window", "window": 33, "width": 4, "crop": 33}
+    folder = write_folder(tmp_path, **window, batch=8, balanced=True, steps=30)
+    *_, trained = run_training(settings_for(folder))
+    assert trained.bundle.provenance["steps"] == 30
+    model = ulens.Model.load(folder / "model")
+    assert model.bundle.net.window == 33
+    assert model.segment(squares(0)[0]).shape == (40, 40)

@@ -1,7 +1,7 @@
 """Training images as tensors: normalised pixels, targets and weight maps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -15,7 +15,6 @@ from ulens.instances.encodings import ENCODINGS
 from ulens.instances.weights import falk_weight, separation_weight
 from ulens.io.annotations import Sample
 from ulens.losses import IGNORED
-from ulens.nets.shapes import unet_geometry
 from ulens.normalize import Normalization
 
 
@@ -89,8 +88,8 @@ def prepare(
 
 def draw(images: Sequence[TrainingImage], plan: Plan, visit: int) -> Draw:
     """Draw training tile number `visit`."""
-    output = unet_geometry(plan.depth).output_size(plan.crop)
-    return draw_tile(
+    output = plan.network_geometry.output_size(plan.crop)
+    drawn = draw_tile(
         plan.geometry,
         plan.intensity,
         image_sizes=[(item.weight.shape[0], item.weight.shape[1]) for item in images],
@@ -98,10 +97,25 @@ def draw(images: Sequence[TrainingImage], plan: Plan, visit: int) -> Draw:
         seed=plan.seed,
         visit=visit,
     )
+    if not plan.balanced:
+        return drawn
+    centre = _balanced_centre(images[drawn.image_index], plan, visit)
+    return replace(drawn, geometry=replace(drawn.geometry, centre=centre))
+
+
+def _balanced_centre(image: TrainingImage, plan: Plan, visit: int) -> tuple[float, float]:
+    """Draw a pixel of the class whose turn it is, or of any where the image has none of it."""
+    target = image.target.cpu().numpy()
+    pixels = np.flatnonzero(target == visit % len(plan.class_weights))
+    if not len(pixels):
+        pixels = np.flatnonzero(target != IGNORED)
+    drawn = np.random.default_rng([plan.seed, 3, visit]).choice(pixels)
+    y, x = np.unravel_index(drawn, target.shape)
+    return float(y), float(x)
 
 
 def cut(images: Sequence[TrainingImage], plan: Plan, drawn: Draw) -> tuple[Tensor, Tensor, Tensor]:
     """Return the tile, target and weight of one draw (see `augment.pipeline.apply`)."""
     item = images[drawn.image_index]
-    output = unet_geometry(plan.depth).output_size(plan.crop)
+    output = plan.network_geometry.output_size(plan.crop)
     return apply(drawn, item.image, item.target, item.weight, plan.crop, output)

@@ -9,7 +9,8 @@ from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
 from ulens.errors import SettingError
 from ulens.instances.encodings import EncodingName
-from ulens.nets.shapes import unet_geometry
+from ulens.nets.build import NetName, Network, build_network, network_geometry
+from ulens.nets.shapes import Geometry
 
 Recipe = Literal["default", "paper"]
 
@@ -24,9 +25,12 @@ class Plan:
     encoding : what the network learns: 'classes'; 'membrane', two classes of which the first parts
         cells, whose gaps are closed afterwards; of instances 'boundary', the gaps between them, or
         'distance', the distances to their border and to the next one
-    width, depth, dropout : of the U-Net
+    network : 'unet', or one of those it is compared with
+    width, depth, dropout : of the network; only the U-Net has a depth
+    window : side of the window of 'sliding-window', pixels
     crop : side of the network's input in training, pixels
     batch : tiles per step
+    balanced : whether tiles are centred on pixels of each class in turn, rather than anywhere
     optimizer : 'adamw' or 'sgd'
     learning_rate, momentum, weight_decay : of the optimizer (momentum: SGD, and β1 of AdamW)
     schedule : 'cosine' falls to a hundredth of the rate over the training; 'constant' stays
@@ -48,11 +52,14 @@ class Plan:
 
     recipe: Recipe
     encoding: EncodingName
+    network: NetName = "unet"
     width: int
     depth: int = 4
+    window: int = 95
     dropout: float = 0.5
     crop: int
     batch: int = 1
+    balanced: bool = False
     optimizer: Literal["adamw", "sgd"]
     learning_rate: float
     momentum: float
@@ -76,7 +83,6 @@ class Plan:
     reasons: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        unet_geometry(self.depth).check(self.crop, self.crop, f"UNet(depth={self.depth})")
         if (self.steps is None) == (self.seconds is None):
             raise SettingError(
                 f"steps is {self.steps}, seconds is {self.seconds}; set one, leave the other null"
@@ -87,6 +93,7 @@ class Plan:
                 raise SettingError(
                     f"plan: {name} is {getattr(self, name)!r}; it takes {' or '.join(allowed)}"
                 )
+        self.network_geometry.check(self.crop, self.crop, self.network)
         if self.encoding == "membrane" and len(self.class_weights) != 2:
             raise SettingError(
                 f"plan: encoding is 'membrane', but class_weights name {len(self.class_weights)} "
@@ -96,8 +103,12 @@ class Plan:
             self.encoding == "distance" or len(self.class_weights) != 2
         ):
             raise SettingError(
-                "plan: weight_map is 'falk', which is for instances with encoding 'boundary' and for "
-                "two classes; set it to 'paper'"
+                "plan: weight_map is 'falk', which is for instances with encoding 'boundary' and "
+                "for two classes; set it to 'paper'"
+            )
+        if self.encoding == "distance" and self.balanced:
+            raise SettingError(
+                "plan: balanced needs classes, but encoding is 'distance'; set balanced to false"
             )
         if self.encoding == "distance" and self.border_weight > 0:
             raise SettingError(
@@ -109,6 +120,25 @@ class Plan:
     def num_outputs(self) -> int:
         """Channels of the network's output."""
         return 2 if self.encoding == "distance" else len(self.class_weights)
+
+    @property
+    def network_geometry(self) -> Geometry:
+        """Sizes that the network takes."""
+        return network_geometry(self._architecture(1))
+
+    def make_network(self, in_channels: int) -> Network:
+        """Return a new network for images with so many channels."""
+        return build_network(self._architecture(in_channels), dropout=self.dropout)
+
+    def _architecture(self, in_channels: int) -> dict[str, Any]:
+        return {
+            "name": self.network,
+            "in_channels": in_channels,
+            "num_classes": self.num_outputs,
+            "width": self.width,
+            "depth": self.depth,
+            "window": self.window,
+        }
 
     def _check_numbers(self) -> None:
         for name in (
@@ -174,6 +204,7 @@ def _tuples(record: dict[str, Any]) -> dict[str, Any]:
 
 _CHOICES = {
     "recipe": get_args(Recipe),
+    "network": get_args(NetName),
     "encoding": get_args(EncodingName),
     "optimizer": ("adamw", "sgd"),
     "schedule": ("cosine", "constant"),

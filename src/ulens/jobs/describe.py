@@ -8,7 +8,8 @@ import torch
 from ulens.bundle import load_bundle
 from ulens.data.plan import Recipe
 from ulens.data.recipes import DEFAULT_WIDTH, PAPER_WIDTH
-from ulens.errors import ModelError, OutputError
+from ulens.errors import ModelError, OutputError, SettingError
+from ulens.nets.build import Network, describe_architecture
 from ulens.nets.figure import draw
 from ulens.nets.unet import UNet
 
@@ -36,20 +37,32 @@ def describe(
     geometry = net.geometry
     num_parameters = sum(parameter.numel() for parameter in net.parameters())
     lines.append(
-        f"U-Net of width {net.width} and depth {net.depth}: {net.in_channels} channel(s) in, "
-        f"{net.num_classes} out, {num_parameters:,} parameters"
+        f"{_in_words(net)}: {net.in_channels} channel(s) in, {net.num_classes} out, "
+        f"{num_parameters:,} parameters"
     )
     lines.append(
         f"takes sizes {geometry.alignment}k+{geometry.base} px, k = 0, 1, 2, …; the output is "
         f"{geometry.margin} px smaller on each side"
     )
     if out is not None:
+        if not isinstance(net, UNet):
+            raise SettingError(
+                f"{model_or_recipe} is no U-Net, and figure 1 shows one; leave the figure out"
+            )
         draw(net, out)
         lines.append(f"figure {out}")
     return lines
 
 
-def _network(model_or_recipe: str) -> tuple[UNet, list[str]]:
+def _in_words(net: Network) -> str:
+    if isinstance(net, UNet):
+        return f"U-Net of width {net.width} and depth {net.depth}"
+    architecture = describe_architecture(net)
+    extra = f" and window {architecture['window']}" if "window" in architecture else ""
+    return f"{architecture['name']} of width {net.width}{extra}"
+
+
+def _network(model_or_recipe: str) -> tuple[Network, list[str]]:
     if model_or_recipe in RECIPE_WIDTHS:
         with torch.device("meta"):
             return UNet(width=RECIPE_WIDTHS[model_or_recipe]), [f"{model_or_recipe} recipe"]

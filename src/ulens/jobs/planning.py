@@ -15,6 +15,7 @@ from ulens.errors import SettingError
 from ulens.instances.encodings import ENCODINGS
 from ulens.instances.weights import class_balance
 from ulens.io.annotations import Annotated
+from ulens.nets.unet import UNet
 from ulens.predict.predictor import has_fast_bf16
 from ulens.train.session import PLAN
 from ulens.train.speed import steps_per_second
@@ -110,7 +111,7 @@ def choose_plan(
         steps=settings.steps,
         seconds=seconds,
         width=settings.width or (start.width if start else None),
-        depth=start.depth if start else DEPTH,
+        depth=start.depth if isinstance(start, UNet) else DEPTH,
         class_weights=class_balance(targets, fingerprint.num_classes),
         precision="bf16" if has_fast_bf16(device) else "fp32",
         seed=settings.seed or 0,

@@ -21,7 +21,7 @@ from ulens.errors import ModelError, OutputError, SettingError, TrainingError
 from ulens.instances.encodings import ENCODINGS, EncodingName
 from ulens.io.annotations import Annotated, Sample
 from ulens.io.atomic import replace_files
-from ulens.nets.unet import UNet
+from ulens.nets.build import Network, describe_architecture
 from ulens.normalize import fit_normalization
 from ulens.train.state import load_state, save_state
 from ulens.train.trainer import StepLog, Trainer
@@ -169,7 +169,7 @@ class Session:
             device=str(self.trainer.device),
         )
 
-    def _first_network(self, start_from: Path | None) -> UNet:
+    def _first_network(self, start_from: Path | None) -> Network:
         """Draw weights from the seed, or take those of a trained model."""
         torch.manual_seed(self.plan.seed)
         net = self._network()
@@ -177,10 +177,11 @@ class Session:
             return net
         begun = load_bundle(start_from)
         start = begun.net
-        if (start.width, start.depth) != (net.width, net.depth):
+        theirs, ours = (_shape(each) for each in (start, net))
+        if theirs != ours:
             raise SettingError(
-                f"{start_from} has width {start.width} and depth {start.depth}, the plan "
-                f"{net.width} and {net.depth}; leave width and depth to the model"
+                f"{start_from} is {_in_words(theirs)}, the plan asks for {_in_words(ours)}; leave "
+                "these to the model"
             )
         if start.in_channels != net.in_channels:
             raise ModelError(
@@ -198,15 +199,8 @@ class Session:
         net.load_state_dict({**own, **fitting})
         return net
 
-    def _network(self, weights: dict[str, torch.Tensor] | None = None) -> UNet:
-        channels = self.annotated.samples[0].image.shape[0]
-        net = UNet(
-            channels,
-            self.plan.num_outputs,
-            width=self.plan.width,
-            depth=self.plan.depth,
-            dropout=self.plan.dropout,
-        )
+    def _network(self, weights: dict[str, torch.Tensor] | None = None) -> Network:
+        net = self.plan.make_network(self.annotated.samples[0].image.shape[0])
         if weights is not None:
             net.load_state_dict(weights)
         return net
@@ -272,6 +266,17 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return rows
+
+
+def _shape(net: Network) -> dict[str, Any]:
+    """Return what two networks must share for one to start from the other."""
+    architecture = describe_architecture(net)
+    return {k: v for k, v in architecture.items() if k not in ("in_channels", "num_classes")}
+
+
+def _in_words(shape: dict[str, Any]) -> str:
+    name, *rest = shape.items()
+    return f"{name[1]} of " + " and ".join(f"{setting} {value}" for setting, value in rest)
 
 
 def _decoding(training: Sequence[Sample], encoding: EncodingName) -> dict[str, Any]:

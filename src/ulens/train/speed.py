@@ -9,7 +9,6 @@ import torch
 from ulens.data.dataset import prepare
 from ulens.data.plan import Plan
 from ulens.io.annotations import Sample
-from ulens.nets.unet import UNet
 from ulens.normalize import fit_normalization
 from ulens.train.trainer import Trainer
 
@@ -25,7 +24,7 @@ def steps_per_second(plan: Plan, *, in_channels: int, device: torch.device) -> f
         label=np.zeros(size, np.int32),
     )
     images = prepare([noise], fit_normalization([noise.image]), plan=plan, device=device)
-    net = UNet(in_channels, plan.num_outputs, width=plan.width, depth=plan.depth)
+    net = plan.make_network(in_channels)
     timed = replace(plan, seconds=None, steps=1 + TIMED_STEPS)
     steps = iter(Trainer(net, images, timed))
     next(steps)  # the first one allocates and compiles

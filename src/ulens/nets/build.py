@@ -1,0 +1,74 @@
+"""The networks by name: the U-Net and those it is compared with."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from ulens.nets.fcn import FCN8s, FCNAlexNet
+from ulens.nets.shapes import Geometry, unet_geometry
+from ulens.nets.sliding_window import SlidingWindow, window_geometry
+from ulens.nets.unet import UNet
+
+NetName = Literal["unet", "sliding-window", "fcn-8s", "fcn-alexnet"]
+Network = UNet | SlidingWindow | FCN8s | FCNAlexNet
+
+NETWORKS: Mapping[NetName, type[Network]] = {
+    "unet": UNet,
+    "sliding-window": SlidingWindow,
+    "fcn-8s": FCN8s,
+    "fcn-alexnet": FCNAlexNet,
+}
+
+_SETTINGS: Mapping[NetName, tuple[str, ...]] = {
+    "unet": ("in_channels", "num_classes", "width", "depth"),
+    "sliding-window": ("in_channels", "num_classes", "width", "window"),
+    "fcn-8s": ("in_channels", "num_classes", "width"),
+    "fcn-alexnet": ("in_channels", "num_classes", "width"),
+}
+
+
+def describe_architecture(net: Network) -> dict[str, Any]:
+    """Return the name of a network and the arguments that make one like it.
+
+    Examples
+    --------
+    >>> describe_architecture(UNet(width=4, depth=2))
+    {'name': 'unet', 'in_channels': 1, 'num_classes': 2, 'width': 4, 'depth': 2}
+    """
+    name = next(name for name, kind in NETWORKS.items() if isinstance(net, kind))
+    return {"name": name, **{setting: getattr(net, setting) for setting in _SETTINGS[name]}}
+
+
+def build_network(architecture: Mapping[str, Any], *, dropout: float = 0.5) -> Network:
+    """Make a network of what `describe_architecture` returns, with new weights.
+
+    Parameters
+    ----------
+    architecture : its name and arguments; those that this network does not have are left out
+    dropout : in training, where the network has it
+    """
+    name: NetName = architecture["name"]
+    arguments = {key: architecture[key] for key in _SETTINGS[name]}
+    if name != "sliding-window":
+        arguments["dropout"] = dropout
+    return NETWORKS[name](**arguments)
+
+
+def network_geometry(architecture: Mapping[str, Any]) -> Geometry:
+    """Return the sizes that a network takes, without making its weights.
+
+    Parameters
+    ----------
+    architecture : as of `build_network`; depth and window are enough
+
+    Examples
+    --------
+    >>> network_geometry({"name": "sliding-window", "window": 65})
+    Geometry(base=65, alignment=1, margin=32)
+    """
+    match architecture["name"]:
+        case "unet":
+            return unet_geometry(architecture["depth"])
+        case "sliding-window":
+            return window_geometry(architecture["window"])
+        case name:
+            return FCN8s.geometry if name == "fcn-8s" else FCNAlexNet.geometry

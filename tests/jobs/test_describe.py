@@ -1,0 +1,22 @@
+import pytest
+
+from ulens.bundle import ModelBundle, save_bundle
+from ulens.errors import SettingError
+from ulens.jobs.describe import describe
+from ulens.nets.sliding_window import SlidingWindow
+from ulens.normalize import Normalization
+
+
+def test_another_network_is_described_but_not_drawn_as_a_u_net(tmp_path):
+    folder, figure = tmp_path / "window.model", tmp_path / "figure.svg"
+    net = SlidingWindow(window=33, width=4)
+    bundle = ModelBundle(
+        net=net, normalization=Normalization((1.0,)), encoding="classes", class_values=(0, 255)
+    )
+    save_bundle(bundle, folder)
+    assert any(
+        "sliding-window of width 4 and window 33: 1 channel" in t for t in describe(str(folder))
+    )
+    with pytest.raises(SettingError, match="is no U-Net, and figure 1 shows one; leave the figure"):
+        describe(str(folder), figure)
+    assert not figure.exists()

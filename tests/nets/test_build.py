@@ -1,0 +1,32 @@
+import pytest
+import torch
+
+from ulens.nets.build import (
+    NETWORKS,
+    build_network,
+    describe_architecture,
+    network_geometry,
+)
+
+SMALL = {"in_channels": 3, "num_classes": 2, "width": 4, "depth": 2, "window": 33}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_a_network_is_described_so_that_another_like_it_can_be_made(name):
+    with torch.device("meta"):
+        net = build_network({"name": name, **SMALL})
+        described = describe_architecture(net)
+        again = build_network(described)
+    assert described["name"] == name
+    shapes = [
+        {key: value.shape for key, value in each.state_dict().items()} for each in (net, again)
+    ]
+    assert shapes[0] == shapes[1]
+    assert network_geometry({"name": name, **SMALL}) == net.geometry
+    assert {key: described[key] for key in described if key != "name"}.items() <= SMALL.items()
+
+
+def test_dropout_goes_to_the_networks_that_have_it():
+    architecture = {"name": "unet", **SMALL}
+    assert build_network(architecture, dropout=0.25).dropout.p == 0.25
+    build_network({**architecture, "name": "sliding-window"}, dropout=0.25)
