@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from ulens.errors import SettingError, ShapeError
-from ulens.nets.unet import UNet, centre_crop
+from ulens.nets.layers import centre_crop
+from ulens.nets.unet import UNet
 
 CONVOLUTIONS = (nn.Conv2d, nn.ConvTranspose2d)
 

@@ -5,9 +5,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 from torch.nn import functional
 
+from ulens.nets.layers import centre_crop, check_counts, he_initialise
 from ulens.nets.shapes import Geometry
-from ulens.nets.sliding_window import check_counts, he_initialise
-from ulens.nets.unet import centre_crop
 
 
 class FCN8s(nn.Module):

@@ -44,6 +44,18 @@ class Geometry:
         """Return the output size for a valid `input_size`."""
         return input_size - 2 * self.margin
 
+    def in_words(self) -> str:
+        """Return the sizes that fit, in words.
+
+        Examples
+        --------
+        >>> unet_geometry(4).in_words()
+        'sizes 16k+188, k = 0, 1, 2, …'
+        """
+        if self.alignment == 1:
+            return f"every size from {self.base} up"
+        return f"sizes {self.alignment}k+{self.base}, k = 0, 1, 2, …"
+
     def check(self, height: int, width: int, name: str) -> None:
         """Raise ShapeError unless both sizes are valid inputs of the network called `name`."""
         if self.is_valid(height) and self.is_valid(width):
@@ -51,9 +63,8 @@ class Geometry:
         fit_y, fit_x = (self._next_valid(size) for size in (height, width))
         out_y, out_x = self.output_size(fit_y), self.output_size(fit_x)
         raise ShapeError(
-            f"image is {height}×{width}; {name} takes sizes {self.alignment}k+{self.base}, "
-            f"k = 0, 1, 2, …; pad to {fit_y}×{fit_x} (output {out_y}×{out_x}) "
-            "or call segment(), which mirrors and tiles for you"
+            f"image is {height}×{width}; {name} takes {self.in_words()}; pad to {fit_y}×{fit_x} "
+            f"(output {out_y}×{out_x}) or call segment(), which mirrors and tiles for you"
         )
 
     def _next_valid(self, size: int) -> int:

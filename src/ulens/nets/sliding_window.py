@@ -7,6 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from ulens.errors import SettingError
+from ulens.nets.layers import check_counts, he_initialise
 from ulens.nets.shapes import Geometry
 
 
@@ -156,25 +157,6 @@ class SlidingWindow(nn.Module):
 def window_geometry(window: int) -> Geometry:
     """Return the geometry of a network with a window of so many pixels."""
     return Geometry(base=window, alignment=1, margin=(window - 1) // 2)
-
-
-def he_initialise(net: nn.Module) -> None:
-    """Draw the weights of every convolution in `net` from N(0, √(2/N)); set biases to 0.
-
-    N counts the incoming nodes of a unit. Source: He et al., arXiv 1502.01852.
-    """
-    for module in net.modules():
-        if isinstance(module, nn.Conv2d):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            assert module.bias is not None
-            nn.init.zeros_(module.bias)
-
-
-def check_counts(network: str, **counts: int) -> None:
-    """Raise SettingError unless every one of `counts` is at least 1."""
-    for name, value in counts.items():
-        if value < 1:
-            raise SettingError(f"{name} is {value}; {network} needs at least 1")
 
 
 def _find_layout(window: int) -> Layout:

@@ -1,12 +1,9 @@
 """The U-Net of Ronneberger, Fischer and Brox (2015), figure 1."""
 
-import math
-
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
-from ulens.errors import SettingError
+from ulens.nets.layers import centre_crop, check_counts, he_initialise
 from ulens.nets.shapes import Geometry, unet_geometry
 
 
@@ -61,14 +58,9 @@ class UNet(nn.Module):
         dropout: float = 0.5,
     ) -> None:
         super().__init__()
-        for name, value in (
-            ("in_channels", in_channels),
-            ("num_classes", num_classes),
-            ("width", width),
-            ("depth", depth),
-        ):
-            if value < 1:
-                raise SettingError(f"{name} is {value}; UNet needs at least 1")
+        check_counts(
+            "UNet", in_channels=in_channels, num_classes=num_classes, width=width, depth=depth
+        )
         self.in_channels, self.num_classes = in_channels, num_classes
         self.width, self.depth = width, depth
         channels = [width * 2**level for level in range(depth + 1)]
@@ -83,7 +75,7 @@ class UNet(nn.Module):
         )
         self.merge = nn.ModuleList(DoubleConvolution(2 * c, c) for c in reversed(channels[:-1]))
         self.head = nn.Conv2d(width, num_classes, 1)
-        self._initialise()
+        he_initialise(self)
 
     @property
     def geometry(self) -> Geometry:
@@ -103,22 +95,3 @@ class UNet(nn.Module):
             x = up(x)
             x = merge(torch.cat([centre_crop(skips.pop(), x.shape[-2:]), x], dim=1))
         return self.head(x)
-
-    def _initialise(self) -> None:
-        for module in self.modules():
-            if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-                # each output pixel of a 2×2 stride-2 up-convolution sees one input pixel
-                nodes = module.in_channels
-                if isinstance(module, nn.Conv2d):
-                    nodes *= math.prod(module.kernel_size)
-                nn.init.normal_(module.weight, std=math.sqrt(2 / nodes))
-                assert module.bias is not None
-                nn.init.zeros_(module.bias)
-
-
-def centre_crop(x: Tensor, size: tuple[int, int] | torch.Size) -> Tensor:
-    """Return the central (Y, X) window of `size` of a (…, Y, X) tensor."""
-    top, left = (x.shape[-2] - size[0]) // 2, (x.shape[-1] - size[1]) // 2
-    bottom, right = x.shape[-2] - size[0] - top, x.shape[-1] - size[1] - left
-    # a negative padding rather than a slice: its gradient keeps the channels-last layout
-    return functional.pad(x, (-left, -right, -top, -bottom))
