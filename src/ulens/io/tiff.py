@@ -22,6 +22,10 @@ _UM_PER_UNIT = {
     "cm": 1e4,
     "m": 1e6,
 }
+# as OME-Zarr writes them
+_LONG_UNITS = {
+    "picometer": 1e-6, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6,
+}  # fmt: skip
 # Writers without a pixel size store a printing resolution (72…1200 dots per inch).
 _PRINTING_UM = 20.0
 _WRITABLE = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
@@ -50,11 +54,11 @@ def read_tiff(path: Path) -> Image:
     and masks), so the stored values are returned.
     """
     with tifffile.TiffFile(path) as tif:
-        _check_page_chain(tif, path)
-        series = _only_series(tif, path)
+        check_page_chain(tif, path)
+        series = only_series(tif, path)
         data, axes = series.asarray(), series.axes
         num_alpha = sum(kind in (1, 2) for kind in tif.pages.first.extrasamples)
-        spacing_um = _read_spacing_um(tif)
+        spacing_um = read_spacing_um(tif)
     if num_alpha and "S" in axes:
         samples = axes.index("S")
         data = np.take(data, range(data.shape[samples] - num_alpha), axis=samples)
@@ -95,16 +99,17 @@ def write_tiff(path: Path, image: Image) -> None:
         ome=True,
         photometric="minisblack",
         compression="zlib",
-        **_size_tags(image),
+        **size_tags(image.axes, image.spacing_um),
     )
     write_file(path, encoded.getvalue())
 
 
-def _size_tags(image: Image) -> dict[str, Any]:
-    metadata: dict[str, Any] = {"axes": image.axes}
-    if image.spacing_um is None:
+def size_tags(axes: str, spacing_um: tuple[float, float] | None) -> dict[str, Any]:
+    """Return what tells tifffile the axes and the pixel size."""
+    metadata: dict[str, Any] = {"axes": axes}
+    if spacing_um is None:
         return {"metadata": metadata}
-    size_y, size_x = (float(size) for size in image.spacing_um)
+    size_y, size_x = (float(size) for size in spacing_um)
     metadata |= {"PhysicalSizeX": size_x, "PhysicalSizeXUnit": "µm"}
     metadata |= {"PhysicalSizeY": size_y, "PhysicalSizeYUnit": "µm"}
     per_cm = (1e4 / size_x, 1e4 / size_y)
@@ -113,7 +118,7 @@ def _size_tags(image: Image) -> dict[str, Any]:
     return {"metadata": metadata, "resolution": per_cm, "resolutionunit": "CENTIMETER"}
 
 
-def _check_page_chain(tif: tifffile.TiffFile, path: Path) -> None:
+def check_page_chain(tif: tifffile.TiffFile, path: Path) -> None:
     """Raise FileError when the list of pages breaks off.
 
     tifffile only logs that and returns the pages before the break.
@@ -126,7 +131,8 @@ def _check_page_chain(tif: tifffile.TiffFile, path: Path) -> None:
         )
 
 
-def _only_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
+def only_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
+    """Return the image of a file at full resolution, or raise FileError where it holds several."""
     series = [one for one in tif.series if not one.keyframe.is_reduced] or list(tif.series)
     if len(series) > 1:
         shapes = ", ".join("×".join(map(str, one.shape)) for one in series[:4])
@@ -157,7 +163,7 @@ def _in_standard_order(data: np.ndarray, axes: str, path: Path) -> tuple[np.ndar
     return data, "".join(named[i] for i in order)
 
 
-def _read_spacing_um(tif: tifffile.TiffFile) -> tuple[float, float] | None:
+def read_spacing_um(tif: tifffile.TiffFile) -> tuple[float, float] | None:
     """Return the (y, x) pixel size in µm, or None where the file does not tell."""
     if tif.is_ome:
         return _ome_spacing_um(tif.ome_metadata or "")
@@ -171,14 +177,24 @@ def _read_spacing_um(tif: tifffile.TiffFile) -> tuple[float, float] | None:
     return spacing_um if spacing_um and max(spacing_um) < _PRINTING_UM else None
 
 
+def in_um(size: float, unit: str | None) -> float:
+    """Return a length in µm; NaN where the unit is not known.
+
+    Examples
+    --------
+    >>> in_um(2, "nm"), in_um(2, "micrometer"), in_um(2, None)
+    (0.002, 2.0, nan)
+    """
+    return size * _UM_PER_UNIT.get(unit or "", _LONG_UNITS.get(unit or "", math.nan))
+
+
 def _ome_spacing_um(xml: str) -> tuple[float, float] | None:
     images = tifffile.xml2dict(xml).get("OME", {}).get("Image", {})
     pixels = (images[0] if isinstance(images, list) else images).get("Pixels", {})
     sizes = []
     for axis in "YX":
         unit = str(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-        um_per_unit = _UM_PER_UNIT.get(unit, math.nan)
-        sizes.append(float(pixels.get(f"PhysicalSize{axis}", math.nan)) * um_per_unit)
+        sizes.append(in_um(float(pixels.get(f"PhysicalSize{axis}", math.nan)), unit))
     return _if_positive(sizes[0], sizes[1])
 
 
