@@ -119,6 +119,14 @@ def test_one_image_is_segmented_into_one_file(ulens, folder, model, tmp_path):
     np.testing.assert_array_equal(read_image(out_file).data, expected)
 
 
+def test_a_plan_alone_is_no_model(ulens, folder, tmp_path):
+    out = tmp_path / "planned"
+    status, text, _ = ulens("train", folder, "--plan-only", "--steps", 5, "-o", out)
+    assert status == 0
+    assert f"plan {out / 'plan.json'}; change it and train with --plan" in text
+    assert "how good it is" not in text
+
+
 def test_a_broken_image_is_named_and_the_others_are_segmented(ulens, folder, model, tmp_path):
     images = tmp_path / "new"
     images.mkdir()

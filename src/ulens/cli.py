@@ -120,7 +120,8 @@ def train(
         plan_only=plan_only,
     )
     show_training(run_training(settings))
-    say(f"model {out}; how good it is: {out / 'report.html'}")
+    if not plan_only:
+        say(f"model {out}; how good it is: {out / 'report.html'}")
 
 
 @app.command
