@@ -1,0 +1,91 @@
+import math
+
+import numpy as np
+import pytest
+
+from cases import two_touching_discs
+from ulens.errors import DataError, ShapeError
+from ulens.metrics.boundary_error import (
+    REACH_PX,
+    boundary_errors,
+    boundary_errors_of_probability,
+    near_border,
+    rename_matched,
+)
+
+SQUARE = np.zeros((20, 20), int)
+SQUARE[5:15, 5:15] = 1
+
+
+def test_a_perfect_prediction_has_no_errors_and_every_pixel_is_counted_once():
+    found = boundary_errors([SQUARE], [SQUARE])
+    assert (found.boundary, found.context) == (0, 0)
+    assert found.num_boundary + found.num_context == SQUARE.size
+
+
+def test_a_prediction_that_ends_a_pixel_late_errs_at_the_border_alone():
+    late = np.zeros_like(SQUARE)
+    late[4:16, 4:16] = 1
+    found = boundary_errors([SQUARE], [late])
+    assert found.context == 0
+    assert found.boundary == pytest.approx(44 / found.num_boundary)
+
+
+def test_a_hole_in_the_middle_is_an_error_of_context_alone():
+    holed = SQUARE.copy()
+    holed[9:11, 9:11] = 0
+    found = boundary_errors([SQUARE], [holed])
+    assert found.boundary == 0
+    assert found.context == pytest.approx(4 / found.num_context)
+
+
+@pytest.mark.parametrize("reach_px", [1, 2, REACH_PX])
+def test_a_straight_border_has_as_many_near_pixels_on_either_side_as_asked(reach_px):
+    halves = np.repeat([[0] * 10 + [1] * 10], 4, axis=0)
+    near = near_border(halves, reach_px=reach_px)
+    assert near.sum() == 2 * reach_px * 4
+    assert near[:, 10 - reach_px : 10 + reach_px].all()
+
+
+def test_touching_instances_have_a_border_between_them():
+    discs = two_touching_discs()
+    assert near_border(discs)[12, 18:22].all()
+    assert not near_border(np.sign(discs))[12, 18:22].any()
+
+
+def test_where_the_annotation_ends_is_no_border_and_nothing_counts():
+    label = np.zeros((6, 20), int)
+    label[:, 10:] = -1
+    assert not near_border(label).any()
+    found = boundary_errors([label], [np.zeros_like(label)])
+    assert math.isnan(found.boundary)
+    assert (found.context, found.num_context) == (0, 60)
+
+
+def test_images_are_pooled_by_pixels():
+    empty = np.zeros((10, 10), int)
+    found = boundary_errors([empty, empty], [empty, empty + 1])
+    assert found.context == 0.5
+
+
+def test_the_threshold_is_that_of_the_fewest_wrong_pixels():
+    probability = np.where(SQUARE == 1, 0.9, 0.65)
+    found = boundary_errors_of_probability([SQUARE], [probability])
+    assert found.threshold == pytest.approx(0.7)
+    assert (found.boundary, found.context) == (0, 0)
+
+
+def test_merged_instances_are_wrong_where_they_match_nothing():
+    discs = two_touching_discs()
+    merged = np.sign(discs)
+    merged[0, 0] = 1  # now it overlaps neither by one half of the union
+    renamed = rename_matched(discs, merged)
+    assert ((renamed != discs) == (merged > 0)).all()
+    assert boundary_errors([discs], [rename_matched(discs, discs + 4 * merged)]).boundary == 0
+
+
+def test_wrong_input_is_refused():
+    with pytest.raises(ShapeError, match="of one size"):
+        boundary_errors([SQUARE], [SQUARE[1:]])
+    with pytest.raises(DataError, match="give annotated images"):
+        boundary_errors([SQUARE * 0 - 1], [SQUARE])
