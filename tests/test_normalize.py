@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ulens.errors import DataError, ShapeError
-from ulens.normalize import Normalization, fit_normalization
+from ulens.normalize import Moments, Normalization, fit_normalization
 
 
 @given(seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from(["u1", "u2", "i4", "f4", "f8"]))
@@ -75,3 +75,29 @@ def test_pixels_that_are_no_numbers_are_counted(bad):
 def test_no_images_to_fit():
     with pytest.raises(DataError, match="no images to fit"):
         fit_normalization([])
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from(["uint8", "uint16", "float32"]))
+def test_statistics_of_parts_are_those_of_the_whole(seed, dtype):
+    generator = np.random.default_rng(seed)
+    image = (60_000 + generator.normal(0, 3, (2, 30, 20))).astype(dtype)
+    moments = Moments()
+    start = 0
+    while start < 30:
+        stop = start + int(generator.integers(1, 9))
+        moments.add(image[:, start:stop])
+        start = stop
+    mean, std = moments.statistics()
+    np.testing.assert_allclose(mean, image.mean((1, 2), dtype=float), rtol=1e-12)
+    np.testing.assert_allclose(std, image.std((1, 2), dtype=float), rtol=1e-9)
+    normalization = Normalization((0.1, 0.1))
+    part = normalization.apply(image[:, 3:9], moments.statistics())
+    np.testing.assert_allclose(part, normalization.apply(image)[:, 3:9], atol=1e-5)
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_parts_with_pixels_that_are_no_numbers_are_refused(bad):
+    part = np.zeros((2, 3, 3))
+    part[1, 2, 2] = bad
+    with pytest.raises(DataError, match="channel 1 of the image holds pixels that are NaN"):
+        Moments().add(part)

@@ -25,6 +25,7 @@ from ulens.jobs.evaluate import evaluate as run_evaluation
 from ulens.jobs.outputs import RoiFormat
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.segment import SegmentProgress, run_segmentation
+from ulens.jobs.segment_large import is_large_output, run_large_segmentation
 from ulens.jobs.tracking import Tracked, run_tracking
 from ulens.jobs.train import TrainEvent, run_training
 from ulens.predict.predictor import Average
@@ -135,6 +136,7 @@ def segment(
     table: Path | None = None,
     track: Annotated[bool, Flag] = False,
     geff: Annotated[bool, Flag] = False,
+    axes: str | None = None,
     average: Literal["1", "8", "rotations7"] = "1",
     device: str = "auto",
     overwrite: Annotated[bool, Flag] = False,
@@ -146,9 +148,11 @@ def segment(
     model
         folder of the model
     images
-        image file, stack, or folder of images
+        image file, stack, or folder of images; with OUT a file: one TIFF or OME-Zarr of any size
     out
-        folder for the label images
+        folder for the label images; or a name ending in .zarr or .tif: one image is then read,
+        segmented and written block by block in at most 2 GB of memory, and a run that was cut off
+        goes on where it was
     probabilities
         write the probability of each class too, or the distances learned, as float32 TIFF
     rois
@@ -160,16 +164,32 @@ def segment(
         Tracking Challenge, OUT.html shows it
     geff
         with --track: write the tracks as a graph too, OUT.geff
+    axes
+        with OUT a file: what the axes of the image are, such as ZYX, where it says so wrongly
     average
         mean over 8 flipped and rotated views, or the paper's 7 rotations; slower, better
     device
         auto, cpu, cuda or mps
     overwrite
-        replace label images of the same names in OUT, and TABLE; with --track an older result
+        replace label images of the same names in OUT, and TABLE; an older result of --track; OUT
+        where it is a file
     """
     views: Average = "rotations7" if average == "rotations7" else 8 if average == "8" else 1
     events: Iterator[SegmentProgress | Tracked]
-    if track:
+    if is_large_output(out):
+        if track or geff or probabilities or rois or table:
+            raise SettingError(
+                f"--out {out} came with --track, --geff, --probabilities, --rois or --table, which "
+                "need the whole image in memory; give a folder as --out, or leave them out"
+            )
+        events = run_large_segmentation(
+            model, images, out, axes=axes, average=views, device=device, overwrite=overwrite
+        )
+    elif axes is not None:
+        raise SettingError(
+            f"--axes came with --out {out}, a folder; it is for --out ending in .zarr or .tif"
+        )
+    elif track:
         if probabilities or rois or table:
             raise SettingError(
                 "--track came with --probabilities, --rois or --table, but a result of the Cell "
@@ -198,7 +218,7 @@ def segment(
 def _show_segmentation(
     events: Iterator[SegmentProgress | Tracked], images: Path, out: Path
 ) -> None:
-    if others := other_files(images):
+    if not is_large_output(out) and (others := other_files(images)):
         console.print(f"left out, in no format that ulens reads: {escape(name_some(others))}")
     num_written = 0
     tracked: Tracked | None = None

@@ -2,13 +2,61 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ulens.errors import DataError, ShapeError
 
 FLOOR_FRACTION = 0.25
+
+
+class Statistics(NamedTuple):
+    """Mean and standard deviation of an image, in grey values, one number per channel."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+class Moments:
+    """The statistics of an image whose parts come one after the other.
+
+    Notes
+    -----
+    Chan, Golub and LeVeque 1979: the sums of two parts are joined without loss of digits.
+    """
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._mean = self._squares = np.zeros(1)
+
+    def add(self, part: np.ndarray) -> None:
+        """Add the (C, y, x) pixels of a part.
+
+        Raises
+        ------
+        DataError : pixels are NaN or infinite
+        """
+        count = part[0].size
+        with np.errstate(invalid="ignore"):
+            mean = part.mean(axis=(1, 2), dtype=np.float64)
+            squares = part.var(axis=(1, 2), dtype=np.float64) * count
+        if not np.isfinite(squares).all():
+            channel = int(np.argmin(np.isfinite(squares)))
+            raise DataError(
+                f"channel {channel} of the image holds pixels that are NaN or infinite; replace "
+                "them by real grey values"
+            )
+        total = self._count + count
+        step = mean - self._mean
+        self._squares = self._squares + squares + step**2 * (self._count * count / total)
+        self._mean = self._mean + step * (count / total)
+        self._count = total
+
+    def statistics(self) -> Statistics:
+        """Return the statistics of all parts together."""
+        std = np.sqrt(self._squares / max(1, self._count))
+        return Statistics(tuple(map(float, self._mean)), tuple(map(float, std)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,12 +75,13 @@ class Normalization:
 
     std_floor: tuple[float, ...]
 
-    def apply(self, image: np.ndarray) -> np.ndarray:
+    def apply(self, image: np.ndarray, statistics: Statistics | None = None) -> np.ndarray:
         """Return ``(image − mean) / max(std, std_floor)``.
 
         Parameters
         ----------
         image : (C, Y, X), any real numeric dtype and range
+        statistics : of the whole image, where `image` is a part of one
 
         Returns
         -------
@@ -52,7 +101,10 @@ class Normalization:
         check_channels(image, len(self.std_floor))
         normalized = np.empty(image.shape, np.float32)
         for index, floor in enumerate(self.std_floor):
-            mean, std = _statistics(image, index)
+            if statistics is None:
+                mean, std = _statistics(image, index)
+            else:
+                mean, std = statistics.mean[index], statistics.std[index]
             # float64: 16-bit and large float values keep their small differences
             np.divide(
                 image[index] - np.float64(mean),

@@ -231,3 +231,30 @@ def test_auto_precision_is_fp32_without_native_bf16(monkeypatch):
         monkeypatch.delattr(torch.cpu, check, raising=False)
     assert not has_fast_bf16(torch.device("cpu"))
     assert Predictor(make_net(1), device="cpu").dtype is torch.float32
+
+
+@pytest.mark.parametrize("average", [1, 8])
+def test_a_block_by_itself_is_the_block_of_the_whole(average):
+    image = make_image(1, 50, 61)
+    predictor = Predictor(
+        make_net(2), device="cpu", precision="fp32", average=average, max_input=60
+    )
+    whole = predictor.predict(image)
+
+    def read(window):
+        rows, columns = (
+            mirror_indices(start + side.start, start + side.stop, length)
+            for start, side, length in zip((16, 32), window, image.shape[1:], strict=True)
+        )
+        return image[:, rows[:, None], columns]
+
+    block = np.empty((3, 30, 29), np.float32)
+    for write, part in predictor.stream_block(read, (30, 29)):
+        block[:, *write] = part
+    np.testing.assert_allclose(block, whole[:, 16:46, 32:61], atol=1e-5)
+
+
+def test_a_block_is_not_rotated():
+    predictor = Predictor(make_net(1), average="rotations7")
+    with pytest.raises(SettingError, match="needs the whole image in memory; choose 1 or 8"):
+        predictor.stream_block(lambda window: make_image(1, 4, 4), (4, 4))

@@ -69,7 +69,7 @@ class Volume:
 
     def read(self, plane: Plane, rows: slice, columns: slice) -> np.ndarray:
         """Return the (C, y, x) pixels of a window that lies within the plane."""
-        where = {
+        where: dict[str, slice | int] = {
             "T": plane.t, "Z": plane.z, "C": slice(0, self.num_channels), "Y": rows, "X": columns,
             "_": 0,
         }  # fmt: skip
@@ -87,7 +87,7 @@ class Volume:
             facts += [status.st_size, status.st_mtime_ns]
         digest = hashlib.sha256(json.dumps(facts).encode())
         planes = self.planes()
-        for plane in {planes[0], planes[len(planes) // 2], planes[-1]}:
+        for plane in (planes[0], planes[len(planes) // 2], planes[-1]):
             for y, x in ((0, 0), (1, 1), (1, 3), (2, 2), (3, 1), (4, 4)):
                 top, left = (
                     max(0, length - _SAMPLE_PX) * part // 4

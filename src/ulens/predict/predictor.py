@@ -2,7 +2,7 @@
 
 import copy
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, cast
 
 import numpy as np
@@ -116,10 +116,36 @@ class Predictor:
             return self._stream_rotations(image)
         return self._stream_views(image)
 
+    def stream_block(
+        self, read: Callable[[Slices], np.ndarray], shape: tuple[int, int]
+    ) -> Iterator[tuple[Slices, np.ndarray]]:
+        """Yield as `stream` does, for a block of an image that need not be in memory.
+
+        Parameters
+        ----------
+        read : returns the (C, y, x) float32 pixels, normalised and mirrored, of a window, whose
+            (y, x) slices count from the block's corner
+        shape : (Y, X) of the block, whose corner is a multiple of the alignment from the image's
+
+        Raises
+        ------
+        SettingError : `average` is "rotations7", which needs the whole image
+        """
+        if self.average == "rotations7":
+            raise SettingError(
+                "average is 'rotations7', which needs the whole image in memory; choose 1 or 8"
+            )
+        return self._stream_windows(read, shape)
+
     def _stream_views(self, image: np.ndarray) -> Iterator[tuple[Slices, np.ndarray]]:
+        return self._stream_windows(lambda window: read_mirrored(image, window), image.shape[1:])
+
+    def _stream_windows(
+        self, read: Callable[[Slices], np.ndarray], shape: tuple[int, int]
+    ) -> Iterator[tuple[Slices, np.ndarray]]:
         run = self._run if self.average == 1 else self._run_dihedral
-        for tile in self._plan(image.shape[1:]):
-            yield tile.write, run(read_mirrored(image, tile.read))[:, *tile.inner]
+        for tile in self._plan(shape):
+            yield tile.write, run(read(tile.read))[:, *tile.inner]
 
     def _stream_rotations(self, image: np.ndarray) -> Iterator[tuple[Slices, np.ndarray]]:
         shape = image.shape[1:]

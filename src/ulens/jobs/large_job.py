@@ -1,0 +1,260 @@
+"""What the segmentation of a large image is planned as, and the file that keeps a run to it."""
+
+import hashlib
+import json
+import math
+import shutil
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from time import perf_counter
+from typing import Literal
+
+import numpy as np
+
+from ulens.bundle import MODEL, ModelBundle
+from ulens.errors import OutputError, SettingError
+from ulens.io.atomic import write_file
+from ulens.io.label_volumes import CHUNK_PX
+from ulens.io.regions import Volume
+from ulens.predict.predictor import Average, Predictor, choose_device, has_fast_bf16
+from ulens.predict.tiles import plan_tiles
+
+JOB, OUTPUT, COMPLETE = "job.json", "output", "complete"
+VERSION = 1
+SUFFIXES = (".zarr", ".tif", ".tiff")
+
+# Python with torch; maps of the network's width and the tile's size that are in memory at once;
+# bytes per pixel that decoding takes at its peak. Measured: 0.4 GB, 4 and 100; the rest is reserve.
+_BASE_BYTES = 0.6e9
+_NUM_MAPS = 7
+_DECODING_BYTES = 120
+_LARGEST_BLOCK_PX = 2048
+_HALO_FRACTION = 8
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LargeJob:
+    """What every run of a job does alike, so that its parts fit together.
+
+    Parameters
+    ----------
+    model, image : hashes
+    average : as in `Predictor`
+    precision : of the network
+    tile_px : largest tile, in input pixels
+    block_px : side of the blocks
+    halo_px : how far the decoding of a block sees beyond it
+    """
+
+    model: str
+    image: str
+    average: Literal[1, 8]
+    precision: Literal["fp32", "bf16"]
+    tile_px: int
+    block_px: int
+    halo_px: int
+
+    def __post_init__(self) -> None:
+        if self.average not in (1, 8):
+            raise SettingError(
+                f"average is {self.average!r}; images that are segmented block by block take 1 or "
+                "8, since a rotated image has to be in memory as a whole"
+            )
+        if self.block_px < 16 or self.block_px % 16 or self.block_px % self.piece_px:
+            raise SettingError(
+                f"block_px is {self.block_px}; need a multiple of {CHUNK_PX}, or of 16 below it"
+            )
+        if self.halo_px < 0:
+            raise SettingError(f"halo_px is {self.halo_px}; need 0 or more")
+
+    @property
+    def piece_px(self) -> int:
+        """Side of the pieces in which a plane of labels is stored."""
+        return min(self.block_px, CHUNK_PX)
+
+
+def plan_job(
+    bundle: ModelBundle,
+    model: Path,
+    volume: Volume,
+    *,
+    average: Average,
+    device: str,
+    memory_gb: float,
+    block_px: int | None,
+    halo_px: int | None,
+) -> LargeJob:
+    """Choose tiles and blocks by the memory that there is for them.
+
+    Parameters
+    ----------
+    memory_gb : what the program may take in all, in 10⁹ bytes
+    block_px, halo_px : instead of what the memory gives
+
+    Raises
+    ------
+    SettingError : the memory does not suffice, or a setting is out of range
+    """
+    precision: Literal["fp32", "bf16"]
+    precision = "bf16" if has_fast_bf16(choose_device(device)) else "fp32"
+    free_bytes = memory_gb * 1e9 - _BASE_BYTES - _weights_bytes(bundle)
+    tile_px = min(828, math.isqrt(max(0, int(free_bytes / _tile_bytes_per_px(bundle, precision)))))
+    side = math.isqrt(max(0, int(free_bytes / _DECODING_BYTES)))
+    fitting = int(side / (1 + 2 / _HALO_FRACTION)) // CHUNK_PX * CHUNK_PX
+    if fitting < CHUNK_PX or tile_px < bundle.net.geometry.base:
+        needed = _BASE_BYTES + _weights_bytes(bundle) + max(
+            _DECODING_BYTES * (CHUNK_PX * (1 + 2 / _HALO_FRACTION) + 1) ** 2,
+            _tile_bytes_per_px(bundle, precision) * (bundle.net.geometry.base + 1) ** 2,
+        )  # fmt: skip
+        raise SettingError(
+            f"memory_gb is {memory_gb:g}; this model needs {math.ceil(needed / 1e8) / 10:g} or more"
+        )
+    chosen = block_px or min(_LARGEST_BLOCK_PX, fitting)
+    job = LargeJob(
+        model=hashlib.sha256((model / MODEL).read_bytes()).hexdigest(),
+        image=volume.fingerprint(),
+        average=average,  # type: ignore[arg-type]  # checked there
+        precision=precision,
+        tile_px=tile_px,
+        block_px=chosen,
+        halo_px=chosen // _HALO_FRACTION if halo_px is None else halo_px,
+    )
+    alignment = bundle.net.geometry.alignment
+    if job.block_px % alignment:
+        raise SettingError(
+            f"block_px is {job.block_px}; this network needs a multiple of {alignment}"
+        )
+    return job
+
+
+def keep_to_job(work: Path, planned: LargeJob) -> LargeJob:
+    """Return what a run that was killed had planned, or keep the new plan.
+
+    Raises
+    ------
+    OutputError : the folder is of another job, or not written by ulens
+    """
+    path = work / JOB
+    if (work / COMPLETE).is_file() and not path.is_file():
+        shutil.rmtree(work)  # the last that a killed run left of a job that was done
+    if not path.is_file():
+        if work.exists() and any(work.iterdir()):
+            raise OutputError(f"{work} exists but holds no job of ulens; move it away")
+        work.mkdir(parents=True, exist_ok=True)
+        write_file(path, json.dumps({"version": VERSION} | asdict(planned), indent=2).encode())
+        return planned
+    try:
+        found = json.loads(path.read_bytes())
+        version = found.pop("version")
+        job = LargeJob(**found) if version == VERSION else planned
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OutputError(f"{path} is damaged ({error}); remove {work} to start anew") from error
+    if version != VERSION:
+        raise OutputError(
+            f"{path} has version {version}, this ulens knows {VERSION}; finish the job with the "
+            f"ulens that began it, or remove {work} to start anew"
+        )
+    for field in fields(LargeJob):
+        if field.name not in ("model", "image", "average"):
+            continue  # the machine may be another one, the job keeps to what it began with
+        was, now = getattr(job, field.name), getattr(planned, field.name)
+        if was != now:
+            shown = f" (it was {was}, is {now})" if field.name == "average" else ""
+            raise OutputError(
+                f"{work} holds an unfinished job with another {field.name}{shown}; go on with "
+                f"the same one, or remove {work} to start anew"
+            )
+    return job
+
+
+def is_in_place(work: Path) -> bool:
+    """Return whether a job was killed when all that was left to do was to remove its files."""
+    return all((work / name).is_file() for name in (JOB, COMPLETE)) and not _output(work).exists()
+
+
+def put_in_place(work: Path, out: Path) -> None:
+    """Give the complete output its name, and remove what it was made from."""
+    if _output(work).exists():
+        if out.is_dir():
+            shutil.rmtree(out)
+        _output(work).replace(out)
+    for entry in work.iterdir():
+        if entry.is_dir():
+            shutil.rmtree(entry)
+        elif entry.name not in (JOB, COMPLETE):
+            entry.unlink()
+    # in this order: a kill in between leaves what the next run knows for a job that was done
+    (work / JOB).unlink()
+    (work / COMPLETE).unlink()
+    work.rmdir()
+
+
+def _output(work: Path) -> Path:
+    return work / OUTPUT
+
+
+def check_output(out: Path, image: Path, overwrite: bool) -> None:
+    """Raise OutputError where writing could damage what is there."""
+    if out.exists() and not overwrite:
+        raise OutputError(
+            f"output {out} exists; choose another name, or allow it to be replaced with overwrite "
+            "(--overwrite)"
+        )
+    if out.is_dir() != (out.suffix.lower() == ".zarr") and out.exists():
+        kind = "folder" if out.is_dir() else "file"
+        raise OutputError(f"output {out} is a {kind}; choose another name")
+    if out.resolve() == image.resolve():
+        raise OutputError(f"output {out} is the image itself; choose another name")
+    if not out.parent.is_dir():
+        raise OutputError(f"there is no folder {out.parent} for {out.name}; make it")
+
+
+def check_disk(work: Path, needed_bytes: int) -> None:
+    """Raise OutputError unless the disk has room."""
+    free_bytes = shutil.disk_usage(work).free
+    if free_bytes < needed_bytes:
+        raise OutputError(
+            f"{needed_bytes / 1e9:.1f} GB are needed beside the output until it is done, "
+            f"{free_bytes / 1e9:.1f} GB are free; free some space or choose another disk"
+        )
+
+
+def count_disk_bytes(bundle: ModelBundle, volume: Volume) -> int:
+    """Return what the files of a job take at most, its output included."""
+    plane_px = volume.size[0] * volume.size[1]
+    num_planes = len(volume.planes())
+    if bundle.encoding == "classes":
+        return 2 * plane_px * num_planes
+    return 4 * plane_px * (bundle.net.num_classes + 1) + 8 * plane_px * num_planes
+
+
+def count_memory_bytes(bundle: ModelBundle, volume: Volume, job: LargeJob) -> int:
+    """Return what the program takes at its peak, by estimate."""
+    height, width = (min(job.block_px + 2 * job.halo_px, length) for length in volume.size)
+    tile = _tile_bytes_per_px(bundle, job.precision) * job.tile_px**2
+    decoding = _DECODING_BYTES * height * width
+    return int(_BASE_BYTES + _weights_bytes(bundle) + max(tile, decoding))
+
+
+def measure_tile(predictor: Predictor, size: tuple[int, int]) -> float:
+    """Return the seconds that the network takes for the first tile of a plane of `size` (Y, X).
+
+    The second of two runs counts: in the first, memory and kernels are still being set up.
+    """
+    rows, columns = plan_tiles(size, predictor.geometry, predictor.max_input)[0].write
+    blank = np.zeros((predictor.in_channels, rows.stop, columns.stop), np.float32)
+    seconds = 0.0
+    for _ in range(2):
+        start = perf_counter()
+        predictor.predict(blank)
+        seconds = perf_counter() - start
+    return seconds
+
+
+def _weights_bytes(bundle: ModelBundle) -> int:
+    return 2 * sum(4 * weights.numel() for weights in bundle.net.parameters())
+
+
+def _tile_bytes_per_px(bundle: ModelBundle, precision: str) -> int:
+    width = int(getattr(bundle.net, "width", 64))
+    return _NUM_MAPS * width * (2 if precision == "bf16" else 4)

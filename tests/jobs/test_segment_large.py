@@ -1,0 +1,342 @@
+import hashlib
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tifffile
+import yaozarrs
+import zarr
+
+from brightness import make_bundle
+from ulens.bundle import load_bundle, save_bundle
+from ulens.errors import DataError, FileError, OutputError, SettingError, ShapeError
+from ulens.image import Image
+from ulens.io.files import read_image, write_tiff
+from ulens.jobs import large_job
+from ulens.jobs.segment import run_segmentation
+from ulens.jobs.segment_large import is_large_output, run_large_segmentation
+from ulens.predict.predictor import Predictor
+
+SMALL = {"block_px": 32, "halo_px": 8, "device": "cpu"}
+KILLED_RUN = """
+import sys
+from pathlib import Path
+from ulens.jobs.segment_large import run_large_segmentation
+
+model, image, out = map(Path, sys.argv[1:])
+for event in run_large_segmentation(model, image, out, block_px=32, halo_px=8, device="cpu"):
+    print(event.tile, flush=True)
+    sys.stdin.readline()  # or a slow parent would kill too late
+"""
+
+
+def make_cells(*shape, seed=0):
+    """Bright squares on a dark ground, some of which overlap, in each plane."""
+    generator = np.random.default_rng(seed)
+    image = np.full(shape, 10, np.uint8)
+    for plane in image.reshape(-1, *shape[-2:]):
+        for _ in range(12):
+            y, x = generator.integers(0, np.array(shape[-2:]) - 9)
+            plane[y : y + 7, x : x + 7] = 200
+    return image
+
+
+@pytest.fixture
+def model(tmp_path):
+    save_bundle(make_bundle(labels_are="instances", decoding={"threshold": 0.5}), tmp_path / "m")
+    return tmp_path / "m"
+
+
+@pytest.fixture
+def stack(tmp_path):
+    path = tmp_path / "stack.tif"
+    write_tiff(path, Image(data=make_cells(2, 40, 60), axes="ZYX", spacing_um=(0.5, 0.25)))
+    return path
+
+
+def in_folder(model, image, out):
+    """Return the labels that the whole images get."""
+    list(run_segmentation(model, image, out))
+    return read_image(out / f"{image.stem}.tif")
+
+
+def contents(path):
+    """Return a hash of every file of an output."""
+    files = [path] if path.is_file() else sorted(f for f in path.rglob("*") if f.is_file())
+    names = [file.relative_to(path.parent).parts[1:] for file in files]
+    return names, [hashlib.sha256(file.read_bytes()).hexdigest() for file in files]
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
+def test_labels_are_those_of_the_folder(model, stack, tmp_path, name):
+    whole = in_folder(model, stack, tmp_path / "whole")
+    assert whole.data.max() > 3
+    events = list(run_large_segmentation(model, stack, tmp_path / name, **SMALL))
+    if name == "out.zarr":
+        yaozarrs.validate_zarr_store(tmp_path / name)
+        labels = zarr.open_array(tmp_path / name / "0", mode="r")[:]
+    else:
+        image = read_image(tmp_path / name)
+        assert (image.axes, image.spacing_um) == ("ZYX", (0.5, 0.25))
+        labels = image.data
+    assert labels.dtype == np.uint32
+    np.testing.assert_array_equal(labels, whole.data)
+    notes = [event.note for event in events if event.note]
+    assert "2×40×60 pixels (ZYX) in 8 blocks; the network needs about" in notes[0]
+    assert "memory at most 0." in notes[0]
+    num_objects = sum(int(plane.max()) for plane in whole.data)
+    assert notes[1] == f"objects {num_objects}, all as from the image in one piece"
+    assert events[-1].written == (tmp_path / name,)
+    assert events[-1].tile == events[-1].num_tiles > 0
+    assert not (tmp_path / f"{name}.job").exists()
+
+
+def test_classes_keep_their_values(tmp_path, stack):
+    save_bundle(make_bundle(), tmp_path / "m")
+    whole = in_folder(tmp_path / "m", stack, tmp_path / "whole")
+    list(run_large_segmentation(tmp_path / "m", stack, tmp_path / "out.tif", **SMALL))
+    labels = read_image(tmp_path / "out.tif")
+    assert labels.data.dtype == np.uint8
+    np.testing.assert_array_equal(labels.data, whole.data)
+
+
+def test_a_time_series_in_ome_zarr_with_axes_given(model, tmp_path):
+    data = make_cells(2, 40, 50)
+    write_tiff(tmp_path / "film.tif", Image(data=data, axes="TYX"))
+    zarr.create_array(tmp_path / "film.zarr", data=data, chunks=(1, 16, 16))
+    whole = in_folder(model, tmp_path / "film.tif", tmp_path / "whole")
+    out = tmp_path / "out.zarr"
+    list(run_large_segmentation(model, tmp_path / "film.zarr", out, axes="TYX", **SMALL))
+    np.testing.assert_array_equal(zarr.open_array(out / "0", mode="r")[:], whole.data)
+    axes = zarr.open_group(out, mode="r").attrs["ome"]["multiscales"][0]["axes"]
+    assert [axis["type"] for axis in axes] == ["time", "space", "space"]
+
+
+def run_until(model, image, out, num_lines):
+    """Run the job in a process of its own and kill it at work on what follows so many events."""
+    command = [sys.executable, "-c", KILLED_RUN, *map(str, (model, image, out))]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        for _ in range(num_lines):
+            assert process.stdout.readline()
+            process.stdin.write(b"\n")
+            process.stdin.flush()
+        process.kill()
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs kill -9")
+def test_killed_and_started_again_the_result_is_byte_identical(model, stack, tmp_path):
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    list(run_large_segmentation(model, stack, tmp_path / "a" / "out.zarr", **SMALL))
+    out = tmp_path / "b" / "out.zarr"
+    for num_lines in (4, 22):  # among the first plane's tiles, then in the second plane
+        run_until(model, stack, out, num_lines)
+        assert not out.exists()
+        assert (tmp_path / "b" / "out.zarr.job" / "job.json").is_file()
+    list(run_large_segmentation(model, stack, out, **SMALL))
+    assert contents(out) == contents(tmp_path / "a" / "out.zarr")
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
+def test_cut_off_after_any_event_only_what_is_missing_is_done(
+    model, stack, tmp_path, name, monkeypatch
+):
+    num_runs = 0
+    run = Predictor._run
+
+    def counted(self, window):
+        nonlocal num_runs
+        num_runs += 1
+        return run(self, window)
+
+    monkeypatch.setattr(Predictor, "_run", counted)
+    monkeypatch.setattr("ulens.jobs.segment_large.measure_tile", lambda predictor, size: 0.0)
+    (tmp_path / "a").mkdir()
+    events = list(run_large_segmentation(model, stack, tmp_path / "a" / name, **SMALL))
+    num_needed, num_runs = num_runs, 0
+    (tmp_path / "b").mkdir()
+    out = tmp_path / "b" / name
+    notes = []
+    for num_events in range(2, len(events), 7):
+        work = run_large_segmentation(model, stack, out, **SMALL)
+        for _ in range(num_events):
+            if (event := next(work)).note:
+                notes.append(event.note)
+        work.close()
+        assert not out.exists()
+    list(run_large_segmentation(model, stack, out, **SMALL))
+    assert any("tiles are done" in note for note in notes)
+    assert contents(out) == contents(tmp_path / "a" / name)
+    # a block that is cut off is done again: at most one for each time
+    tiles_per_block = num_needed / 8
+    assert num_needed <= num_runs <= num_needed + tiles_per_block * (len(events) // 7 + 1)
+
+
+def test_a_kill_while_the_output_gets_its_name(model, stack, tmp_path, monkeypatch):
+    out = tmp_path / "out.tif"
+    list(run_large_segmentation(model, stack, tmp_path / "other.tif", **SMALL))
+
+    def killed(*_):
+        raise KeyboardInterrupt
+
+    for where in ("segment_large.put_in_place", "large_job.shutil.rmtree"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"ulens.jobs.{where}", killed)
+            with pytest.raises(KeyboardInterrupt):
+                list(run_large_segmentation(model, stack, out, **SMALL))
+    assert out.is_file()
+    assert (tmp_path / "out.tif.job").is_dir()
+    events = list(run_large_segmentation(model, stack, out, **SMALL))
+    assert events[-1].written == (out,)
+    assert not (tmp_path / "out.tif.job").exists()
+    assert contents(out)[1] == contents(tmp_path / "other.tif")[1]
+
+
+def cut_off(model, image, out, **changes):
+    work = run_large_segmentation(model, image, out, **{**SMALL, **changes})
+    for _ in range(4):
+        next(work)
+    work.close()
+
+
+def test_another_job_is_not_gone_on_with(model, stack, tmp_path):
+    out = tmp_path / "out.zarr"
+    cut_off(model, stack, out)
+    save_bundle(make_bundle(labels_are="instances", decoding={"threshold": 0.6}), tmp_path / "n")
+    other = tmp_path / "other.tif"
+    write_tiff(other, Image(data=make_cells(2, 40, 60, seed=1), axes="ZYX"))
+    for arguments, options, message in (
+        ((tmp_path / "n", stack), {}, "unfinished job with another model; go on with"),
+        ((model, other), {}, "another image"),
+        ((model, stack), {"axes": "TYX"}, "another image"),
+        ((model, stack), {"average": 8}, r"another average \(it was 1, is 8\)"),
+    ):
+        with pytest.raises(OutputError, match=message):
+            list(run_large_segmentation(*arguments, out, **SMALL, **options))
+    # what the machine or the memory would choose anew stays as it was
+    list(run_large_segmentation(model, stack, out, device="cpu"))
+    whole = in_folder(model, stack, tmp_path / "whole")
+    np.testing.assert_array_equal(zarr.open_array(out / "0", mode="r")[:], whole.data)
+
+
+def test_a_damaged_or_foreign_job_is_told(model, stack, tmp_path):
+    out, job = tmp_path / "out.zarr", tmp_path / "out.zarr.job" / "job.json"
+    cut_off(model, stack, out)
+    found = json.loads(job.read_bytes())
+    for text, message in (
+        ("{", "job.json is damaged"),
+        (json.dumps(found | {"version": 2}), "has version 2, this ulens knows 1"),
+        (json.dumps(found | {"halo_px": None}), "job.json is damaged"),
+    ):
+        job.write_text(text)
+        with pytest.raises(OutputError, match=message):
+            list(run_large_segmentation(model, stack, out, **SMALL))
+    job.unlink()
+    with pytest.raises(OutputError, match="holds no job of ulens"):
+        list(run_large_segmentation(model, stack, out, **SMALL))
+
+
+def test_outputs_that_are_refused(model, stack, tmp_path):
+    (tmp_path / "file.zarr").write_text("")
+    (tmp_path / "folder.tif").mkdir()
+    for image, out, overwrite, message in (
+        (stack, stack, True, "is the image itself"),
+        (stack, tmp_path / "file.zarr", False, "exists; choose another name, or allow"),
+        (stack, tmp_path / "file.zarr", True, "is a file"),
+        (stack, tmp_path / "folder.tif", True, "is a folder"),
+        (stack, tmp_path / "none" / "out.zarr", False, "there is no folder"),
+    ):
+        with pytest.raises(OutputError, match=message):
+            list(run_large_segmentation(model, image, out, overwrite=overwrite, **SMALL))
+    assert sorted(path.suffix for path in tmp_path.iterdir() if path.suffix == ".job") == []
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
+def test_an_output_is_replaced_when_allowed(model, stack, tmp_path, name):
+    out = tmp_path / name
+    save_bundle(make_bundle(), tmp_path / "n")
+    list(run_large_segmentation(tmp_path / "n", stack, out, **SMALL))
+    before = contents(out)
+    cut_off(model, stack, out, overwrite=True)
+    assert contents(out) == before
+    list(run_large_segmentation(model, stack, out, overwrite=True, **SMALL))
+    assert contents(out) != before
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"average": "rotations7"}, "block by block take 1 or 8"),
+        ({"block_px": 40}, "need a multiple of 512, or of 16 below it"),
+        ({"block_px": 600}, "need a multiple of 512"),
+        ({"halo_px": -1}, "halo_px is -1"),
+        ({"memory_gb": 0.61}, "memory_gb is 0.61; this model needs"),
+    ],
+)
+def test_settings_out_of_range(model, stack, tmp_path, options, message):
+    with pytest.raises(SettingError, match=message):
+        list(run_large_segmentation(model, stack, tmp_path / "o.zarr", **{**SMALL, **options}))
+    assert not (tmp_path / "o.zarr.job").exists()
+
+
+def test_an_image_of_another_pixel_size_is_refused(stack, tmp_path):
+    save_bundle(make_bundle(spacing_um=(1.0, 0.5)), tmp_path / "m")
+    with pytest.raises(SettingError, match=r"has 0.5×0.25 µm .* at 1×0.5, .* not resampled"):
+        list(run_large_segmentation(tmp_path / "m", stack, tmp_path / "out.zarr", **SMALL))
+
+
+def test_images_that_cannot_be_used(model, tmp_path):
+    colors = np.arange(800, dtype=np.uint16).reshape(2, 20, 20)
+    write_tiff(tmp_path / "c.tif", Image(data=colors, axes="CYX"))
+    tifffile.imwrite(tmp_path / "nan.tif", np.full((20, 20), np.nan, np.float32))
+    for image, error, message in (
+        ("c.tif", ShapeError, "has 2 channels; the model was trained on 1"),
+        ("nan.tif", DataError, "NaN or infinite"),
+        ("m", FileError, "is a folder of no Zarr"),
+    ):
+        with pytest.raises(error, match=message):
+            list(
+                run_large_segmentation(model, tmp_path / image, tmp_path / f"{image}.zarr", **SMALL)
+            )
+
+
+def test_a_full_disk_is_told(model, stack, tmp_path, monkeypatch):
+    usage = type("Usage", (), {"free": 1000})
+    with monkeypatch.context() as patch:
+        patch.setattr(large_job.shutil, "disk_usage", lambda path: usage)
+        with pytest.raises(
+            OutputError, match=r"GB are needed beside the output .* 0.0 GB are free"
+        ):
+            list(run_large_segmentation(model, stack, tmp_path / "out.zarr", **SMALL))
+
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ulens.io.label_volumes.ZarrLabels.write", full)
+        with pytest.raises(OutputError, match=r"No space left on device.*start again"):
+            list(run_large_segmentation(model, stack, tmp_path / "out.zarr", **SMALL))
+
+
+def test_the_forecast_bounds_memory(model):
+    bundle = load_bundle(model)
+    memory = []
+    for side in (100, 3_000, 200_000):
+        volume = SimpleNamespace(size=(side, side), fingerprint=lambda: "")
+        job = large_job.plan_job(
+            bundle, model, volume, average=1, device="cpu", memory_gb=2, block_px=None, halo_px=None
+        )
+        memory.append(large_job.count_memory_bytes(bundle, volume, job))
+    assert memory[0] < memory[1] == memory[2] <= 2e9
+
+
+@pytest.mark.parametrize("name", ["a.zarr", "a.tif", "a.TIFF", "a", "a.png"])
+def test_the_name_of_the_output_decides(name):
+    assert is_large_output(Path(name)) == (name not in ("a", "a.png"))
