@@ -3,6 +3,7 @@ import json
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,6 +26,7 @@ from ulens.predict.predictor import Predictor
 SMALL = {"block_px": 32, "halo_px": 8, "device": "cpu"}
 KILLED_RUN = """
 import sys
+from dataclasses import replace
 from pathlib import Path
 from ulens.jobs.segment_large import run_large_segmentation
 
@@ -103,6 +105,30 @@ def test_classes_keep_their_values(tmp_path, stack):
     labels = read_image(tmp_path / "out.tif")
     assert labels.data.dtype == np.uint8
     np.testing.assert_array_equal(labels.data, whole.data)
+
+
+def test_what_can_differ_is_told(tmp_path):
+    image = np.zeros((40, 96), np.float32)  # a core, a long stretch that it grows over, background
+    image[:, :10], image[:, 86:] = 1, -1
+    write_tiff(tmp_path / "a.tif", Image(data=image, axes="YX"))
+    decoding = {"threshold": 0.9, "reach_threshold": 0.1}
+    bundle = make_bundle(labels_are="instances", decoding=decoding)
+    save_bundle(bundle, tmp_path / "m")
+    events = list(
+        run_large_segmentation(tmp_path / "m", tmp_path / "a.tif", tmp_path / "o.tif", **SMALL)
+    )
+    notes = [event.note for event in events if event.note]
+    assert "objects 1; about 1 of them grow over more than 8 px of a neighbour" in notes[-1]
+    membrane = replace(
+        bundle, encoding="membrane", class_values=(0, 255), decoding={"threshold": 0.5}
+    )
+    save_bundle(membrane, tmp_path / "n")
+    events = list(
+        run_large_segmentation(tmp_path / "n", tmp_path / "a.tif", tmp_path / "p.tif", **SMALL)
+    )
+    notes = [event.note for event in events if event.note]
+    assert "gaps in membranes are closed block by block, with 8 px around each" in notes[1]
+    assert set(np.unique(read_image(tmp_path / "p.tif").data)) == {0, 255}
 
 
 def test_a_time_series_in_ome_zarr_with_axes_given(model, tmp_path):

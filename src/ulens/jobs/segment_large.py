@@ -195,9 +195,9 @@ def _report(works: list[PlaneWork], numberings: list[Numbering | None], job: Lar
     if num_unsure == 0:
         return f"objects {num_objects}, all as from the image in one piece"
     return (
-        f"objects {num_objects}; at least {num_unsure} of them grow over more than {job.halo_px} "
-        "px of a neighbouring block: there their outline can differ from that of the image in one "
-        "piece"
+        f"objects {num_objects}; about {num_unsure} of them grow over more than {job.halo_px} px "
+        "of a neighbouring block: there they can end, or have another outline than from the image "
+        "in one piece"
     )
 
 

@@ -47,9 +47,9 @@ class PlaneWork:
     Instances begin with seeds: connected components, which are found in each block and joined
     across the borders, so that every seed has one number however large it is. Then each block with
     its halo is flooded from these. An instance whose flooding does not reach farther than the
-    halo comes out as from the whole plane; pixels of which that is not certain are counted, by the
-    instances that hold them. Where two instances reach a pixel at the same time, at equal heights,
-    it goes to either.
+    halo comes out as from the whole plane. One that floods farther can end there, or meet its
+    neighbour elsewhere; such instances are counted. Where two instances reach a pixel at the same
+    time, at equal heights, it goes to either.
     """
 
     def __init__(
@@ -174,7 +174,10 @@ class PlaneWork:
         return self._labels.read_window(window, numbering.apply)
 
     def num_unsure(self, numbering: Numbering | None) -> int:
-        """Return how many instances, at least, may differ from those of the whole plane."""
+        """Return about how many instances may differ from those of the whole plane.
+
+        A block in which pixels were lost counts as one, since it does not know whose they are.
+        """
         if numbering is None:
             return 0
         seen: set[int] = set()
@@ -183,7 +186,7 @@ class PlaneWork:
             unsure = self._unsure.read(block)
             seen.update(numbering.apply(block, unsure).tolist())
             num_losses += 0 in unsure
-        return len(seen - {0}) + num_losses
+        return min(len(seen - {0}) + num_losses, numbering.num_components)
 
     @property
     def _intensities_file(self) -> Path:
