@@ -116,6 +116,13 @@ def test_the_folder_holds_everything_and_the_scores_are_honest(trained):
     assert "held out" in (model / "report.html").read_text()
 
 
+def test_a_network_that_predicts_slowly_is_validated_less_often(tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "VALIDATION_SHARE", 0.0)
+    folder = write_folder(tmp_path, steps=None, seconds=2.0)
+    events = list(run_training(settings_for(folder)))
+    assert sum(isinstance(event, Validation) for event in events) <= 1
+
+
 def test_instances_are_trained_decoded_and_scored(tmp_path):
     folder = write_folder(tmp_path, encoding="boundary", border_weight=10.0, steps=150)
     write_instances(folder)

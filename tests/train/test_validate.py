@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -8,6 +10,7 @@ from ulens.train.validate import (
     Prediction,
     quality,
     score,
+    score_cells,
     score_membranes,
     tune_thresholds,
 )
@@ -48,6 +51,17 @@ def test_membranes_get_the_isbi_measures():
     scores = score_membranes([a_prediction(label, 0.9 * label)])
     assert scores["V_Rand"] == pytest.approx(1)
     assert scores["pixel error"] == pytest.approx(0)
+    assert scores["warping error"] == 0
+
+
+def test_cells_get_seg_of_the_gold_truth_where_there_is_some():
+    row = np.repeat([[1] * 5 + [0] * 3 + [2] * 5], 5, axis=0)
+    gold = a_prediction(row, row > 0, "boundary")
+    missed = a_prediction(row, 0 * row, "boundary")
+    silver = replace(missed, sample=replace(missed.sample, is_silver=True))
+    assert score_cells([gold, silver]) == {"SEG": 1.0}
+    assert score_cells([silver]) == {"SEG": 0.0}
+    assert score_cells([gold, missed]) == {"SEG": 0.5}
 
 
 def test_membranes_are_scored_where_annotated_whatever_the_sizes():

@@ -93,7 +93,7 @@ def make_plan(
         raise SettingError(f"recipe is {recipe!r}; it takes 'default' or 'paper'")
     plan = plans[0]
     if measure is not None and seconds is not None:
-        plan = _widest(plans, seconds, measure)
+        plan = widest(plans, seconds, measure)
     return plan if recipe == "paper" else _augment(plan)
 
 
@@ -169,8 +169,15 @@ def _paper_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]) 
     )
 
 
-def _widest(plans: Sequence[Plan], seconds: float, measure: Callable[[Plan], float]) -> Plan:
-    """Return the last plan that makes enough steps, from narrow to wide; else the first."""
+def widest(plans: Sequence[Plan], seconds: float, measure: Callable[[Plan], float]) -> Plan:
+    """Return the widest of plans that makes enough steps, with its speed; else the first.
+
+    Parameters
+    ----------
+    plans : from narrow to wide
+    seconds : of training
+    measure : returns the steps per second of a plan on this machine
+    """
     chosen, rate = plans[0], measure(plans[0])
     for plan in plans[1:]:
         wider_rate = measure(plan)

@@ -22,6 +22,7 @@ EXPLANATIONS = {
     "V_Info": "ISBI 2012: the same in bits of information; 1 = perfect",
     "Rand error": "ISBI 2012: pairs of pixels wrongly joined or parted; 0 = perfect",
     "pixel error": "ISBI 2012: 1 − F-score of the interior pixels; 0 = perfect",
+    "warping error": "ISBI 2012: pixels that merge or split cells, per pixel; 0 = perfect",
 }
 
 

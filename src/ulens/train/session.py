@@ -36,6 +36,7 @@ from ulens.train.validate import (
 PLAN, LOG, STATE = "plan.json", "log.jsonl", Path("training") / "state.safetensors"
 SAVE_SECONDS = 60.0
 NUM_VALIDATIONS = 10
+VALIDATION_SHARE = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,6 +76,7 @@ class Session:
         images = prepare(split.training, self.normalization, plan=plan, device=device)
         self.trainer = Trainer(self._first_network(start_from), images, plan)
         self._num_validated = 0
+        self._validating_seconds = 0.0
         self._saved_at = 0.0
 
     def start(self, *, planning_seconds: float) -> None:
@@ -112,7 +114,12 @@ class Session:
         self._append(asdict(log))
 
     def validation_is_due(self) -> bool:
-        """Whether a tenth of the training has passed; the last validation is the final score."""
+        """Whether a tenth of the training has passed; the last validation is the final score.
+
+        Of a time budget a network that predicts slowly spends no more than a share on it.
+        """
+        if self._validating_seconds > VALIDATION_SHARE * self.trainer.seconds:
+            return False
         passed = self.trainer.progress * NUM_VALIDATIONS
         return self._num_validated + 1 <= passed < NUM_VALIDATIONS
 
@@ -122,6 +129,8 @@ class Session:
         self._num_validated = int(self.trainer.progress * NUM_VALIDATIONS)
         scores = score(self._predict(), self.annotated.labels_are)
         self._append({"step": self.trainer.step, "seconds": self.trainer.seconds, "score": scores})
+        if self.plan.seconds is not None:
+            self._validating_seconds += time.perf_counter() - started
         self._count(started)
         return Validation(step=self.trainer.step, scores=scores)
 

@@ -12,6 +12,7 @@ from ulens.bundle import LabelsAre
 from ulens.instances.encodings import ENCODINGS, EncodingName
 from ulens.io.annotations import Sample
 from ulens.losses import IGNORED
+from ulens.metrics.ctc import seg_scores
 from ulens.metrics.instance import instance_scores
 from ulens.metrics.membrane import isbi2012
 from ulens.metrics.semantic import semantic_scores
@@ -94,7 +95,23 @@ def score_membranes(predictions: Sequence[Prediction]) -> dict[str, float]:
         "V_Info": measured.v_info,
         "Rand error": measured.rand_error,
         "pixel error": measured.pixel_error,
+        "warping error": measured.warping_error,
     }
+
+
+def score_cells(
+    predictions: Sequence[Prediction], *, field_of_interest_px: int = 0
+) -> dict[str, float]:
+    """Return SEG of the Cell Tracking Challenge, of gold truth where there is some.
+
+    Parameters
+    ----------
+    predictions : of instances
+    field_of_interest_px : as in `seg_scores`
+    """
+    gold = [each for each in predictions if not each.sample.is_silver]
+    pairs = ((each.sample.label.clip(0), each.labels) for each in gold or predictions)
+    return {"SEG": seg_scores(pairs, field_of_interest_px=field_of_interest_px).seg}
 
 
 def tune_thresholds(

@@ -1,0 +1,117 @@
+"""The rivals' plans: the U-Net's, changed only where another network needs it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+
+from ulens.augment.geometry import GeometrySettings
+from ulens.data.plan import Plan
+from ulens.data.recipes import PAPER_OUTPUT, widest
+from ulens.nets.build import NetName, network_geometry
+
+WINDOW_WIDTH = 48
+WINDOW_BATCH = 64
+FIRST_RATES: Mapping[NetName, float] = {"sliding-window": 1e-3, "fcn-8s": 5e-4, "fcn-alexnet": 5e-4}
+FCN_WIDTHS: Mapping[NetName, tuple[int, ...]] = {
+    "fcn-8s": (8, 16, 24, 32, 48, 64),
+    "fcn-alexnet": (12, 24, 36, 48, 72, 96),
+}
+UNTIMED_WIDTHS: Mapping[NetName, int] = {"fcn-8s": 24, "fcn-alexnet": 36}
+RATE_FACTORS = (1.0, 10**-0.5, 10**0.5)
+
+_SEARCHED = "to be searched around this value, which is our guess"
+_WINDOW_REASONS = {
+    "width": "Ciresan et al. 2012",
+    "crop": "one window, whose pixel in the centre is decided",
+    "batch": "a step of the published training is one window; many at once suit this machine",
+    "balanced": "Ciresan et al. 2012: as many windows of each class",
+    "geometry": "Ciresan et al. 2012: mirrors and rotations, here by any angle; not elastic",
+    "border_weight": "Ciresan et al. 2012: no weight map",
+    "class_weights": "all alike: the sampling balances the classes",
+    "intensity": "as the U-Net's, so that every network learns from the same variety",
+    "learning_rate": _SEARCHED,
+}
+_FCN_REASONS = {
+    "crop": "the smallest that decides what the U-Net's crop decides, or more",
+    "width": "as published in its proportions; where training is by steps a fixed one",
+    "learning_rate": _SEARCHED,
+}
+
+
+def make_rival(
+    plan: Plan,
+    network: NetName,
+    *,
+    window: int = 95,
+    width: int | None = None,
+    largest_side: int = PAPER_OUTPUT,
+    measure: Callable[[Plan], float] | None = None,
+) -> Plan:
+    """Turn the plan of a U-Net into that of a network it is compared with.
+
+    Parameters
+    ----------
+    plan : of the default recipe
+    network : which; 'unet' gives the plan back
+    window : side of the window of 'sliding-window', pixels
+    width : channels of the first layer; None = as published for 'sliding-window', and for the FCNs
+        the widest that makes enough steps in the time, as the U-Net's is chosen
+    largest_side : of the images, pixels
+    measure : returns the steps per second of a plan on this machine
+
+    Returns
+    -------
+    the plan, of the same length, seed, encoding, optimizer and intensity changes, with reasons
+    """
+    if network == "unet":
+        return plan
+    if network == "sliding-window":
+        return replace(
+            plan,
+            network=network,
+            window=window,
+            width=width or WINDOW_WIDTH,
+            crop=window,
+            batch=WINDOW_BATCH,
+            balanced=True,
+            learning_rate=FIRST_RATES[network],
+            weight_map="paper",
+            border_weight=0.0,
+            class_weights=(1.0,) * len(plan.class_weights),
+            geometry=GeometrySettings(elastic_sd_px=0.0),
+            steps_per_second=None,
+            reasons={**plan.reasons, **_WINDOW_REASONS},
+        )
+    geometry = network_geometry({"name": network})
+    changed = replace(
+        plan,
+        network=network,
+        width=width or UNTIMED_WIDTHS[network],
+        crop=geometry.input_size(min(largest_side, PAPER_OUTPUT)),
+        learning_rate=FIRST_RATES[network],
+        steps_per_second=None,
+        reasons={**plan.reasons, **_FCN_REASONS},
+    )
+    if measure is None or plan.seconds is None or width is not None:
+        return changed
+    candidates = [replace(changed, width=each) for each in FCN_WIDTHS[network]]
+    return widest(candidates, plan.seconds, measure)
+
+
+def search_rates(plan: Plan) -> tuple[float, ...]:
+    """Return the learning rates to try, the plan's own first: it wins a tie.
+
+    Examples
+    --------
+    >>> from ulens.data.rivals import RATE_FACTORS
+    >>> [round(factor, 2) for factor in RATE_FACTORS]
+    [1.0, 0.32, 3.16]
+    """
+    return tuple(plan.learning_rate * factor for factor in RATE_FACTORS)
+
+
+def share_of(plan: Plan, share: float) -> Plan:
+    """Return the plan with a share of its length, one step at least."""
+    if plan.steps is not None:
+        return replace(plan, steps=max(1, round(share * plan.steps)))
+    assert plan.seconds is not None
+    return replace(plan, seconds=share * plan.seconds)
