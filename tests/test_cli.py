@@ -181,3 +181,14 @@ def test_every_option_is_explained(ulens, command):
         explained = re.search(rf"^    {name}\n        (\w.+)$", function.__doc__, re.M)
         assert explained is not None, name
         assert explained[1].split()[0] in out
+
+
+def test_compare_refuses_before_it_trains(ulens, folder, tmp_path):
+    paths = [folder / "images", folder / "labels", "-o", tmp_path / "compare"]
+    status, _, err = ulens("compare", *paths, "--nets", "unet,resnet")
+    assert status == 1
+    assert "there is no network 'resnet'" in err
+    status, _, err = ulens("compare", *paths, "--windows", "big")
+    assert status == 1
+    assert "write sides such as 33,65, or none" in err
+    assert not (tmp_path / "compare").exists()

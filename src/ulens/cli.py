@@ -1,7 +1,7 @@
-"""The command line: `ulens train`, `segment`, `evaluate`, `describe`, `datasets`, `demo`."""
+"""The command line: `ulens train`, `segment`, `evaluate`, `describe`, `datasets`, `demo`, …"""
 
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,6 +12,7 @@ from rich.table import Table
 
 import ulens
 from ulens.bundle import LabelsAre
+from ulens.cli_paper import compare
 from ulens.data.plan import Recipe
 from ulens.data.recipes import parse_duration
 from ulens.errors import OutputError, SettingError, UlensError
@@ -27,9 +28,9 @@ from ulens.jobs.planning import TrainSettings
 from ulens.jobs.segment import SegmentProgress, run_segmentation
 from ulens.jobs.segment_large import is_large_output, run_large_segmentation
 from ulens.jobs.tracking import Tracked, run_tracking
-from ulens.jobs.train import TrainEvent, run_training
+from ulens.jobs.train import run_training
 from ulens.predict.predictor import Average
-from ulens.terminal import console, in_words, progress_bar, say, show_training
+from ulens.terminal import console, in_words, progress_bar, say, show_training, show_until
 from ulens.terminal_datasets import show_datasets, show_fetch
 
 app = App(
@@ -399,21 +400,14 @@ def demo(
         seed=seed,
         overwrite=overwrite,
     )
-    result: list[DemoResult] = []
-    show_training(_keep(events, result))
-    for name, scores in result[0].scores.items():
+    result = show_until(events, DemoResult)
+    assert result is not None
+    for name, scores in result.scores.items():
         say(f"{name}, unseen images: {in_words(scores)}")
-    say(f"report {result[0].report}")
+    say(f"report {result.report}")
 
 
-def _keep(
-    events: Iterable[TrainEvent | DemoResult], result: list[DemoResult]
-) -> Iterator[TrainEvent]:
-    for event in events:
-        if isinstance(event, DemoResult):
-            result.append(event)
-        else:
-            yield event
+app.command(compare)
 
 
 def main() -> None:

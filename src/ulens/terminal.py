@@ -1,16 +1,20 @@
 """What a terminal shows of a job: lines, a progress bar, scores in words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
+import rich.table
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from ulens.jobs.train import Message, Trained, TrainEvent
+from ulens.report.page import Table, format_cell
 from ulens.train.session import Validation
 from ulens.train.trainer import StepLog
 
 console = Console()
+Result = TypeVar("Result")
 
 
 def show_training(events: Iterable[TrainEvent]) -> None:
@@ -31,6 +35,32 @@ def show_training(events: Iterable[TrainEvent]) -> None:
                     progress.console.print(
                         f"[bold]{word}[/bold]: held out {in_words(bundle.scores)}", soft_wrap=True
                     )
+
+
+def show_until(events: Iterable[TrainEvent | Result], kind: type[Result]) -> Result | None:
+    """Show the trainings of a job, and return its own event, if it came to that."""
+    results: list[Result] = []
+
+    def trainings() -> Iterator[TrainEvent]:
+        for event in events:
+            if isinstance(event, kind):
+                results.append(event)
+            else:
+                yield event  # type: ignore[misc]
+
+    show_training(trainings())
+    return results[-1] if results else None
+
+
+def show_table(title: str, table: Table) -> None:
+    """Show a table of a report; numbers to the right, rounded as there."""
+    shown = rich.table.Table(title=escape(title))
+    for place, name in enumerate(table.header):
+        is_number = bool(table.rows) and not isinstance(table.rows[0][place], str)
+        shown.add_column(escape(name), justify="right" if is_number else "left")
+    for row in table.rows:
+        shown.add_row(*(escape(format_cell(value)) for value in row))
+    console.print(shown)
 
 
 def _show_step(progress: Progress, task: TaskID, log: StepLog) -> None:

@@ -161,6 +161,12 @@ def describe_plan(plan: Plan, device: torch.device) -> str:
     """Return a plan in one sentence."""
     length = f"{plan.steps} steps" if plan.steps else f"{(plan.seconds or 0) / 60:.3g} minutes"
     return (
-        f"plan ({plan.recipe} recipe): U-Net of width {plan.width} and depth {plan.depth}, tiles "
-        f"of {plan.crop} px, encoding {plan.encoding}, {length} on {device}"
+        f"plan ({plan.recipe} recipe): {_name_network(plan)}, tiles of {plan.crop} px, encoding "
+        f"{plan.encoding}, {length} on {device}"
     )
+
+
+def _name_network(plan: Plan) -> str:
+    if plan.network == "unet":
+        return f"U-Net of width {plan.width} and depth {plan.depth}"
+    return f"{plan.network} of width {plan.width}"

@@ -52,7 +52,7 @@ def loss_chart(log: Sequence[dict[str, Any]]) -> Figure:
         _draw_scores(panels[1], scored)
     panels[-1].set_xlabel("minutes of training", color=INK)
     for panel in panels:
-        _calm(panel)
+        calm(panel)
     return figure
 
 
@@ -84,7 +84,8 @@ def _draw_scores(panel: Axes, scored: Sequence[dict[str, Any]]) -> None:
     panel.legend(frameon=False, labelcolor=INK, fontsize=9)
 
 
-def _calm(panel: Axes) -> None:
+def calm(panel: Axes) -> None:
+    """Leave of a panel's frame and grid what the eye needs."""
     panel.spines[["top", "right"]].set_visible(False)
     panel.spines[["left", "bottom"]].set_color(INK)
     panel.tick_params(colors=INK, labelsize=9)

@@ -140,13 +140,19 @@ def _render(title: str, summary: Sequence[tuple[str, str]], sections: Sequence[S
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters["cell"] = _cell
+    environment.filters["cell"] = format_cell
     template = environment.from_string(files(__package__).joinpath("page.html").read_text("utf-8"))
     return template.render(title=title, summary=summary, sections=sections)
 
 
-def _cell(value: str | int | float) -> str:
-    """Scores with four decimals so that columns align, large numbers with few, NaN as a dash."""
+def format_cell(value: str | int | float) -> str:
+    """Write scores with four decimals so that columns align, large numbers with few, NaN as –.
+
+    Examples
+    --------
+    >>> format_cell(0.5), format_cell(1234), format_cell(12.345)
+    ('0.5000', '1,234', '12.35')
+    """
     if isinstance(value, str):
         return value
     if isinstance(value, Integral):

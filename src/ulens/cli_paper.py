@@ -1,0 +1,90 @@
+"""The commands that go with the paper: `ulens compare`."""
+
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ulens.bundle import LabelsAre
+from ulens.data.recipes import parse_duration
+from ulens.jobs.compare import Compared, run_comparison
+from ulens.jobs.comparison_plans import CompareSettings
+from ulens.jobs.contenders import parse_nets, parse_windows
+from ulens.terminal import say, show_table, show_until
+
+Flag = Parameter(negative="")
+
+
+def compare(
+    images: Path,
+    labels: Path | None = None,
+    *,
+    out: Annotated[Path, Parameter(alias="-o")],
+    nets: str = "unet,sliding-window,fcn-8s,fcn-alexnet",
+    windows: str = "33,65",
+    time: str = "10min",
+    frames: str | None = None,
+    score: str | None = None,
+    labels_are: LabelsAre | None = None,
+    ignore: int | None = None,
+    width: int | None = None,
+    seed: int = 0,
+    device: str = "auto",
+    resume: Annotated[bool, Flag] = False,
+) -> None:
+    """Compare the U-Net with its rivals on your images: same images, same time, same machine.
+
+    Parameters
+    ----------
+    images
+        image file, stack, or folder of images; or a data set of the Cell Tracking Challenge
+    labels
+        label file, stack, or folder; may be left out where labels lie beside the images
+    out
+        folder of the comparison: compare.html, compare.json and the models
+    nets
+        two or more of unet, sliding-window, fcn-8s and fcn-alexnet
+    windows
+        sides in pixels of further sliding windows, trained beside that of 95 px to show the
+        trade-off between localisation and context; none leaves them out
+    time
+        for the training of each network, the search of its learning rate included
+    frames
+        images to train on, such as 0-14; all that are not scored without it
+    score
+        images to score, such as 15-19; all that are not trained on without it; the last quarter
+        without both
+    labels_are
+        how to read the labels, where ulens reads them wrongly
+    ignore
+        label value of pixels that are not annotated
+    width
+        channels of every network's first layer; without it each has its own
+    seed
+        of all random draws
+    device
+        auto, cpu, cuda or mps
+    resume
+        go on in OUT: a network that is trained is not trained again
+    """
+    settings = CompareSettings(
+        images=images,
+        labels=labels,
+        out=out,
+        nets=parse_nets(nets),
+        windows=parse_windows(windows),
+        seconds=parse_duration(time),
+        frames=frames,
+        score=score,
+        labels_are=labels_are,
+        ignore=ignore,
+        width=width,
+        seed=seed,
+        device=device,
+        resume=resume,
+    )
+    compared = show_until(run_comparison(settings), Compared)
+    if compared is not None:
+        for title, table in compared.tables.items():
+            show_table(title, table)
+        say(f"comparison {compared.page}")

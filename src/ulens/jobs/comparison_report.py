@@ -1,0 +1,255 @@
+"""The page and the table of a comparison."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ulens.io.atomic import replace_files
+from ulens.jobs.comparison_measures import SIDE_PX, Outcome, Redundancy
+from ulens.jobs.contenders import FINAL_SHARE, SEARCH_SHARE
+from ulens.jobs.unseen import Division
+from ulens.metrics.boundary_error import REACH_PX
+from ulens.report.charts import figure_png
+from ulens.report.comparison_charts import Mark, seconds_chart, trade_off_chart
+from ulens.report.overlays import color_labels, overlay, stretch_contrast
+from ulens.report.page import Picture, Section, Table, write_report
+from ulens.train.validate import Prediction
+
+_KEPT_ALIKE = (
+    "Every network saw the same images, encoding, variety of grey values, optimizer and seed, and "
+    f"had the same length of training. Of it {SEARCH_SHARE:.0%} went to each of three learning "
+    f"rates, {FINAL_SHARE:.0%} to the training with the best of them, chosen on annotations held "
+    "out from the training images. All start from random weights: the published FCNs start from "
+    "ImageNet. The sliding window learns from balanced windows, mirrored and rotated, without "
+    "elastic deformation and weight map, as published; its published median filter and mean of "
+    "several networks are left out, as they could help any of these networks."
+)
+
+
+def write_comparison(
+    path: Path,
+    *,
+    outcomes: Sequence[Outcome],
+    shown: Sequence[Prediction],
+    redundancy: Redundancy | None,
+    division: Division,
+    device: str,
+) -> None:
+    """Write the page, and beside it compare.json with all numbers.
+
+    Parameters
+    ----------
+    path : of the page
+    outcomes : of the networks
+    shown : what each of them made of the same unseen image
+    redundancy : of the prediction window by window, or None
+    """
+    shown_side = f"{SIDE_PX}×{SIDE_PX} px"
+    sections = [
+        Section(
+            title="Scores on unseen images",
+            text=f"Trained on images {division.training}, scored on images {division.unseen}, "
+            "which no network had seen, each in one view.",
+            table=score_table(outcomes),
+        ),
+        Section(title="Side by side", images=_pictures(outcomes, shown)),
+        Section(
+            title="Localisation and context",
+            text=f"Near borders are the pixels within {REACH_PX} px of a true one. A wrong pixel "
+            "there is one of localisation, a wrong pixel elsewhere one of context."
+            + _explain_errors(outcomes, division),
+            images=[
+                Picture(
+                    image=figure_png(trade_off_chart(_marks(outcomes))),
+                    caption="wrong pixels, % of those near borders and of all others; lines join "
+                    "windows of growing size",
+                )
+            ],
+        ),
+        Section(
+            title=f"Cost of predicting {shown_side}",
+            text=f"On {device}: the median of runs in turn, one view. The receptive field is the "
+            "side of the square that a pixel's decision depends on."
+            + (_explain_redundancy(redundancy) if redundancy else ""),
+            table=cost_table(outcomes),
+            images=[
+                Picture(
+                    image=figure_png(seconds_chart(_seconds(outcomes, redundancy))),
+                    caption=f"seconds for {shown_side}, logarithmic",
+                )
+            ],
+        ),
+        Section(
+            title="What was the same for all",
+            text=_KEPT_ALIKE,
+            table=_training_table(outcomes),
+        ),
+    ]
+    summary = [("networks", str(len(outcomes))), ("unseen images", str(len(division.samples)))]
+    summary += _headline(outcomes)
+    record = _record(outcomes, redundancy, division, device)
+    data = json.dumps(record, indent=2, ensure_ascii=False).encode()
+    replace_files(path.parent, {f"{path.stem}.json": data})
+    write_report(path, title="Networks compared", summary=summary, sections=sections)
+
+
+def _headline(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
+    name = next(iter(outcomes[0].scores))
+    return [(f"{name}, {each.title}", f"{each.scores[name]:.3f}") for each in outcomes]
+
+
+def score_table(outcomes: Sequence[Outcome]) -> Table:
+    """Return the scores on unseen images, a line for each network."""
+    return Table(
+        header=("network", *outcomes[0].scores, "wrong near borders", "wrong elsewhere"),
+        rows=[
+            (
+                each.title,
+                *(f"{value:.6f}" if "warping" in n else value for n, value in each.scores.items()),
+                each.errors.boundary,
+                each.errors.context,
+            )
+            for each in outcomes
+        ],
+    )
+
+
+def _pictures(outcomes: Sequence[Outcome], shown: Sequence[Prediction]) -> list[Picture]:
+    sample = shown[0].sample
+    truth = np.maximum(sample.label, 0)
+    views = [
+        Picture(image=stretch_contrast(sample.image), caption=f"{sample.name}: image"),
+        Picture(image=color_labels(truth), caption="annotation"),
+    ]
+    return views + [
+        Picture(
+            image=overlay(sample.image, each.labels, truth=truth),
+            caption=f"{result.title}; yellow: the annotation where it differs",
+        )
+        for result, each in zip(outcomes, shown, strict=True)
+    ]
+
+
+def _explain_errors(outcomes: Sequence[Outcome], division: Division) -> str:
+    if division.labels_are == "instances":
+        return (
+            " A pixel is right where annotation and prediction both see background, or two "
+            "instances that share at least half of their union."
+        )
+    if outcomes[0].errors.threshold is None:
+        return ""
+    return " Each network is taken at the threshold at which it has the fewest wrong pixels."
+
+
+def _marks(outcomes: Sequence[Outcome]) -> list[Mark]:
+    windows = sorted((each for each in outcomes if each.window), key=lambda each: each.window or 0)
+    return [
+        Mark(
+            title=f"window {each.window}" if each.window else each.title,
+            boundary=each.errors.boundary,
+            context=each.errors.context,
+            in_series=each.window is not None,
+        )
+        for each in [*windows, *(each for each in outcomes if not each.window)]
+    ]
+
+
+def _explain_redundancy(redundancy: Redundancy) -> str:
+    patchwise = redundancy.patchwise
+    return (
+        f"\n\nThe sliding window of {redundancy.window} px was timed here scanning densely, every "
+        "value computed once. As published, window by window, it needs "
+        f"{redundancy.num_windows:,} windows of {redundancy.window_multiplications:,} "
+        f"multiplications: {redundancy.times_the_work:,.0f} times those of the dense scan. It was "
+        f"timed on a part of {patchwise.num_windows:,} windows, at its fastest batch of "
+        f"{patchwise.batch_size} ({patchwise.part_seconds:.3g} s), and scaled up: "
+        f"{patchwise.seconds:.3g} s, {redundancy.times_as_long:,.0f} times as long."
+    )
+
+
+def cost_table(outcomes: Sequence[Outcome]) -> Table:
+    """Return what a prediction costs, a line for each network."""
+    return Table(
+        header=("network", "seconds", "10⁹ multiplications", "parameters", "receptive field (px)"),
+        rows=[
+            (
+                each.title,
+                float(each.seconds),
+                each.num_multiplications / 1e9,
+                each.num_parameters,
+                each.receptive_field_px,
+            )
+            for each in outcomes
+        ],
+    )
+
+
+def _seconds(outcomes: Sequence[Outcome], redundancy: Redundancy | None) -> dict[str, float]:
+    seconds = {each.title: each.seconds for each in outcomes}
+    if redundancy is not None:
+        seconds[f"window by window, {redundancy.window} px"] = redundancy.patchwise.seconds
+    return seconds
+
+
+def _training_table(outcomes: Sequence[Outcome]) -> Table:
+    return Table(
+        header=(
+            "network",
+            "width",
+            "crop (px)",
+            "batch",
+            "steps",
+            "minutes",
+            "learning rate",
+            "rates tried, with their score",
+        ),
+        rows=[
+            (
+                each.title,
+                each.plan.width,
+                each.plan.crop,
+                each.plan.batch,
+                each.steps,
+                each.training_seconds / 60,
+                f"{each.plan.learning_rate:.2g}",
+                f"{each.chosen_by}: "
+                + ", ".join(
+                    f"{rate:.2g} {score:.3f}" for rate, score in sorted(each.rates.items())
+                ),
+            )
+            for each in outcomes
+        ],
+    )
+
+
+def _record(
+    outcomes: Sequence[Outcome], redundancy: Redundancy | None, division: Division, device: str
+) -> dict[str, Any]:
+    return {
+        "training": division.training,
+        "scored": division.unseen,
+        "device": device,
+        "side_px": SIDE_PX,
+        "networks": [_plain(asdict(each)) for each in outcomes],
+        "redundancy": None
+        if redundancy is None
+        else {
+            **asdict(redundancy),
+            "times_the_work": redundancy.times_the_work,
+            "times_as_long": redundancy.times_as_long,
+        },
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON knows: no NaN, no keys but strings."""
+    if isinstance(value, dict):
+        return {str(name): _plain(each) for name, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    return None if isinstance(value, float) and not isfinite(value) else value
