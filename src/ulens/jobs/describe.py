@@ -41,8 +41,8 @@ def describe(
         f"{num_parameters:,} parameters"
     )
     lines.append(
-        f"takes {geometry.in_words()}, in pixels; the output is {geometry.margin} px smaller on each "
-        "side"
+        f"takes {geometry.in_words()}, in pixels; the output is {geometry.margin} px smaller on "
+        "each side"
     )
     if out is not None:
         if not isinstance(net, UNet):
