@@ -129,8 +129,8 @@ def tune_thresholds(
 
     Notes
     -----
-    Best is the highest mean AP of instances, and the highest V_Info of membranes, which is steadier
-    than V_Rand.
+    Best is the highest mean AP of instances, and for membranes the highest mean of V_Rand and
+    V_Info.
     """
     way = ENCODINGS[encoding]
     annotated = [_annotated_part(prediction) for prediction in predictions]
@@ -153,7 +153,8 @@ def _goodness(predictions: Sequence[Prediction], encoding: EncodingName) -> floa
     masks = [
         replace(each, maps=np.stack([each.labels != 1, each.labels == 1])) for each in predictions
     ]
-    return score_membranes(masks).get("V_Info", 0.0)
+    measured = score_membranes(masks)
+    return (measured["V_Rand"] + measured["V_Info"]) / 2 if measured else 0.0
 
 
 def _decode(
