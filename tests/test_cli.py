@@ -192,3 +192,13 @@ def test_compare_refuses_before_it_trains(ulens, folder, tmp_path):
     assert status == 1
     assert "write sides such as 33,65, or none" in err
     assert not (tmp_path / "compare").exists()
+
+
+def test_reproduce_knows_its_tables_and_fetches_nothing_without_consent(ulens, tmp_path):
+    status, _, err = ulens("reproduce", "hela", "-o", tmp_path / "out")
+    assert status == 1
+    assert "choose of isbi2012, phc-u373, dic-hela" in err
+    status, out, err = ulens("reproduce", "isbi2012", "-o", tmp_path / "out")
+    assert status == 1
+    assert "Cardona" in out
+    assert "--accept-terms" in err

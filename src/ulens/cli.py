@@ -12,7 +12,7 @@ from rich.table import Table
 
 import ulens
 from ulens.bundle import LabelsAre
-from ulens.cli_paper import compare
+from ulens.cli_paper import compare, reproduce
 from ulens.data.plan import Recipe
 from ulens.data.recipes import parse_duration
 from ulens.errors import OutputError, SettingError, UlensError
@@ -408,6 +408,7 @@ def demo(
 
 
 app.command(compare)
+app.command(reproduce)
 
 
 def main() -> None:

@@ -24,20 +24,28 @@ DEFAULT_WIDTH = 24
 PAPER_WIDTH = 64
 
 _UNSTATED = "the paper does not say; chosen by validation"
+LEFT_OPEN = {
+    "learning_rate": _UNSTATED,
+    "schedule": _UNSTATED,
+    "warmup_steps": _UNSTATED,
+    "weight_decay": "the paper does not say; none",
+    "clip_norm": "the paper does not say; no limit",
+    "averaging": "the paper does not say; the last weights are kept",
+    "precision": "the paper does not say; what this machine computes fastest",
+    "class_weights": "paper: w_c balances the classes, no values; here 1/frequency, mean 1",
+    "dropout": "paper: at the end of the contracting path, no rate; 0.5 in the released network",
+    "intensity": "paper: grey value variations, no numbers; the curve is that of Falk et al. 2019",
+}
+"""Choices that the paper leaves open, with what was chosen."""
 PAPER_REASONS = {
     "encoding": "paper: foreground with a separation border between touching cells",
     "crop": "paper: large tiles rather than large batches; figure 1",
     "optimizer": "paper: stochastic gradient descent",
     "momentum": "paper: 0.99",
-    "learning_rate": _UNSTATED,
-    "schedule": _UNSTATED,
-    "warmup_steps": _UNSTATED,
-    "class_weights": "paper: w_c balances the class frequencies; here 1/frequency, mean 1",
     "border_weight": "paper: w0 = 10",
     "border_sigma_px": "paper: about 5",
-    "dropout": "paper: at the end of the contracting path; 0.5 in the released network",
     "geometry": "paper: shift, rotation, displacements of 10 px on a 3×3 grid",
-    "intensity": "paper: grey value variations, no numbers; the curve is that of Falk et al. 2019",
+    **LEFT_OPEN,
 }
 DEFAULT_REASONS = {
     "learning_rate": "by experiment, docs/lab-notes.md",

@@ -21,6 +21,7 @@ class Dataset:
     url : of the ZIP archive
     size_mb : of the archive, about, in units of 10⁶ bytes, or None where it is not published
     train_on : what to train on: files, relative to the unpacked folder, or none for all of it
+    or_train_on : the same in a copy that was unpacked into files or folders of other names
     terms : the conditions of use in short
     terms_page : where they stand in full
     cite : the publications to cite
@@ -35,6 +36,7 @@ class Dataset:
     terms: str
     terms_page: str
     cite: str
+    or_train_on: tuple[str, ...] = ()
 
 
 def list_datasets() -> tuple[Dataset, ...]:
@@ -76,10 +78,11 @@ def training_paths(dataset: Dataset, folder: Path) -> list[Path]:
     PairingError : it holds the sequences of the challenge, but no truth
     """
     for place in (folder, folder / dataset.name):
-        paths = [place / name for name in dataset.train_on]
-        if paths and all(path.is_file() for path in paths):
-            return paths
-        if not paths and place.is_dir() and find_annotated_sequences(place):
+        for names in (dataset.train_on, dataset.or_train_on):
+            paths = [place / name for name in names]
+            if paths and all(path.exists() for path in paths):
+                return paths
+        if not dataset.train_on and place.is_dir() and find_annotated_sequences(place):
             return [place]
     needed = " and ".join(dataset.train_on) or "sequences such as 01 with 01_GT beside it"
     raise FileError(
@@ -126,6 +129,7 @@ _CATALOGUE = (
         url="https://downloads.imagej.net/ISBI-2012-challenge.zip",
         size_mb=None,
         train_on=("train-volume.tif", "train-labels.tif"),
+        or_train_on=("train/image", "train/label"),
         terms=(
             "Free for generating or testing non-commercial image segmentation software. "
             "Publications must cite TrakEM2 and Cardona et al. 2010."
