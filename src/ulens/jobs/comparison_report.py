@@ -90,8 +90,7 @@ def write_comparison(
             table=_training_table(outcomes),
         ),
     ]
-    summary = [("networks", str(len(outcomes))), ("unseen images", str(len(division.samples)))]
-    summary += _headline(outcomes)
+    summary = _headline(outcomes)
     record = _record(outcomes, redundancy, division, device)
     data = json.dumps(record, indent=2, ensure_ascii=False).encode()
     replace_files(path.parent, {f"{path.stem}.json": data})
@@ -104,19 +103,24 @@ def _headline(outcomes: Sequence[Outcome]) -> list[tuple[str, str]]:
 
 
 def score_table(outcomes: Sequence[Outcome]) -> Table:
-    """Return the scores on unseen images, a line for each network."""
+    """Return the scores on unseen images, a column for each network."""
+    errors = [each.errors for each in outcomes]
     return Table(
-        header=("network", *outcomes[0].scores, "wrong near borders", "wrong elsewhere"),
+        header=("measure", *(each.title for each in outcomes)),
         rows=[
-            (
-                each.title,
-                *(f"{value:.6f}" if "warping" in n else value for n, value in each.scores.items()),
-                each.errors.boundary,
-                each.errors.context,
-            )
-            for each in outcomes
+            *(
+                (name, *(_score(name, each.scores[name]) for each in outcomes))
+                for name in outcomes[0].scores
+            ),
+            ("wrong near borders", *(each.boundary for each in errors)),
+            ("wrong elsewhere", *(each.context for each in errors)),
         ],
     )
+
+
+def _score(name: str, value: float) -> str | float:
+    """Return a value as it is written: warping errors are too small for four decimals."""
+    return f"{value:.6f}" if name == "warping error" else value
 
 
 def _pictures(outcomes: Sequence[Outcome], shown: Sequence[Prediction]) -> list[Picture]:
