@@ -108,19 +108,18 @@ def score_table(outcomes: Sequence[Outcome]) -> Table:
     return Table(
         header=("measure", *(each.title for each in outcomes)),
         rows=[
-            *(
-                (name, *(_score(name, each.scores[name]) for each in outcomes))
-                for name in outcomes[0].scores
-            ),
+            *(_row(name, [each.scores[name] for each in outcomes]) for name in outcomes[0].scores),
             ("wrong near borders", *(each.boundary for each in errors)),
             ("wrong elsewhere", *(each.context for each in errors)),
         ],
     )
 
 
-def _score(name: str, value: float) -> str | float:
-    """Return a value as it is written: warping errors are too small for four decimals."""
-    return f"{value:.6f}" if name == "warping error" else value
+def _row(name: str, values: Sequence[float]) -> tuple[str | float, ...]:
+    """Return a row of scores; warping errors are too small for four decimals."""
+    if name == "warping error":
+        return f"{name} × 1000", *(1000 * value for value in values)
+    return name, *values
 
 
 def _pictures(outcomes: Sequence[Outcome], shown: Sequence[Prediction]) -> list[Picture]:
