@@ -6,13 +6,12 @@ import sys
 
 import numpy as np
 import pytest
-import torch
 from geff.core_io import read_to_memory
 from PIL import Image as PillowImage
-from torch import nn
 
+from brightness import make_bundle
 from ulens import cli
-from ulens.bundle import ModelBundle, save_bundle
+from ulens.bundle import save_bundle
 from ulens.errors import DataError, FileError, OutputError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.ctc import find_result, read_labels, read_lineage
@@ -20,36 +19,14 @@ from ulens.io.files import write_tiff
 from ulens.jobs.evaluate_ctc import evaluate_ctc
 from ulens.jobs.tracking import Tracked, run_tracking
 from ulens.lineage import check_result
-from ulens.nets.unet import UNet
-from ulens.normalize import Normalization
 
 SIZE = (30, 40)
 
 
 def save_model(folder, labels_are="instances", spacing_um=None):
     """A model that finds what is brighter than the image's mean."""
-    net = UNet(1, 2, width=2, depth=1)
-    for module in net.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
-            nn.init.zeros_(module.weight)
-            nn.init.zeros_(module.bias)
-    with torch.no_grad():
-        # the image passes through the skip connection; +3 lifts it over the ReLUs
-        net.down[0][0].weight[0, 0, 1, 1] = 1
-        net.down[0][0].bias[0] = 3
-        for convolution in (net.down[0][2], net.merge[0][0], net.merge[0][2]):
-            convolution.weight[0, 0, 1, 1] = 1
-        net.head.weight[1, 0] = 20
-        net.head.bias[1] = -60
-    is_classes = labels_are == "classes"
-    bundle = ModelBundle(
-        net=net,
-        normalization=Normalization((1.0,)),
-        encoding="classes" if is_classes else "boundary",
-        class_values=(0, 255),
-        decoding={} if is_classes else {"threshold": 0.5, "min_area_px": 4},
-        spacing_um=spacing_um,
-    )
+    decoding = {} if labels_are == "classes" else {"threshold": 0.5, "min_area_px": 4}
+    bundle = make_bundle(labels_are=labels_are, decoding=decoding, spacing_um=spacing_um)
     save_bundle(bundle, folder)
     return folder
 
