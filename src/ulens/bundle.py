@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
@@ -49,6 +50,8 @@ class ModelBundle:
     plan : what was planned before training
     scores : measures on data that the network was not trained on
     provenance : hash of the data, versions, dates, durations
+    example : (C, Y, X) float32, normalised: a window of an image like those that the model is for,
+        in a size that the network takes; on it the ways to compute the network are compared
     """
 
     net: Network
@@ -60,6 +63,7 @@ class ModelBundle:
     plan: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
+    example: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         if self.encoding not in ENCODINGS:
@@ -95,7 +99,7 @@ def save_bundle(bundle: ModelBundle, folder: Path, *, report_html: str | None = 
     replaces the old one. A kill before it leaves the old model, a kill after it leaves
     hashes that lead `load_bundle` to the ``.new`` files.
     """
-    tensors = {WEIGHTS: bundle.net.state_dict(), SELFTEST: _selftest(bundle.net)}
+    tensors = {WEIGHTS: bundle.net.state_dict(), SELFTEST: _selftest(bundle)}
     contents = {name: _to_safetensors(values) for name, values in tensors.items()}
     hashes = {name: _sha256(data) for name, data in contents.items()}
     # model.json first: once it is renamed, its hashes say which of the other files count
@@ -127,7 +131,7 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
     description = _read_description(folder)
     try:
         net = _read_net(folder, description)
-        _check_selftest(folder, description, net)
+        example = _check_selftest(folder, description, net)
         spacing = description["spacing_um"]
         # models of the time before there was a choice have no entry
         only = "classes" if description["labels_are"] == "classes" else "boundary"
@@ -141,6 +145,7 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
             plan=description["plan"],
             scores=description["scores"],
             provenance=description["provenance"],
+            example=example,
         )
     except DAMAGE as error:
         raise ModelError(
@@ -219,10 +224,14 @@ def _read_net(folder: Path, description: dict[str, Any]) -> Network:
     return net.eval()
 
 
-def _selftest(net: Network) -> dict[str, Tensor]:
+def _selftest(bundle: ModelBundle) -> dict[str, Tensor]:
+    net = bundle.net
     size = net.geometry.base
     noise = torch.randn(1, net.in_channels, size, size, generator=torch.Generator().manual_seed(0))
-    return {"input": noise, "output": _run_on_cpu(net, noise)}
+    tensors = {"input": noise, "output": _run_on_cpu(net, noise)}
+    if bundle.example is not None:
+        tensors["example"] = torch.from_numpy(bundle.example)
+    return tensors
 
 
 def _run_on_cpu(net: Network, x: Tensor) -> Tensor:
@@ -235,7 +244,8 @@ def _run_on_cpu(net: Network, x: Tensor) -> Tensor:
         return copy.eval()(x)
 
 
-def _check_selftest(folder: Path, description: dict[str, Any], net: Network) -> None:
+def _check_selftest(folder: Path, description: dict[str, Any], net: Network) -> np.ndarray | None:
+    """Raise unless `net` computes what it once computed; return the example."""
     selftest = _read_tensors(folder, SELFTEST, description)
     expected = selftest["output"]
     output = _run_on_cpu(net, selftest["input"])
@@ -248,6 +258,7 @@ def _check_selftest(folder: Path, description: dict[str, Any], net: Network) -> 
             f"saved with it, {allowed:.2g} is allowed; this computer's torch {torch.__version__} "
             "computes another function; install the version in constraints.txt"
         )
+    return selftest["example"].numpy() if "example" in selftest else None
 
 
 def _read_tensors(folder: Path, name: str, description: dict[str, Any]) -> dict[str, Tensor]:

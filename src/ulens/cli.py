@@ -29,6 +29,7 @@ from ulens.jobs.segment import SegmentProgress, run_segmentation
 from ulens.jobs.segment_large import is_large_output, run_large_segmentation
 from ulens.jobs.tracking import Tracked, run_tracking
 from ulens.jobs.train import run_training
+from ulens.predict.engines import EngineName
 from ulens.predict.predictor import Average
 from ulens.terminal import console, in_words, progress_bar, say, show_training, show_until
 from ulens.terminal_datasets import show_datasets, show_fetch
@@ -121,8 +122,7 @@ def train(
         overwrite=overwrite,
         plan_only=plan_only,
     )
-    show_training(run_training(settings))
-    if not plan_only:
+    if show_training(run_training(settings)):
         say(f"model {out}; how good it is: {out / 'report.html'}")
 
 
@@ -140,6 +140,7 @@ def segment(
     axes: str | None = None,
     average: Literal["1", "8", "rotations7"] = "1",
     device: str = "auto",
+    engine: EngineName | None = None,
     overwrite: Annotated[bool, Flag] = False,
 ) -> None:
     """Segment images with a trained model.
@@ -171,6 +172,9 @@ def segment(
         mean over 8 flipped and rotated views, or the paper's 7 rotations; slower, better
     device
         auto, cpu, cuda or mps
+    engine
+        how the network is computed; without this, the fastest that gives the result of fp32 on
+        this computer, as measured at the model's first use
     overwrite
         replace label images of the same names in OUT, and TABLE; an older result of --track; OUT
         where it is a file
@@ -184,8 +188,9 @@ def segment(
                 "need the whole image in memory; give a folder as --out, or leave them out"
             )
         events = run_large_segmentation(
-            model, images, out, axes=axes, average=views, device=device, overwrite=overwrite
-        )
+            model, images, out, axes=axes, average=views, device=device, engine=engine,
+            overwrite=overwrite,
+        )  # fmt: skip
     elif axes is not None:
         raise SettingError(
             f"--axes came with --out {out}, a folder; it is for --out ending in .zarr or .tif"
@@ -197,8 +202,9 @@ def segment(
                 "Tracking Challenge holds none of these; segment a second time without --track"
             )
         events = run_tracking(
-            model, images, out, geff=geff, average=views, device=device, overwrite=overwrite
-        )
+            model, images, out, geff=geff, average=views, device=device, engine=engine,
+            overwrite=overwrite,
+        )  # fmt: skip
     elif geff:
         raise SettingError("--geff came without --track; a graph needs tracks, so add --track")
     else:
@@ -211,6 +217,7 @@ def segment(
             table=table,
             average=views,
             device=device,
+            engine=engine,
             overwrite=overwrite,
         )
     _show_segmentation(events, images, out)
@@ -246,7 +253,7 @@ def _show_segmentation(
         return
     say(
         f"tracks {tracked.num_tracks}, divisions {tracked.num_divisions}, frames "
-        f"{tracked.num_frames}: {out}"
+        f"{tracked.num_frames}, outlines drawn in gaps {tracked.num_drawn}: {out}"
     )
     say(f"to look at them: {tracked.page}")
     if tracked.graph is not None:

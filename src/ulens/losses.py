@@ -10,7 +10,20 @@ SMOOTH_L1_BETA = 0.1
 """With 1, distances of DIC-C2DH-HeLa were learned more slowly (800 and 1200 steps, width 16)."""
 
 
-def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def counted_weight(target: Tensor, weight: Tensor) -> Tensor:
+    """Return the weight of each pixel in the loss, 0 where it is ignored.
+
+    Parameters
+    ----------
+    target : (B, Y, X) int64, or (B, K, Y, X) float where the weight alone tells
+    weight : (B, Y, X) float32, 0 or more
+    """
+    return weight if target.is_floating_point() else weight * (target != IGNORED)
+
+
+def weighted_cross_entropy(
+    logits: Tensor, target: Tensor, weight: Tensor, total: Tensor | None = None
+) -> Tensor:
     """Pixel-wise softmax and cross-entropy, weighted, relative to the sum of the weights.
 
     Parameters
@@ -18,6 +31,7 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Te
     logits : (B, K, Y, X) float
     target : (B, Y, X) int64 in 0…K−1, or `IGNORED`
     weight : (B, Y, X) float32, 0 or more
+    total : sum of the weights where these are a part of the batch; None is their own
 
     Returns
     -------
@@ -28,17 +42,20 @@ def weighted_cross_entropy(logits: Tensor, target: Tensor, weight: Tensor) -> Te
     Source: paper, equation 1.
     """
     loss = functional.cross_entropy(logits.float(), target, ignore_index=IGNORED, reduction="none")
-    weight = weight * (target != IGNORED)
-    return (weight * loss).sum() / weight.sum().clamp(min=1e-6)
+    weight = counted_weight(target, weight)
+    return (weight * loss).sum() / (weight.sum() if total is None else total).clamp(min=1e-6)
 
 
-def weighted_smooth_l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+def weighted_smooth_l1(
+    output: Tensor, target: Tensor, weight: Tensor, total: Tensor | None = None
+) -> Tensor:
     """Smooth L1 loss, mean over the channels, weighted, relative to the sum of the weights.
 
     Parameters
     ----------
     output, target : (B, K, Y, X) float
     weight : (B, Y, X) float32, 0 or more; 0 = ignored
+    total : as of `weighted_cross_entropy`
 
     Returns
     -------
@@ -52,4 +69,4 @@ def weighted_smooth_l1(output: Tensor, target: Tensor, weight: Tensor) -> Tensor
     loss = functional.smooth_l1_loss(
         output.float(), target, reduction="none", beta=SMOOTH_L1_BETA
     ).mean(dim=1)
-    return (weight * loss).sum() / weight.sum().clamp(min=1e-6)
+    return (weight * loss).sum() / (weight.sum() if total is None else total).clamp(min=1e-6)

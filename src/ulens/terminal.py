@@ -17,8 +17,9 @@ console = Console()
 Result = TypeVar("Result")
 
 
-def show_training(events: Iterable[TrainEvent]) -> None:
-    """Show a training as it goes."""
+def show_training(events: Iterable[TrainEvent]) -> bool:
+    """Show a training as it goes; return whether there is a model at its end."""
+    is_trained = False
     with progress_bar() as progress:
         task = progress.add_task("training", total=1.0, details="", visible=False)
         for event in events:
@@ -30,11 +31,13 @@ def show_training(events: Iterable[TrainEvent]) -> None:
                 case Validation(step=step, scores=scores):
                     say(f"step {step}: held out {in_words(scores)}")
                 case Trained(bundle=bundle, stopped=stopped):
+                    is_trained = True
                     word = "stopped early" if stopped else "done"
                     progress.update(task, visible=False)
                     progress.console.print(
                         f"[bold]{word}[/bold]: held out {in_words(bundle.scores)}", soft_wrap=True
                     )
+    return is_trained
 
 
 def show_until(events: Iterable[TrainEvent | Result], kind: type[Result]) -> Result | None:

@@ -78,7 +78,11 @@ def test_a_division_is_tracked_and_scores_full_marks(model, tmp_path):
     out = tmp_path / "data" / "01_RES"
     *_, done = run(model, images, out)
     assert done == Tracked(
-        num_frames=5, num_tracks=4, num_divisions=1, page=tmp_path / "data" / "01_RES.html"
+        num_frames=5,
+        num_tracks=4,
+        num_divisions=1,
+        num_drawn=0,
+        page=tmp_path / "data" / "01_RES.html",
     )
     masks, tracks = read_valid(out)
     assert tracks == [(1, 0, 4, 0), (2, 0, 1, 0), (3, 2, 4, 2), (4, 2, 4, 2)]
@@ -95,6 +99,19 @@ def test_a_division_is_tracked_and_scores_full_marks(model, tmp_path):
     (truth / "man_track.txt").write_text((out / "res_track.txt").read_text())
     scores = evaluate_ctc(truth.parent, out, frames=None).scores
     assert (scores["DET"], scores["TRA"], scores["LNK"]) == (1, 1, 1)
+
+
+def test_an_object_that_was_missed_is_drawn_and_told(model, tmp_path):
+    frames = movie()
+    moving = draw((2, 4, 7, 7))[1] == 1
+    frames[1][moving] = 10
+    images = write_frames(tmp_path / "data" / "01", frames)
+    *_, done = run(model, images, tmp_path / "data" / "01_RES")
+    assert (done.num_drawn, done.num_tracks) == (1, 4)
+    masks, tracks = read_valid(tmp_path / "data" / "01_RES")
+    assert (1, 0, 4, 0) in tracks
+    assert "1 outline of objects that were missed" in done.page.read_text()
+    np.testing.assert_array_equal(masks[1] == 1, moving)
 
 
 def test_progress_counts_frames_and_tiles(model, tmp_path):
@@ -133,14 +150,22 @@ def test_a_stack_gives_what_its_frames_give(model, tmp_path):
     np.testing.assert_array_equal(list(of_stack[0].values()), list(of_frames[0].values()))
 
 
-@pytest.mark.parametrize("empty", [[1], [0, 1, 2, 3, 4]])
-def test_empty_frames_have_empty_masks(model, tmp_path, empty):
+def test_of_an_empty_frame_what_goes_on_behind_it_is_drawn(model, tmp_path):
     images = movie()
-    for frame in empty:
-        images[frame] = np.full(SIZE, 10, np.uint8)
+    images[1] = np.full(SIZE, 10, np.uint8)
     *_, done = run(model, write_frames(tmp_path / "01", images), tmp_path / "out")
-    masks, _ = read_valid(tmp_path / "out")
-    assert [frame for frame, mask in masks.items() if not mask.any()] == empty
+    masks, tracks = read_valid(tmp_path / "out")
+    assert (1, 0, 4, 0) in tracks
+    np.testing.assert_array_equal(masks[1] == 1, draw((2, 4, 7, 7))[1] == 1)
+    assert done.num_drawn == len(np.unique(masks[1])) - 1
+
+
+def test_where_all_frames_are_empty_so_are_the_masks(model, tmp_path):
+    images = write_frames(tmp_path / "01", 3 * [np.full(SIZE, 10, np.uint8)])
+    *_, done = run(model, images, tmp_path / "out")
+    masks, tracks = read_valid(tmp_path / "out")
+    assert (tracks, done.num_drawn) == ([], 0)
+    assert not any(mask.any() for mask in masks.values())
     assert done.page.is_file()
 
 

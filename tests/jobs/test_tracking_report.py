@@ -34,6 +34,7 @@ def webp_pictures(tmp_path):
         tracking=Tracking(lineage=DIVISION, labels=objects, tracks=objects),
         shown=[show(number) for number in range(0, 91, 10)],
         field="",
+        num_drawn=0,
     )
     encoded = re.findall(r"data:image/webp;base64,([^\"]+)", (tmp_path / "out.html").read_text())
     return [PillowImage.open(io.BytesIO(base64.b64decode(data))) for data in encoded]

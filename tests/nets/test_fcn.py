@@ -191,7 +191,7 @@ def balanced_net(kind, image):
 def test_tiled_equals_whole_image(kind, shape):
     image = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
     net, whole = balanced_net(kind, image)
-    predictor = Predictor(net, device="cpu", precision="fp32", max_input=kind.geometry.base + 32)
+    predictor = Predictor(net, device="cpu", engine="fp32", max_input=kind.geometry.base + 32)
     assert predictor.num_tiles(shape) > 1
     assert whole.std(axis=(1, 2)).min() > 3e-3
     np.testing.assert_allclose(predictor.predict(image), whole, rtol=0, atol=1e-5)
@@ -202,7 +202,7 @@ def test_many_tiles_equal_one_in_the_mean_over_the_8_views(kind):
     image = np.random.default_rng(0).standard_normal((1, 45, 67), np.float32)
     net, _ = balanced_net(kind, image)
     tiled, whole = (
-        Predictor(net, device="cpu", precision="fp32", average=8, max_input=size).predict(image)
+        Predictor(net, device="cpu", engine="fp32", average=8, max_input=size).predict(image)
         for size in (kind.geometry.base + 32, 2000)
     )
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-5)

@@ -162,7 +162,7 @@ def test_tiled_equals_whole_image(window, shape, extra):
         # logits of 0 on average, so that softmax hides no difference
         net.head.bias -= net(mirrored).mean((0, 2, 3))
         whole = net(mirrored)[0].softmax(0).numpy()
-    predictor = Predictor(net, device="cpu", precision="fp32", max_input=window + extra)
+    predictor = Predictor(net, device="cpu", engine="fp32", max_input=window + extra)
     np.testing.assert_allclose(predictor.predict(image), whole, rtol=0, atol=1e-5)
 
 

@@ -8,7 +8,7 @@ from torch import nn
 from ulens.errors import SettingError, ShapeError
 from ulens.nets.shapes import Geometry
 from ulens.nets.unet import UNet
-from ulens.predict.predictor import Predictor, choose_device, has_fast_bf16
+from ulens.predict.predictor import Predictor
 from ulens.predict.tiles import mirror_indices
 
 VIEWS = [(transpose, axes) for transpose in (False, True) for axes in ((), (1,), (2,), (1, 2))]
@@ -80,7 +80,7 @@ def test_tiled_equals_whole_image(depth, width, in_channels, shape, extra, avera
     net = make_net(depth, width, in_channels)
     image = make_image(in_channels, *shape)
     max_input = net.geometry.base + extra * net.geometry.alignment
-    predictor = Predictor(net, device="cpu", average=average, precision="fp32", max_input=max_input)
+    predictor = Predictor(net, device="cpu", average=average, engine="fp32", max_input=max_input)
     whole = predict_whole if average == 1 else predict_whole_views
     np.testing.assert_allclose(predictor.predict(image), whole(net, image), rtol=0, atol=1e-5)
 
@@ -89,7 +89,7 @@ def test_tiled_equals_whole_image(depth, width, in_channels, shape, extra, avera
 def test_many_tiles_equal_one_where_the_output_depends_on_the_grid(average):
     net, image = make_net(2), make_image(1, 101, 77)
     tiled, whole = (
-        Predictor(net, device="cpu", average=average, precision="fp32", max_input=max_input)
+        Predictor(net, device="cpu", average=average, engine="fp32", max_input=max_input)
         for max_input in (60, 828)
     )
     assert tiled.num_tiles((101, 77)) > whole.num_tiles((101, 77)) == 1
@@ -101,7 +101,7 @@ def test_many_tiles_equal_one_where_the_output_depends_on_the_grid(average):
 
 def test_probabilities_are_float32_and_sum_to_one():
     for average in (1, 8, "rotations7"):
-        predictor = Predictor(make_net(1), device="cpu", average=average, precision="bf16")
+        predictor = Predictor(make_net(1), device="cpu", average=average, engine="bf16")
         probabilities = predictor.predict(make_image(1, 30, 23))
         assert probabilities.dtype == np.float32
         assert probabilities.shape == (3, 30, 23)
@@ -125,15 +125,15 @@ def test_distances_are_clipped_to_their_range(average):
 def test_bf16_is_close_to_fp32():
     image = make_image(1, 40, 40)
     exact, rough = (
-        Predictor(make_net(2), device="cpu", precision=precision).predict(image)
-        for precision in ("fp32", "bf16")
+        Predictor(make_net(2), device="cpu", engine=engine).predict(image)
+        for engine in ("fp32", "bf16")
     )
     assert 0 < np.abs(exact - rough).max() < 0.05
 
 
 def test_average_8_of_a_flipped_image_is_the_flipped_average():
     net, image = make_net(2), make_image(1, 36, 36)
-    predictor = Predictor(net, device="cpu", average=8, precision="fp32")
+    predictor = Predictor(net, device="cpu", average=8, engine="fp32")
     flipped = predictor.predict(image.swapaxes(1, 2))
     np.testing.assert_allclose(flipped, predictor.predict(image).swapaxes(1, 2), atol=1e-5)
 
@@ -143,7 +143,7 @@ def test_rotations_change_nothing_for_a_pointwise_net_on_a_smooth_image(shape):
     y, x = np.indices(shape, dtype=np.float32)
     image = np.sin(y / 8 + x / 11)[None]
     plain, rotated = (
-        Predictor(Pointwise(), device="cpu", average=average, precision="fp32", max_input=24)
+        Predictor(Pointwise(), device="cpu", average=average, engine="fp32", max_input=24)
         for average in (1, "rotations7")
     )
     difference = np.abs(rotated.predict(image) - plain.predict(image))
@@ -160,7 +160,7 @@ def test_rotations_average_a_direction_away():
 
     ramp = np.broadcast_to(np.linspace(-1, 1, 61, dtype=np.float32), (1, 61, 61)).copy()
     plain, rotated = (
-        Predictor(RightNeighbour(), device="cpu", average=average, precision="fp32")
+        Predictor(RightNeighbour(), device="cpu", average=average, engine="fp32")
         for average in (1, "rotations7")
     )
     center = (0, 30, 30)
@@ -184,7 +184,7 @@ def test_stream_yields_num_tiles_and_covers_the_image():
 def test_the_given_network_is_left_as_it_was():
     net = make_net(1).train()
     before = {name: tensor.clone() for name, tensor in net.state_dict().items()}
-    Predictor(net, device="cpu", precision="bf16").predict(make_image(1, 20, 20))
+    Predictor(net, device="cpu", engine="bf16").predict(make_image(1, 20, 20))
     assert net.training
     assert all(parameter.requires_grad for parameter in net.parameters())
     assert all(torch.equal(net.state_dict()[name], before[name]) for name in before)
@@ -207,7 +207,7 @@ def test_wrong_channel_count_is_refused_at_once():
     [
         ({"average": 4}, "average is 4; choose 1, 8 or 'rotations7'"),
         ({"activation": "relu"}, "activation is 'relu'; choose 'softmax' or 'clip'"),
-        ({"precision": "fp16"}, "precision is 'fp16'; choose 'auto', 'fp32' or 'bf16'"),
+        ({"engine": "fp16"}, "engine is 'fp16'; this computer has fp32"),
         ({"device": "tpu"}, "device is 'tpu'; this computer has .*cpu; choose one of these"),
         ({"device": "cpu:x"}, "device is 'cpu:x'"),
     ],
@@ -217,28 +217,10 @@ def test_unknown_settings_are_named(option, message):
         Predictor(make_net(1), **option)
 
 
-def test_auto_device_prefers_the_accelerator(monkeypatch):
-    for kind in ("cuda", "mps", "cpu"):
-        monkeypatch.setattr(torch.cuda, "is_available", lambda kind=kind: kind == "cuda")
-        monkeypatch.setattr(
-            torch.backends.mps, "is_available", lambda kind=kind: kind in ("cuda", "mps")
-        )
-        assert choose_device("auto").type == kind
-
-
-def test_auto_precision_is_fp32_without_native_bf16(monkeypatch):
-    for check in ("_is_avx512_bf16_supported", "_is_amx_tile_supported"):
-        monkeypatch.delattr(torch.cpu, check, raising=False)
-    assert not has_fast_bf16(torch.device("cpu"))
-    assert Predictor(make_net(1), device="cpu").dtype is torch.float32
-
-
 @pytest.mark.parametrize("average", [1, 8])
 def test_a_block_by_itself_is_the_block_of_the_whole(average):
     image = make_image(1, 50, 61)
-    predictor = Predictor(
-        make_net(2), device="cpu", precision="fp32", average=average, max_input=60
-    )
+    predictor = Predictor(make_net(2), device="cpu", engine="fp32", average=average, max_input=60)
     whole = predictor.predict(image)
 
     def read(window):

@@ -146,7 +146,7 @@ def test_the_network_sees_what_it_sees_of_the_whole_image(tmp_path, kind):
     bundle = make_bundle(in_channels=num_channels)
     options = {"folder": tmp_path, "blocks": Blocks(volume.size, 16), "halo_px": 0}
     work = PlaneWork(volume, volume.planes()[0], bundle, **options)
-    predictor = Predictor(bundle.net, device="cpu", precision="fp32", max_input=30)
+    predictor = Predictor(bundle.net, device="cpu", engine="fp32", max_input=30)
     list(work.measure())
     assert sum(work.predict(predictor)) == work.num_tiles(predictor) == work.num_steps(predictor)
     assert work.num_tiles(predictor, missing=True) == 0

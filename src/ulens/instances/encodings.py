@@ -12,6 +12,7 @@ from ulens.instances.borders import close_borders
 from ulens.instances.seeds import SeedDecoder
 from ulens.losses import weighted_cross_entropy, weighted_smooth_l1
 
+Activation = Literal["softmax", "clip"]
 EncodingName = Literal["classes", "membrane", "boundary", "distance"]
 
 
@@ -24,7 +25,8 @@ class Encoding:
     labels_are : the kind of labels it is for
     encode : maps (Y, X) integer labels, −1 = ignored, to the target: (Y, X) int16 classes or
         (K, Y, X) float32
-    loss : of a (B, K, Y, X) output, a batch of targets and a (B, Y, X) weight
+    loss : of a (B, K, Y, X) output, a batch of targets, a (B, Y, X) weight, and the sum of the
+        weights where this is a part of the batch
     activation : makes maps in [0, 1] of the outputs: 'softmax' or 'clip'
     maps : what these maps are called
     refine : what is made of the (K, Y, X) maps of a whole image before anything else
@@ -39,8 +41,8 @@ class Encoding:
 
     labels_are: Literal["classes", "instances"] = "instances"
     encode: Callable[[np.ndarray], np.ndarray]
-    loss: Callable[[Tensor, Tensor, Tensor], Tensor]
-    activation: Literal["softmax", "clip"] = "softmax"
+    loss: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+    activation: Activation = "softmax"
     maps: str = "probabilities"
     refine: Callable[[np.ndarray], np.ndarray] = lambda maps: maps
     view: Callable[[np.ndarray], np.ndarray]

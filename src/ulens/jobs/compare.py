@@ -25,7 +25,7 @@ from ulens.jobs.outputs import make_folder
 from ulens.jobs.train import Message, TrainEvent
 from ulens.jobs.unseen import Division, divide
 from ulens.labels.field_of_interest import FIELD_OF_INTEREST_PX
-from ulens.predict.predictor import choose_device
+from ulens.predict.engines import choose_device
 from ulens.report.page import Table
 
 SETTINGS, PAGE = "settings.json", "compare.html"

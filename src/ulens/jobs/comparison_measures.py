@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from ulens.data.plan import Plan
 from ulens.instances.encodings import ENCODINGS
@@ -201,7 +202,7 @@ def measure_redundancy(
             _square(bundle.normalization.apply(image)),
             num_pixels=SIDE_PX**2,
             device=predictor.device,
-            dtype=predictor.dtype,
+            dtype=torch.bfloat16 if predictor.engine == "bf16" else torch.float32,
         ),
     )
 

@@ -17,7 +17,7 @@ from ulens.jobs.contenders import FINAL_SHARE, Contender
 from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings, choose_plan
 from ulens.jobs.unseen import Division
-from ulens.predict.predictor import choose_device
+from ulens.predict.engines import choose_device
 from ulens.train.session import PLAN
 from ulens.train.speed import steps_per_second
 

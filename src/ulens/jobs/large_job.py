@@ -16,11 +16,12 @@ from ulens.errors import OutputError, SettingError
 from ulens.io.atomic import write_file
 from ulens.io.label_volumes import CHUNK_PX
 from ulens.io.regions import Volume
-from ulens.predict.predictor import Average, Predictor, choose_device, has_fast_bf16
+from ulens.predict.engines import EngineName
+from ulens.predict.predictor import Average, Predictor
 from ulens.predict.tiles import plan_tiles
 
 JOB, OUTPUT, COMPLETE = "job.json", "output", "complete"
-VERSION = 1
+VERSION = 2
 SUFFIXES = (".zarr", ".tif", ".tiff")
 
 # Python with torch; maps of the network's width and the tile's size that are in memory at once;
@@ -40,7 +41,7 @@ class LargeJob:
     ----------
     model, image : hashes
     average : as in `Predictor`
-    precision : of the network
+    engine : how the network is computed
     tile_px : largest tile, in input pixels
     block_px : side of the blocks
     halo_px : how far the decoding of a block sees beyond it
@@ -49,7 +50,7 @@ class LargeJob:
     model: str
     image: str
     average: Literal[1, 8]
-    precision: Literal["fp32", "bf16"]
+    engine: EngineName
     tile_px: int
     block_px: int
     halo_px: int
@@ -79,7 +80,7 @@ def plan_job(
     volume: Volume,
     *,
     average: Average,
-    device: str,
+    engine: EngineName,
     memory_gb: float,
     block_px: int | None,
     halo_px: int | None,
@@ -95,16 +96,14 @@ def plan_job(
     ------
     SettingError : the memory does not suffice, or a setting is out of range
     """
-    precision: Literal["fp32", "bf16"]
-    precision = "bf16" if has_fast_bf16(choose_device(device)) else "fp32"
     free_bytes = memory_gb * 1e9 - _BASE_BYTES - _weights_bytes(bundle)
-    tile_px = min(828, math.isqrt(max(0, int(free_bytes / _tile_bytes_per_px(bundle, precision)))))
+    tile_px = min(828, math.isqrt(max(0, int(free_bytes / _tile_bytes_per_px(bundle, engine)))))
     side = math.isqrt(max(0, int(free_bytes / _DECODING_BYTES)))
     fitting = int(side / (1 + 2 / _HALO_FRACTION)) // CHUNK_PX * CHUNK_PX
     if fitting < CHUNK_PX or tile_px < bundle.net.geometry.base:
         needed = _BASE_BYTES + _weights_bytes(bundle) + max(
             _DECODING_BYTES * (CHUNK_PX * (1 + 2 / _HALO_FRACTION) + 1) ** 2,
-            _tile_bytes_per_px(bundle, precision) * (bundle.net.geometry.base + 1) ** 2,
+            _tile_bytes_per_px(bundle, engine) * (bundle.net.geometry.base + 1) ** 2,
         )  # fmt: skip
         raise SettingError(
             f"memory_gb is {memory_gb:g}; this model needs {math.ceil(needed / 1e8) / 10:g} or more"
@@ -114,7 +113,7 @@ def plan_job(
         model=hashlib.sha256((model / MODEL).read_bytes()).hexdigest(),
         image=volume.fingerprint(),
         average=average,  # type: ignore[arg-type]  # checked there
-        precision=precision,
+        engine=engine,
         tile_px=tile_px,
         block_px=chosen,
         halo_px=chosen // _HALO_FRACTION if halo_px is None else halo_px,
@@ -231,7 +230,7 @@ def count_disk_bytes(bundle: ModelBundle, volume: Volume) -> int:
 def count_memory_bytes(bundle: ModelBundle, volume: Volume, job: LargeJob) -> int:
     """Return what the program takes at its peak, by estimate."""
     height, width = (min(job.block_px + 2 * job.halo_px, length) for length in volume.size)
-    tile = _tile_bytes_per_px(bundle, job.precision) * job.tile_px**2
+    tile = _tile_bytes_per_px(bundle, job.engine) * job.tile_px**2
     decoding = _DECODING_BYTES * height * width
     return int(_BASE_BYTES + _weights_bytes(bundle) + max(tile, decoding))
 
@@ -255,6 +254,6 @@ def _weights_bytes(bundle: ModelBundle) -> int:
     return 2 * sum(4 * weights.numel() for weights in bundle.net.parameters())
 
 
-def _tile_bytes_per_px(bundle: ModelBundle, precision: str) -> int:
+def _tile_bytes_per_px(bundle: ModelBundle, engine: EngineName) -> int:
     width = int(getattr(bundle.net, "width", 64))
-    return _NUM_MAPS * width * (2 if precision == "bf16" else 4)
+    return _NUM_MAPS * width * (2 if engine.endswith("bf16") else 4)

@@ -16,7 +16,7 @@ from ulens.instances.encodings import ENCODINGS
 from ulens.instances.weights import class_balance
 from ulens.io.annotations import Annotated
 from ulens.nets.unet import UNet
-from ulens.predict.predictor import has_fast_bf16
+from ulens.predict.engines import torch_engine
 from ulens.train.session import PLAN
 from ulens.train.speed import steps_per_second
 
@@ -113,7 +113,7 @@ def choose_plan(
         width=settings.width or (start.width if start else None),
         depth=start.depth if isinstance(start, UNet) else DEPTH,
         class_weights=class_balance(targets, fingerprint.num_classes),
-        precision="bf16" if has_fast_bf16(device) else "fp32",
+        precision=torch_engine(device),
         seed=settings.seed or 0,
         measure=partial(steps_per_second, in_channels=fingerprint.num_channels, device=device),
     )

@@ -23,7 +23,8 @@ from ulens.jobs.outputs import (
     write_labels,
     write_maps,
 )
-from ulens.predict.predictor import Average, choose_device
+from ulens.predict.engines import EngineName, choose_device
+from ulens.predict.predictor import Average
 from ulens.predict.resample import AS_IT_IS, Factor, name_spacing
 from ulens.predict.segmenter import Found, Segmenter
 
@@ -82,6 +83,7 @@ def run_segmentation(
     average: Average = 1,
     overwrite: bool = False,
     device: str = "auto",
+    engine: EngineName | None = None,
 ) -> Iterator[SegmentProgress]:
     """Segment every 2-D plane of every image; iterate to do the work, stop to cancel.
 
@@ -100,6 +102,7 @@ def run_segmentation(
     average : as in `Predictor`
     overwrite : replace label images of the same names and the table; other files are always kept
     device : as in `choose_device`
+    engine : as in `Segmenter`
 
     Raises
     ------
@@ -123,7 +126,7 @@ def run_segmentation(
             f"table {table} cannot be made: {model} finds classes, no single objects; leave it "
             "out, or train on instances"
         )
-    segmenter = Segmenter(bundle, device=device, average=average)
+    segmenter = Segmenter(bundle, device=device, average=average, engine=engine)
     make_folder(out)
     return _segment_files(segmenter, outputs, ObjectTable(table) if table else None)
 
@@ -213,7 +216,7 @@ class Model:
 def open_image(
     segmenter: Segmenter, progress: SegmentProgress, told: set[str]
 ) -> Generator[SegmentProgress, None, tuple[Image, Factor, SegmentProgress]]:
-    """Read the image at work, and tell if the network will see it in another size.
+    """Read the image at work; tell of a new choice of engine, and of another size.
 
     Parameters
     ----------
@@ -227,10 +230,12 @@ def open_image(
     factor = segmenter.find_factor(image, str(progress.image))
     num_tiles = len(planes(image)) * segmenter.num_tiles(image.data.shape[-2:], factor)
     progress = replace(progress, num_tiles=num_tiles)
-    note = _describe_factor(image.spacing_um, segmenter.bundle.spacing_um, factor)
-    if note and note not in told:
-        told.add(note)
-        yield replace(progress, note=note)
+    resampled = _describe_factor(image.spacing_um, segmenter.bundle.spacing_um, factor)
+    choice = str(segmenter.choice) if segmenter.choice and segmenter.choice.is_new else None
+    for note in (choice, resampled):
+        if note and note not in told:
+            told.add(note)
+            yield replace(progress, note=note)
     return image, factor, progress
 
 

@@ -29,6 +29,8 @@ from ulens.jobs.large_job import (
 )
 from ulens.jobs.segment import SegmentProgress
 from ulens.predict.blocks import Blocks
+from ulens.predict.engine_choice import choose_engine
+from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.resample import AS_IT_IS, find_factor, name_spacing
 from ulens.predict.stitching import Numbering
@@ -49,6 +51,7 @@ def run_large_segmentation(
     average: Average = 1,
     overwrite: bool = False,
     device: str = "auto",
+    engine: EngineName | None = None,
     memory_gb: float = 2.0,
     block_px: int | None = None,
     halo_px: int | None = None,
@@ -64,6 +67,7 @@ def run_large_segmentation(
     average : 1 or 8, as in `Predictor`
     overwrite : replace a file of that name, once the new one is complete
     device : as in `choose_device`
+    engine : as in `Segmenter`; a job that goes on keeps to the one it began with
     memory_gb : what the program may take in all, in 10⁹ bytes
     block_px, halo_px : as in `LargeJob`, instead of what the memory gives
 
@@ -84,8 +88,9 @@ def run_large_segmentation(
     with open_volume(image, axes) as volume:
         _check_spacing(bundle, volume)
         planned = plan_job(
-            bundle, model, volume, average=average, device=device, memory_gb=memory_gb,
-            block_px=block_px, halo_px=halo_px,
+            bundle, model, volume, average=average,
+            engine=engine or choose_engine(bundle, choose_device(device)).engine,
+            memory_gb=memory_gb, block_px=block_px, halo_px=halo_px,
         )  # fmt: skip
         job = keep_to_job(folder, planned)
         progress = SegmentProgress(image=image, number=1, num_images=1)
@@ -95,7 +100,7 @@ def run_large_segmentation(
                 activation=ENCODINGS[bundle.encoding].activation,
                 device=device,
                 average=job.average,
-                precision=job.precision,
+                engine=job.engine,
                 max_input=job.tile_px,
             )
             works = _cut(bundle, volume, job, folder)
@@ -167,7 +172,7 @@ def _forecast(
     sizes = "×".join(map(str, volume.shape))
     yield (
         f"{sizes} pixels ({volume.axes}) in {sum(len(work.blocks) for work in works)} blocks; the "
-        f"network needs about {minutes:.1f} minutes; memory at most "
+        f"network ({job.engine}) needs about {minutes:.1f} minutes; memory at most "
         f"{count_memory_bytes(bundle, volume, job) / 1e9:.1f} GB; "
         f"on disk up to {count_disk_bytes(bundle, volume) / 1e9:.1f} GB until {folder} is done"
     )

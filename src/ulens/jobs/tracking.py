@@ -10,6 +10,7 @@ import numpy as np
 
 from ulens.bundle import load_bundle
 from ulens.errors import DataError, OutputError, SettingError, ShapeError
+from ulens.gaps import fill_gaps
 from ulens.io.ctc import write_result
 from ulens.io.files import list_images, name_some, planes, read_image
 from ulens.io.geff import check_geff, write_geff
@@ -19,6 +20,7 @@ from ulens.jobs.tracking_report import Shown, choose_frames, write_tracking_repo
 from ulens.labels.field_of_interest import FIELD_OF_INTEREST_PX, drop_outside_field
 from ulens.labels.resize import resize_labels
 from ulens.lineage import divisions, name_frames
+from ulens.predict.engines import EngineName
 from ulens.predict.predictor import Average
 from ulens.predict.segmenter import Segmenter
 from ulens.report.track_pictures import fit_image
@@ -32,6 +34,7 @@ class Tracked:
     Parameters
     ----------
     num_frames, num_tracks, num_divisions : what was found
+    num_drawn : objects that were missed in a frame and drawn by those before and after
     page : the HTML file that shows it
     graph : the geff folder, if it was asked for
     """
@@ -39,6 +42,7 @@ class Tracked:
     num_frames: int
     num_tracks: int
     num_divisions: int
+    num_drawn: int
     page: Path
     graph: Path | None = None
 
@@ -92,6 +96,7 @@ def run_tracking(
     average: Average = 1,
     overwrite: bool = False,
     device: str = "auto",
+    engine: EngineName | None = None,
 ) -> Iterator[SegmentProgress | Tracked]:
     """Segment and track all frames of a sequence; iterate to do the work, stop to cancel.
 
@@ -102,7 +107,7 @@ def run_tracking(
     out : folder for mask000.tif and so on and res_track.txt, made if missing; a page with
         pictures is written beside it, ``<out>.html``, so that the folder can be submitted
     geff : also write the tracks as a graph, ``<out>.geff``; see `ulens.io.geff`
-    average, device : as in `Predictor`
+    average, device, engine : as in `Segmenter`
     overwrite : replace an older result: its masks, res_track.txt, the page and the graph; other
         files are always kept
 
@@ -118,6 +123,9 @@ def run_tracking(
     Files t000.tif and so on keep their numbers; others are counted from 0, in the order of the
     numbers in their names.
 
+    An object that was missed in up to three frames is drawn there by those before and after, see
+    `fill_gaps`.
+
     Frames in a folder such as DIC-C2DH-HeLa/01 are of the challenge: objects wholly outside its
     field of interest are left out before tracking, as in its references.
     """
@@ -131,7 +139,7 @@ def run_tracking(
     check_output_folder(out, files, overwrite)
     outputs = _plan_outputs(out, geff, overwrite)
     frames = _check_frames(files)
-    segmenter = Segmenter(bundle, device=device, average=average)
+    segmenter = Segmenter(bundle, device=device, average=average, engine=engine)
     return _track_frames(segmenter, frames, outputs)
 
 
@@ -142,6 +150,9 @@ def _track_frames(
     border_px = FIELD_OF_INTEREST_PX.get(data_set, 0)
     packed, pictures = yield from _segment_frames(segmenter, frames, border_px)
     tracking = track((each.unpack() for each in packed), first_frame=frames.first)
+    num_drawn = _fill_gaps(packed, tracking, border_px)
+    if num_drawn:
+        tracking = track((each.unpack() for each in packed), first_frame=frames.first)
     lineage = tracking.lineage
     _remove_result(outputs.folder)
     masks = _relabel(packed, tracking)
@@ -152,12 +163,18 @@ def _track_frames(
     shown = _collect_shown(pictures, packed, tracking)
     field = f"{border_px} px in {data_set}" if border_px else ""
     write_tracking_report(
-        outputs.page, out=outputs.folder, tracking=tracking, shown=shown, field=field
+        outputs.page,
+        out=outputs.folder,
+        tracking=tracking,
+        shown=shown,
+        field=field,
+        num_drawn=num_drawn,
     )
     yield Tracked(
         num_frames=frames.num,
         num_tracks=len(lineage.tracks),
         num_divisions=len(divisions(lineage)),
+        num_drawn=num_drawn,
         page=outputs.page,
         graph=outputs.graph,
     )
@@ -181,6 +198,17 @@ def _segment_frames(
                 pictures[frame] = fit_image(plane)
             packed.append(_Packed(drop_outside_field(found.labels, border_px)))
     return packed, pictures
+
+
+def _fill_gaps(packed: list[_Packed], tracking: Tracking, border_px: int) -> int:
+    """Draw objects that were missed in a few frames; return how many."""
+    first = tracking.first_frame
+    num_drawn = 0
+    for frame, labels in fill_gaps(lambda frame: packed[frame - first].unpack(), tracking).items():
+        kept = drop_outside_field(labels, border_px)
+        num_drawn += len(np.unique(kept[kept > 0])) - len(tracking.labels[frame - first])
+        packed[frame - first] = _Packed(kept)
+    return num_drawn
 
 
 def _relabel(packed: list[_Packed], tracking: Tracking) -> Iterator[tuple[int, np.ndarray]]:

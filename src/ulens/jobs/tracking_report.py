@@ -52,7 +52,13 @@ def choose_frames(num_frames: int, most: int = _MOST_SHOWN) -> list[int]:
 
 
 def write_tracking_report(
-    path: Path, *, out: Path, tracking: Tracking, shown: Sequence[Shown], field: str
+    path: Path,
+    *,
+    out: Path,
+    tracking: Tracking,
+    shown: Sequence[Shown],
+    field: str,
+    num_drawn: int,
 ) -> None:
     """Write the page: counts, a film and frames with outlines, the tracks over time.
 
@@ -64,6 +70,7 @@ def write_tracking_report(
     shown : the frames that `choose_frames` names, in order
     field : width of the border and name of the data set whose field of interest was applied, or
         empty
+    num_drawn : objects that were missed in a frame and drawn by those before and after
     """
     lineage = tracking.lineage
     num_objects = [labels.size for labels in tracking.labels]
@@ -78,7 +85,7 @@ def write_tracking_report(
         *film,
         _show_frames(shown, lineage, num_objects, tracking.first_frame),
         Section(title="The tracks", images=[_chart(tracking, num_objects)]),
-        Section(title="The files", text=_describe_files(out, field)),
+        Section(title="The files", text=_describe_files(out, field, num_drawn)),
     ]
     write_report(path, title=f"Tracks in {out.absolute().name}", summary=summary, sections=sections)
 
@@ -137,13 +144,18 @@ def _span(num_objects: Sequence[int]) -> str:
     return str(low) if low == high else f"{low} – {high}"
 
 
-def _describe_files(out: Path, field: str) -> str:
+def _describe_files(out: Path, field: str, num_drawn: int) -> str:
     text = (
         f"The folder {out.absolute().name} is a result of the Cell Tracking Challenge: a label "
         "image mask….tif for every frame, in which an object has the number of its track, and "
         "res_track.txt with number, first frame, last frame and parent of every track. The "
         "parent is the track it divided from, or the same object before a gap."
     )
+    if num_drawn:
+        text += (
+            f"\n\n{num_drawn} outline{'' if num_drawn == 1 else 's'} of objects that were missed "
+            "in up to three frames lie between those before and after: interpolated, not seen."
+        )
     if field:
         text += (
             f"\n\nObjects outside the field of interest, wholly within its border ({field}), were "

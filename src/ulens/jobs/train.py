@@ -8,22 +8,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
+
+import torch
 
 from ulens.bundle import ModelBundle
 from ulens.data.fingerprint import take_fingerprint
 from ulens.data.holdout import split_samples
+from ulens.data.plan import Plan
 from ulens.data.recipes import parse_duration
 from ulens.errors import OutputError, TrainingError
-from ulens.io.annotations import read_annotated
+from ulens.io.annotations import Annotated, read_annotated
 from ulens.io.atomic import replace_files
 from ulens.io.files import name_some, other_files
 from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings, choose_plan, describe_plan
 from ulens.jobs.segment import Model
 from ulens.jobs.training_report import write_training_report
-from ulens.predict.predictor import choose_device
+from ulens.predict.engines import choose_device
 from ulens.train.memory import keep_freed_memory
+from ulens.train.ranks import Ranks, join_ranks
 from ulens.train.session import PLAN, STATE, Session, Validation, read_log
 from ulens.train.trainer import StepLog
 
@@ -59,16 +63,13 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
     UlensError : with what to do
     """
     started = clock.perf_counter()
-    device = choose_device(settings.device)
+    ranks, device = join_ranks(choose_device(settings.device))
     keep_freed_memory()
+    if ranks.rank > 0:
+        _train_along(settings, ranks, device)
+        return
     _prepare_folder(settings)
-    annotated = read_annotated(
-        settings.images,
-        settings.labels,
-        frames=settings.frames,
-        labels_are=settings.labels_are,
-        ignore=settings.ignore,
-    )
+    annotated = _read(settings)
     yield Message(annotated.reading)
     if annotated.unpaired:
         names = ", ".join(path.name for path in annotated.unpaired)
@@ -78,7 +79,7 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
     split = split_samples(annotated.samples, labels_are=annotated.labels_are)
     yield Message(split.description)
     fingerprint = take_fingerprint(annotated)
-    plan = choose_plan(settings, fingerprint, annotated, split, device)
+    plan = ranks.from_first(choose_plan(settings, fingerprint, annotated, split, device))
     yield Message(describe_plan(plan, device))
     if settings.plan_only:
         replace_files(settings.out, {PLAN: plan.to_bytes()})
@@ -86,8 +87,9 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
         return
 
     session = Session(
-        settings.out, annotated, split, plan, device=device, start_from=settings.start_from
-    )
+        settings.out, annotated, split, plan, device=device, start_from=settings.start_from,
+        ranks=ranks,
+    )  # fmt: skip
     if settings.resume:
         session.resume()
         yield Message(f"resumed at step {session.trainer.step}")
@@ -103,7 +105,7 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
                 session.save()
             if interrupted.is_set():
                 yield Message(f"stopped at step {log.step}; scoring and keeping what there is")
-                break
+                session.trainer.stop()
     session.save_end()
     yield Message("scoring the held-out annotations …")
     bundle, predictions = session.finish()
@@ -117,6 +119,29 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
         log=read_log(settings.out),
     )
     yield Trained(bundle=bundle, stopped=interrupted.is_set())
+
+
+def _train_along(settings: TrainSettings, ranks: Ranks, device: torch.device) -> None:
+    """Train with process 0, which has the plan, and alone speaks and writes."""
+    annotated = _read(settings)
+    split = split_samples(annotated.samples, labels_are=annotated.labels_are)
+    plan = ranks.from_first(cast(Plan, None))
+    if settings.plan_only:
+        return
+    session = Session(settings.out, annotated, split, plan, device=device, ranks=ranks)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; process 0 tells when to end
+    for _ in session.trainer:
+        pass
+
+
+def _read(settings: TrainSettings) -> Annotated:
+    return read_annotated(
+        settings.images,
+        settings.labels,
+        frames=settings.frames,
+        labels_are=settings.labels_are,
+        ignore=settings.ignore,
+    )
 
 
 def train(

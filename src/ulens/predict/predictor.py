@@ -1,23 +1,22 @@
 """Runs a network over an image of any size, tile by tile."""
 
-import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, cast
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from ulens.errors import SettingError
-from ulens.nets.shapes import Geometry
+from ulens.instances.encodings import Activation
+from ulens.nets.build import Network
 from ulens.normalize import check_channels
+from ulens.predict.engines import EngineName, build_engine, choose_device, torch_engine
 from ulens.predict.rotations import Rotation
 from ulens.predict.tiles import Slices, Tile, plan_tiles, read_mirrored
 
 Average = Literal[1, 8, "rotations7"]
-Precision = Literal["auto", "fp32", "bf16"]
-Activation = Literal["softmax", "clip"]
 NUM_ROTATIONS = 7
 
 
@@ -34,7 +33,7 @@ class Predictor:
     device : as `choose_device`
     average : 1 for the image as it is; 8 for the mean over its flips and transposes;
         "rotations7" for the paper's mean over 7 rotated versions
-    precision : "auto" is bf16 where the processor computes it natively, else fp32
+    engine : how the network is computed; None is `torch_engine`, which needs no preparation
     max_input : largest tile along an axis, in input pixels; bounds the memory
 
     Notes
@@ -48,29 +47,23 @@ class Predictor:
 
     def __init__(
         self,
-        net: nn.Module,
+        net: Network,
         *,
         activation: Activation = "softmax",
         device: str = "auto",
         average: Average = 1,
-        precision: Precision = "auto",
+        engine: EngineName | None = None,
         max_input: int = 828,
     ) -> None:
         if activation not in ("softmax", "clip"):
             raise SettingError(f"activation is {activation!r}; choose 'softmax' or 'clip'")
         if average not in (1, 8, "rotations7"):
             raise SettingError(f"average is {average!r}; choose 1, 8 or 'rotations7'")
-        if precision not in ("auto", "fp32", "bf16"):
-            raise SettingError(f"precision is {precision!r}; choose 'auto', 'fp32' or 'bf16'")
         self.device = choose_device(device)
         self.activation, self.average, self.max_input = activation, average, max_input
-        use_bf16 = precision == "bf16" or (precision == "auto" and has_fast_bf16(self.device))
-        self.dtype = torch.bfloat16 if use_bf16 else torch.float32
-        self.geometry = cast(Geometry, net.geometry)
-        self.in_channels = cast(int, net.in_channels)
-        self._net = copy.deepcopy(net).eval().requires_grad_(False)
-        # mypy lacks this overload of Module.to
-        self._net.to(self.device, self.dtype).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.engine = engine or torch_engine(self.device)
+        self.geometry, self.in_channels = net.geometry, net.in_channels
+        self._run_network = build_engine(self.engine, net, self.device)
 
     def num_tiles(self, shape: tuple[int, int]) -> int:
         """Return how many items `stream` yields for an image of `shape` (Y, X)."""
@@ -168,10 +161,10 @@ class Predictor:
         return plan_tiles(shape, self.geometry, self.max_input)
 
     def _run(self, window: np.ndarray) -> np.ndarray:
-        return self._maps(self._to_device(window)).cpu().numpy()
+        return self._maps(torch.from_numpy(window)[None]).cpu().numpy()
 
     def _run_dihedral(self, window: np.ndarray) -> np.ndarray:
-        x = self._to_device(window)
+        x = torch.from_numpy(window)[None]
         total = sum(
             _undo_view(self._maps(_view(x, transpose, axes)), transpose, axes)
             for transpose in (False, True)
@@ -179,60 +172,11 @@ class Predictor:
         )
         return (cast(Tensor, total) / 8).cpu().numpy()
 
-    def _to_device(self, window: np.ndarray) -> Tensor:
-        return torch.from_numpy(window).to(self.device, self.dtype)[None]
-
-    # per tile, never around a yield: inference mode must not leak to whoever iterates
-    @torch.inference_mode()
     def _maps(self, x: Tensor) -> Tensor:
-        outputs = self._net(x.contiguous(memory_format=torch.channels_last))[0].float()
+        outputs = self._run_network(x)[0]
         return (
             torch.softmax(outputs, dim=0) if self.activation == "softmax" else outputs.clamp(0, 1)
         )
-
-
-def choose_device(name: str) -> torch.device:
-    """Return the device called `name`; "auto" takes the first there is of cuda, mps, cpu.
-
-    Raises
-    ------
-    SettingError : this computer has no such device
-
-    Examples
-    --------
-    >>> choose_device("cpu")
-    device(type='cpu')
-    """
-    available = [
-        device
-        for device, is_there in (
-            ("cuda", torch.cuda.is_available()),
-            ("mps", torch.backends.mps.is_available()),
-            ("cpu", True),
-        )
-        if is_there
-    ]
-    if name == "auto":
-        return torch.device(available[0])
-    kind, _, index = name.partition(":")
-    num_devices = torch.cuda.device_count() if kind == "cuda" else 1
-    if kind in available and (not index or (index.isdecimal() and int(index) < num_devices)):
-        return torch.device(name)
-    raise SettingError(
-        f"device is {name!r}; this computer has {', '.join(available)}; "
-        "choose one of these or 'auto'"
-    )
-
-
-def has_fast_bf16(device: torch.device) -> bool:
-    """Whether `device` multiplies bfloat16 natively rather than by emulation."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    if device.type != "cpu":
-        return False
-    # private names of recent torch: an older one without them computes in fp32
-    checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
-    return any(getattr(torch.cpu, check, lambda: False)() for check in checks)
 
 
 def _assemble(parts: Iterable[tuple[Slices, np.ndarray]], shape: tuple[int, int]) -> np.ndarray:

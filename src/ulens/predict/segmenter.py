@@ -11,6 +11,8 @@ from ulens.instances.encodings import ENCODINGS
 from ulens.labels.regions import without_small
 from ulens.labels.resize import resize_labels
 from ulens.normalize import check_channels
+from ulens.predict.engine_choice import EngineChoice, choose_engine
+from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.resample import AS_IT_IS, Factor, find_factor, resize, scale_size
 
@@ -37,6 +39,11 @@ class Segmenter:
     bundle : what training made
     device : as in `choose_device`
     average : as in `Predictor`
+    engine : as in `build_engine`; None is the fastest of those that compute the same here
+
+    Attributes
+    ----------
+    choice : how that was found out; None if an engine was given
 
     Notes
     -----
@@ -46,11 +53,25 @@ class Segmenter:
     has the size of the image again.
     """
 
-    def __init__(self, bundle: ModelBundle, *, device: str = "auto", average: Average = 1) -> None:
-        activation = ENCODINGS[bundle.encoding].activation
+    def __init__(
+        self,
+        bundle: ModelBundle,
+        *,
+        device: str = "auto",
+        average: Average = 1,
+        engine: EngineName | None = None,
+    ) -> None:
         self.bundle = bundle
+        self.choice: EngineChoice | None = None
+        if engine is None:
+            self.choice = choose_engine(bundle, choose_device(device))
+            engine = self.choice.engine
         self._predictor = Predictor(
-            bundle.net, activation=activation, device=device, average=average
+            bundle.net,
+            activation=ENCODINGS[bundle.encoding].activation,
+            device=device,
+            average=average,
+            engine=engine,
         )
 
     def find_factor(self, image: Image, name: str = "image") -> Factor:

@@ -23,6 +23,8 @@ from ulens.io.annotations import Annotated, Sample
 from ulens.io.atomic import replace_files
 from ulens.nets.build import Network, describe_architecture
 from ulens.normalize import fit_normalization
+from ulens.predict.tiles import read_mirrored
+from ulens.train.ranks import ALONE, Ranks
 from ulens.train.state import load_state, save_state
 from ulens.train.trainer import StepLog, Trainer
 from ulens.train.validate import (
@@ -37,6 +39,7 @@ PLAN, LOG, STATE = "plan.json", "log.jsonl", Path("training") / "state.safetenso
 SAVE_SECONDS = 60.0
 NUM_VALIDATIONS = 10
 VALIDATION_SHARE = 0.1
+EXAMPLE_PX = 388
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,6 +60,7 @@ class Session:
     plan : all choices
     device : where the network is trained
     start_from : model folder to take the first weights from, or None
+    ranks : as in `Trainer`
     """
 
     def __init__(
@@ -68,13 +72,16 @@ class Session:
         *,
         device: torch.device,
         start_from: Path | None = None,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.folder, self.annotated, self.split, self.plan = folder, annotated, split, plan
         self.normalization = fit_normalization(sample.image for sample in split.training)
         self.decoding = _decoding(split.training, plan.encoding)
         self.data_sha256 = _hash(annotated)
         images = prepare(split.training, self.normalization, plan=plan, device=device)
-        self.trainer = Trainer(self._first_network(start_from), images, plan)
+        shown = (split.held_out or split.training)[0].image
+        self.example = _example(plan, self.normalization.apply(shown))
+        self.trainer = Trainer(self._first_network(start_from), images, plan, ranks=ranks)
         self._num_validated = 0
         self._validating_seconds = 0.0
         self._saved_at = 0.0
@@ -234,6 +241,7 @@ class Session:
                 "steps": self.trainer.step,
                 "training_seconds": round(self.trainer.seconds, 1),
             },
+            example=self.example,
         )
 
     def _write(self, files: dict[str, bytes]) -> None:
@@ -275,6 +283,14 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return rows
+
+
+def _example(plan: Plan, image: np.ndarray) -> np.ndarray:
+    """Return the middle of a (C, Y, X) image, mirrored where it is smaller than that."""
+    side = plan.network_geometry.input_size(EXAMPLE_PX)
+    starts = ((length - side) // 2 for length in image.shape[1:])
+    rows, columns = (slice(start, start + side) for start in starts)
+    return read_mirrored(image, (rows, columns))
 
 
 def _shape(net: Network) -> dict[str, Any]:

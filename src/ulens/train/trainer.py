@@ -14,6 +14,8 @@ from ulens.data.dataset import TrainingImage, cut, draw
 from ulens.data.plan import Plan
 from ulens.errors import TrainingError
 from ulens.instances.encodings import ENCODINGS
+from ulens.losses import counted_weight
+from ulens.train.ranks import ALONE, Ranks
 from ulens.train.schedule import learning_rate
 
 SNAPSHOT_STEPS = 50
@@ -52,6 +54,8 @@ class Trainer:
     net : any network with a `geometry` and (B, C, Y, X) → (B, K, …) outputs
     images : the training images, on the device of the network
     plan : all choices
+    ranks : the processes that train together; each takes its part of `plan.batch` tiles times
+        their number, and a step is that of one process with so large a batch
 
     Notes
     -----
@@ -62,16 +66,25 @@ class Trainer:
     one would have done.
     """
 
-    def __init__(self, net: nn.Module, images: Sequence[TrainingImage], plan: Plan) -> None:
-        self.net, self.images, self.plan = net, images, plan
+    def __init__(
+        self,
+        net: nn.Module,
+        images: Sequence[TrainingImage],
+        plan: Plan,
+        *,
+        ranks: Ranks = ALONE,
+    ) -> None:
+        self.net, self.images, self.plan, self.ranks = net, images, plan, ranks
         self.device = images[0].image.device
         self.net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._shared_net = ranks.share_gradients(self.net)
         self.average = {name: value.detach().clone() for name, value in net.named_parameters()}
         self.optimizer = _optimizer(net, plan)
         self.step = 0
         self.seconds = 0.0
         self.rate_factor = 1.0
         self.skipped: list[int] = []
+        self._is_stopped = False
         self.take_snapshot()
 
     @property
@@ -88,13 +101,19 @@ class Trainer:
             return {name: value.clone() for name, value in self.average.items()}
         return {name: value.detach().clone() for name, value in self.net.named_parameters()}
 
+    def stop(self) -> None:
+        """End the training before the next step, in all processes."""
+        self._is_stopped = True
+
     def __iter__(self) -> Iterator[StepLog]:
-        while self.progress < 1:
+        if self.ranks.num > 1:
+            self.restore(*self.ranks.from_first(self.snapshot))
+        while self._goes_on():
             started = time.perf_counter()
             rate = self.rate_factor * learning_rate(self.plan, self.step, self.progress)
             visits = self._visits()
             loss = self._loss(visits)
-            value = float(loss.detach())
+            value = float(self.ranks.sum(loss.detach()))
             skipped = None
             if math.isfinite(value) and self._update(loss, rate):
                 self.step += 1
@@ -112,6 +131,11 @@ class Trainer:
                 skipped=skipped,
             )
         self.take_snapshot()
+
+    def _goes_on(self) -> bool:
+        # the clock and the stop of the first process count for all
+        self.seconds, self._is_stopped = self.ranks.from_first((self.seconds, self._is_stopped))
+        return self.progress < 1 and not self._is_stopped
 
     def _snapshot_is_due(self) -> bool:
         """Whether 50 steps have passed; on a slow machine half a minute, if time is the measure."""
@@ -168,9 +192,10 @@ class Trainer:
         self.snapshot = (tensors, record)
 
     def _visits(self) -> list[int]:
-        """Numbers of this step's draws: the next ones that were not skipped for good."""
+        """Numbers of this step's draws in all processes: the next ones not skipped for good."""
         visits = []
-        for number in range(self.step * self.plan.batch, (self.step + 1) * self.plan.batch):
+        num = self.plan.batch * self.ranks.num
+        for number in range(self.step * num, (self.step + 1) * num):
             visit = number
             for bad in sorted(self.skipped):
                 visit += bad <= visit
@@ -178,6 +203,8 @@ class Trainer:
         return visits
 
     def _loss(self, visits: Sequence[int]) -> Tensor:
+        start = self.ranks.rank * self.plan.batch
+        visits = visits[start : start + self.plan.batch]
         draws = [draw(self.images, self.plan, visit) for visit in visits]
         tiles, targets, weights = (
             torch.stack(parts)
@@ -189,13 +216,14 @@ class Trainer:
         with torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.plan.precision == "bf16"
         ):
-            output = self.net(tiles.contiguous(memory_format=torch.channels_last))
-        return ENCODINGS[self.plan.encoding].loss(output, targets, weights)
+            output = self._shared_net(tiles.contiguous(memory_format=torch.channels_last))
+        total = self.ranks.sum(counted_weight(targets, weights).sum())
+        return ENCODINGS[self.plan.encoding].loss(output, targets, weights, total)
 
     def _update(self, loss: Tensor, rate: float) -> bool:
         """Take one step; returns False, weights untouched, where a gradient is not finite."""
         self.optimizer.zero_grad()
-        loss.backward()
+        (self.ranks.num * loss).backward()  # the processes' gradients are averaged, not summed
         limit = self.plan.clip_norm or math.inf
         norm = nn.utils.clip_grad_norm_(self.net.parameters(), limit)
         if not bool(torch.isfinite(norm)):
@@ -215,7 +243,7 @@ class Trainer:
             self.images[draw(self.images, self.plan, visit).image_index].name for visit in visits
         )
         skipped, rate_factor = [*self.skipped, *visits], self.rate_factor / 2
-        if len(skipped) >= MAX_BAD_DRAWS * self.plan.batch:
+        if len(skipped) >= MAX_BAD_DRAWS * len(visits):
             raise TrainingError(
                 f"the loss was not finite {MAX_BAD_DRAWS} times (last: {loss} on {names}), though "
                 "the learning rate was halved each time; look at that image, or lower "

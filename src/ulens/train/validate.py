@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 from scipy import ndimage
-from torch import nn
 
 from ulens.bundle import LabelsAre
 from ulens.instances.encodings import ENCODINGS, EncodingName
@@ -16,6 +15,7 @@ from ulens.metrics.ctc import seg_scores
 from ulens.metrics.instance import instance_scores
 from ulens.metrics.membrane import isbi2012
 from ulens.metrics.semantic import semantic_scores
+from ulens.nets.build import Network
 from ulens.normalize import Normalization
 from ulens.predict.predictor import Average, Predictor
 
@@ -37,7 +37,7 @@ class Prediction:
 
 
 def predict_held_out(
-    net: nn.Module,
+    net: Network,
     held_out: Sequence[Sample],
     normalization: Normalization,
     *,
