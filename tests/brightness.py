@@ -12,6 +12,7 @@ def make_bundle(
     *,
     in_channels=1,
     labels_are="classes",
+    encoding=None,
     class_values=(0, 255),
     decoding=None,
     spacing_um=None,
@@ -33,7 +34,7 @@ def make_bundle(
     return ModelBundle(
         net=net,
         normalization=Normalization((1.0,) * in_channels),
-        encoding="classes" if labels_are == "classes" else "boundary",
+        encoding=encoding or ("classes" if labels_are == "classes" else "boundary"),
         class_values=class_values,
         decoding=decoding or {},
         spacing_um=spacing_um,

@@ -246,7 +246,7 @@ def test_starting_from_a_model_of_another_width_is_refused(trained, tmp_path):
     other = write_folder(tmp_path, width=6)
     with pytest.raises(
         SettingError,
-        match="is unet of width 8 and depth 1, the plan asks for unet of width 6 and depth 1",
+        match="is U-Net of width 8 and depth 1, the plan asks for U-Net of width 6 and depth 1",
     ):
         list(run_training(settings_for(other, start_from=folder / "model")))
 

@@ -1,13 +1,10 @@
 import numpy as np
 import pytest
-import torch
 from scipy import ndimage
 
-from ulens.bundle import ModelBundle
+import brightness
 from ulens.errors import DataError, ShapeError
 from ulens.image import Image
-from ulens.nets.unet import UNet
-from ulens.normalize import Normalization
 from ulens.predict.segmenter import Segmenter
 
 DECODING = {
@@ -17,24 +14,10 @@ DECODING = {
 }
 
 
-def make_bundle(encoding="boundary", *, class_values=(0, 255), in_channels=1):
-    """A network that finds what is brighter than the image's mean; trained at 0.5 µm."""
-    net = UNet(in_channels, 2, width=2, depth=1)
-    with torch.no_grad():
-        for parameter in net.parameters():
-            parameter.zero_()
-        # the image passes through the skip connection; +3 lifts it over the ReLUs
-        net.down[0][0].bias[0] = 3
-        for convolution in (net.down[0][0], net.down[0][2], net.merge[0][0], net.merge[0][2]):
-            convolution.weight[0, 0, 1, 1] = 1
-        net.head.weight[1, 0], net.head.bias[1] = 20, -60
-    return ModelBundle(
-        net=net,
-        normalization=Normalization((1.0,) * in_channels),
-        encoding=encoding,
-        class_values=class_values,
-        decoding=DECODING[encoding],
-        spacing_um=(0.5, 0.5),
+def make_bundle(encoding="boundary", **settings):
+    """The model of brightness.py; trained at 0.5 µm."""
+    return brightness.make_bundle(
+        encoding=encoding, decoding=DECODING[encoding], spacing_um=(0.5, 0.5), **settings
     )
 
 

@@ -124,13 +124,14 @@ class Plan:
     @property
     def network_geometry(self) -> Geometry:
         """Sizes that the network takes."""
-        return network_geometry(self._architecture(1))
+        return network_geometry(self.architecture(1))
 
     def make_network(self, in_channels: int) -> Network:
         """Return a new network for images with so many channels."""
-        return build_network(self._architecture(in_channels), dropout=self.dropout)
+        return build_network(self.architecture(in_channels), dropout=self.dropout)
 
-    def _architecture(self, in_channels: int) -> dict[str, Any]:
+    def architecture(self, in_channels: int) -> dict[str, Any]:
+        """Return what `build_network` takes, for images with so many channels."""
         return {
             "name": self.network,
             "in_channels": in_channels,

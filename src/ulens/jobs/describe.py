@@ -9,7 +9,7 @@ from ulens.bundle import load_bundle
 from ulens.data.plan import Recipe
 from ulens.data.recipes import DEFAULT_WIDTH, PAPER_WIDTH
 from ulens.errors import ModelError, OutputError, SettingError
-from ulens.nets.build import Network, describe_architecture
+from ulens.nets.build import Network, describe_architecture, name_network
 from ulens.nets.figure import draw
 from ulens.nets.unet import UNet
 
@@ -37,8 +37,8 @@ def describe(
     geometry = net.geometry
     num_parameters = sum(parameter.numel() for parameter in net.parameters())
     lines.append(
-        f"{_in_words(net)}: {net.in_channels} channel(s) in, {net.num_classes} out, "
-        f"{num_parameters:,} parameters"
+        f"{name_network(describe_architecture(net))}: {net.in_channels} channel(s) in, "
+        f"{net.num_classes} out, {num_parameters:,} parameters"
     )
     lines.append(
         f"takes {geometry.in_words()}, in pixels; the output is {geometry.margin} px smaller on "
@@ -52,14 +52,6 @@ def describe(
         draw(net, out)
         lines.append(f"figure {out}")
     return lines
-
-
-def _in_words(net: Network) -> str:
-    if isinstance(net, UNet):
-        return f"U-Net of width {net.width} and depth {net.depth}"
-    architecture = describe_architecture(net)
-    extra = f" and window {architecture['window']}" if "window" in architecture else ""
-    return f"{architecture['name']} of width {net.width}{extra}"
 
 
 def _network(model_or_recipe: str) -> tuple[Network, list[str]]:

@@ -15,6 +15,7 @@ from ulens.errors import SettingError
 from ulens.instances.encodings import ENCODINGS
 from ulens.instances.weights import class_balance
 from ulens.io.annotations import Annotated
+from ulens.nets.build import name_network
 from ulens.nets.unet import UNet
 from ulens.predict.engines import torch_engine
 from ulens.train.session import PLAN
@@ -161,12 +162,6 @@ def describe_plan(plan: Plan, device: torch.device) -> str:
     """Return a plan in one sentence."""
     length = f"{plan.steps} steps" if plan.steps else f"{(plan.seconds or 0) / 60:.3g} minutes"
     return (
-        f"plan ({plan.recipe} recipe): {_name_network(plan)}, tiles of {plan.crop} px, encoding "
-        f"{plan.encoding}, {length} on {device}"
+        f"plan ({plan.recipe} recipe): {name_network(plan.architecture(1))}, tiles of "
+        f"{plan.crop} px, encoding {plan.encoding}, {length} on {device}"
     )
-
-
-def _name_network(plan: Plan) -> str:
-    if plan.network == "unet":
-        return f"U-Net of width {plan.width} and depth {plan.depth}"
-    return f"{plan.network} of width {plan.width}"

@@ -18,11 +18,12 @@ NETWORKS: Mapping[NetName, type[Network]] = {
     "fcn-alexnet": FCNAlexNet,
 }
 
+_CHANNELS = ("in_channels", "num_classes")
 _SETTINGS: Mapping[NetName, tuple[str, ...]] = {
-    "unet": ("in_channels", "num_classes", "width", "depth"),
-    "sliding-window": ("in_channels", "num_classes", "width", "window"),
-    "fcn-8s": ("in_channels", "num_classes", "width"),
-    "fcn-alexnet": ("in_channels", "num_classes", "width"),
+    "unet": (*_CHANNELS, "width", "depth"),
+    "sliding-window": (*_CHANNELS, "width", "window"),
+    "fcn-8s": (*_CHANNELS, "width"),
+    "fcn-alexnet": (*_CHANNELS, "width"),
 }
 
 
@@ -36,6 +37,20 @@ def describe_architecture(net: Network) -> dict[str, Any]:
     """
     name = next(name for name, kind in NETWORKS.items() if isinstance(net, kind))
     return {"name": name, **{setting: getattr(net, setting) for setting in _SETTINGS[name]}}
+
+
+def name_network(architecture: Mapping[str, Any]) -> str:
+    """Return in words what `describe_architecture` returns, without channels and classes.
+
+    Examples
+    --------
+    >>> name_network({"name": "unet", "width": 32, "depth": 4})
+    'U-Net of width 32 and depth 4'
+    """
+    name: NetName = architecture["name"]
+    settings = [setting for setting in _SETTINGS[name] if setting not in _CHANNELS]
+    words = " and ".join(f"{setting} {architecture[setting]}" for setting in settings)
+    return f"{'U-Net' if name == 'unet' else name} of {words}"
 
 
 def build_network(architecture: Mapping[str, Any], *, dropout: float = 0.5) -> Network:

@@ -21,7 +21,7 @@ from ulens.errors import ModelError, OutputError, SettingError, TrainingError
 from ulens.instances.encodings import ENCODINGS, EncodingName
 from ulens.io.annotations import Annotated, Sample
 from ulens.io.atomic import replace_files
-from ulens.nets.build import Network, describe_architecture
+from ulens.nets.build import Network, describe_architecture, name_network
 from ulens.normalize import fit_normalization
 from ulens.predict.tiles import read_mirrored
 from ulens.train.ranks import ALONE, Ranks
@@ -196,8 +196,8 @@ class Session:
         theirs, ours = (_shape(each) for each in (start, net))
         if theirs != ours:
             raise SettingError(
-                f"{start_from} is {_in_words(theirs)}, the plan asks for {_in_words(ours)}; leave "
-                "these to the model"
+                f"{start_from} is {name_network(theirs)}, the plan asks for "
+                f"{name_network(ours)}; leave these to the model"
             )
         if start.in_channels != net.in_channels:
             raise ModelError(
@@ -297,11 +297,6 @@ def _shape(net: Network) -> dict[str, Any]:
     """Return what two networks must share for one to start from the other."""
     architecture = describe_architecture(net)
     return {k: v for k, v in architecture.items() if k not in ("in_channels", "num_classes")}
-
-
-def _in_words(shape: dict[str, Any]) -> str:
-    name, *rest = shape.items()
-    return f"{name[1]} of " + " and ".join(f"{setting} {value}" for setting, value in rest)
 
 
 def _decoding(training: Sequence[Sample], encoding: EncodingName) -> dict[str, Any]:
