@@ -127,5 +127,6 @@ def test_a_fingerprint_counts_what_there_is():
     assert found.num_instances == 3
     assert found.median_area_px == 20
     assert found.touching_fraction == pytest.approx(2 / 3)
+    assert found.contact_fraction == pytest.approx(10 / 199)
     assert found.ignored_fraction == pytest.approx(1 / 200)
     assert found.class_fractions == pytest.approx((149 / 199, 50 / 199))

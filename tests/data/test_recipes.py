@@ -16,7 +16,13 @@ from ulens.errors import SettingError
 WEIGHTS = (2.0, 0.7)
 
 
-def a_fingerprint(size=512, labels_are="classes", touching_fraction=0.0, membrane_fraction=0.0):
+def a_fingerprint(
+    size=512,
+    labels_are="classes",
+    touching_fraction=0.0,
+    membrane_fraction=0.0,
+    contact_fraction=0.0,
+):
     return Fingerprint(
         num_images=15,
         num_channels=1,
@@ -30,6 +36,7 @@ def a_fingerprint(size=512, labels_are="classes", touching_fraction=0.0, membran
         num_instances=0,
         median_area_px=0.0,
         touching_fraction=touching_fraction,
+        contact_fraction=contact_fraction,
         membrane_fraction=membrane_fraction,
     )
 
@@ -89,6 +96,19 @@ def test_long_trainings_vary_their_images_more(steps, is_strong):
         assert (plan.geometry.scale[1] > 1.1) == is_strong
         assert (plan.intensity.noise_sd > 0.2) == is_strong
         assert ("at least" if is_strong else "fewer than") in plan.reasons["intensity"]
+
+
+@pytest.mark.parametrize(
+    ("contact_fraction", "weight_map", "w0"),
+    [(0.0, "paper", 10), (1e-4, "falk", 50), (2e-3, "paper", 10)],
+)
+def test_where_contacts_are_rare_far_background_weighs_less(contact_fraction, weight_map, w0):
+    fingerprint = a_fingerprint(labels_are="instances", contact_fraction=contact_fraction)
+    plan = make_plan(fingerprint, steps=1, class_weights=WEIGHTS)
+    assert (plan.weight_map, plan.border_weight) == (weight_map, w0)
+    assert "where instances touch" in plan.reasons["weight_map"]
+    paper = make_plan(fingerprint, recipe="paper", steps=1, class_weights=WEIGHTS)
+    assert (paper.weight_map, paper.border_weight) == ("paper", 10)
 
 
 def test_the_plan_says_how_crowded_the_instances_are():

@@ -101,6 +101,6 @@ def test_the_command_trains_in_two_processes(tmp_path):
     ]  # fmt: skip
     spoken, silent = finish(start(command, 2))
     assert "done: held out" in spoken
-    assert silent == ""
+    assert silent.strip() == ""
     assert [row["step"] for row in read_log(tmp_path / "m") if "loss" in row] == [1, 2, 3, 4]
     assert load_bundle(tmp_path / "m").provenance["steps"] == 4

@@ -8,6 +8,7 @@ import numpy as np
 from skimage.measure import label as connected_components
 from skimage.measure import regionprops
 
+from ulens.instances import boundary
 from ulens.io.annotations import Annotated, Sample
 from ulens.labels.nearest import two_nearest
 
@@ -31,6 +32,7 @@ class Fingerprint:
     num_instances : connected objects or instance ids over all images
     median_area_px : median area of an instance, 0 where there is none
     touching_fraction : share of instances that touch another one
+    contact_fraction : share of annotated pixels that have a pixel of another instance beside them
     membrane_fraction : share of the background that lies in gaps of at most `MEMBRANE_PX` between
         two parts of the foreground; 0 with more than two classes
     """
@@ -47,6 +49,7 @@ class Fingerprint:
     num_instances: int
     median_area_px: float
     touching_fraction: float
+    contact_fraction: float
     membrane_fraction: float
 
     def to_json(self) -> dict[str, Any]:
@@ -64,6 +67,7 @@ def take_fingerprint(annotated: Annotated) -> Fingerprint:
         classes = np.minimum(sample.label, 1) if is_instances else sample.label
         counts += np.bincount(classes[classes >= 0], minlength=num_classes)
     areas, num_touching = _instances(samples) if is_instances else (np.array([]), 0)
+    num_contact = sum(_contact_px(sample.label) for sample in samples) if is_instances else 0
     heights = [sample.label.shape[0] for sample in samples]
     widths = [sample.label.shape[1] for sample in samples]
     num_pixels = sum(sample.label.size for sample in samples)
@@ -80,6 +84,7 @@ def take_fingerprint(annotated: Annotated) -> Fingerprint:
         num_instances=len(areas),
         median_area_px=float(np.median(areas)) if len(areas) else 0.0,
         touching_fraction=num_touching / max(1, len(areas)),
+        contact_fraction=num_contact / float(counts.sum()),
         membrane_fraction=_membrane_fraction(samples) if num_classes == 2 else 0.0,
     )
 
@@ -100,6 +105,10 @@ def _membrane_fraction(samples: Sequence[Sample]) -> float:
         num_in_gaps += int((nearest + second <= MEMBRANE_PX)[is_background].sum())
         num_background += int(is_background.sum())
     return num_in_gaps / max(1, num_background)
+
+
+def _contact_px(label: np.ndarray) -> int:
+    return int(((label > 0) & (boundary.encode(label) == 0)).sum())
 
 
 def _instances(samples: Sequence[Sample]) -> tuple[np.ndarray, int]:

@@ -22,11 +22,13 @@ class Split:
     Parameters
     ----------
     training, held_out : samples; pixels that belong to the other side are −1 (ignored)
+    whole : all of them, undivided
     description : the sentence the program prints
     """
 
     training: list[Sample]
     held_out: list[Sample]
+    whole: list[Sample]
     description: str
 
 
@@ -52,6 +54,7 @@ def split_samples(samples: Sequence[Sample], *, labels_are: str) -> Split:
     return Split(
         training=[sample for k, sample in enumerate(samples) if k not in chosen],
         held_out=held_out,
+        whole=samples,
         description=f"held out for the score: {len(chosen)} of {num_images} images "
         f"({', '.join(sample.name for sample in held_out)}){_name_silver(held_out)}",
     )
@@ -70,6 +73,7 @@ def _hold_out_blocks(samples: Sequence[Sample], labels_are: str) -> Split:
     return Split(
         training=training,
         held_out=held_out,
+        whole=list(samples),
         description=f"held out for the score: the last {BLOCK_FRACTION:.0%} of each of the "
         f"{len(samples)} images",
     )

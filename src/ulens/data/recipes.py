@@ -20,6 +20,7 @@ LONG_STEPS = 2500
 RATE_TIMES_WIDTH = 0.032
 DEPTH = 4
 FEWEST_IN_GAPS = 0.5
+FEWEST_IN_CONTACT = 5e-4
 DEFAULT_WIDTH = 24
 PAPER_WIDTH = 64
 
@@ -51,8 +52,8 @@ DEFAULT_REASONS = {
     "learning_rate": "by experiment, docs/lab-notes.md",
     "averaging": "smooths the weights over the last hundred steps",
     "class_weights": "all alike: balanced ones scored worse, docs/lab-notes.md",
-    "border_weight": "w0 = 10 as in the paper; 0 with more than two classes, which are no "
-    "instances",
+    "border_weight": "w0 = 10 as in the paper, 50 with the map of Falk et al.; 0 with more than "
+    "two classes, which are no instances",
 }
 
 
@@ -108,6 +109,7 @@ def make_plan(
 def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]) -> Plan:
     largest = max(fingerprint.sizes[1])
     encoding, reason = _encoding(fingerprint)
+    weight_map, border_weight, why = _weighing(fingerprint)
     return Plan(
         recipe="default",
         encoding=encoding,
@@ -120,10 +122,11 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
         clip_norm=1.0,
         averaging=0.99,
         class_weights=(1.0,) * fingerprint.num_classes,
-        border_weight=10.0 if fingerprint.num_classes == 2 else 0.0,
+        weight_map=weight_map,
+        border_weight=border_weight,
         geometry=GeometrySettings(scale=(0.95, 1.05)),
         intensity=IntensitySettings(slope=(0.8, 1.25), noise_sd=0.1, blur_sd_px=0.5),
-        reasons={"encoding": reason, **DEFAULT_REASONS},
+        reasons={"encoding": reason, "weight_map": why, **DEFAULT_REASONS},
         **given,
     )
 
@@ -155,6 +158,16 @@ def _encoding(fingerprint: Fingerprint) -> tuple[EncodingName, str]:
         "them. 'distance' (with border_weight 0) scored worse in short trainings, "
         "docs/lab-notes.md"
     )
+
+
+def _weighing(fingerprint: Fingerprint) -> tuple[Literal["paper", "falk"], float, str]:
+    """Return the weight map, its w0 and the reason."""
+    if fingerprint.num_classes > 2:
+        return "paper", 0.0, "the classes alone"
+    share = f"{fingerprint.contact_fraction:.2%} of the pixels lie where instances touch"
+    if 0 < fingerprint.contact_fraction < FEWEST_IN_CONTACT:
+        return "falk", 50.0, f"{share}: far background has to weigh less for them to count"
+    return "paper", 10.0, share
 
 
 def _paper_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]) -> Plan:

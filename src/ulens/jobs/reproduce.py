@@ -215,7 +215,7 @@ def _notes(table: PaperTable, plan: Plan, bundle: ModelBundle) -> list[str]:
         f"the paper: trained on {table.paper_trained}; scored on {table.paper_scored}",
         f"width {plan.width}, {bundle.provenance['steps']} steps in {minutes:.1f} minutes; the "
         "paper trained a width of 64 for 10 hours on a graphics card",
-        f"held out of our training, for its own report: {held_out}",
+        f"held out of the first part of our training, for its own report: {held_out}",
         *table.notes,
         "grey values are normalised by their mean and deviation; the paper does not say",
         *(

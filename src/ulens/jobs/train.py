@@ -93,12 +93,14 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
     if settings.resume:
         session.resume()
         yield Message(f"resumed at step {session.trainer.step}")
+        yield from _score_if_due(session)
     else:
         session.start(planning_seconds=clock.perf_counter() - started)
     with _stop_on_interrupt() as interrupted:
         for log in session.trainer:
             session.write_log(log)
             yield log
+            yield from _score_if_due(session)
             if session.validation_is_due():
                 yield session.validate()
             if session.save_is_due():
@@ -107,7 +109,8 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
                 yield Message(f"stopped at step {log.step}; scoring and keeping what there is")
                 session.trainer.stop()
     session.save_end()
-    yield Message("scoring the held-out annotations …")
+    if session.is_unscored:
+        yield Message("scoring the held-out annotations …")
     bundle, predictions = session.finish()
     write_training_report(
         settings.out / "report.html",
@@ -119,6 +122,13 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
         log=read_log(settings.out),
     )
     yield Trained(bundle=bundle, stopped=interrupted.is_set())
+
+
+def _score_if_due(session: Session) -> Iterator[TrainEvent]:
+    if session.scoring_is_due():
+        yield Message("scoring the held-out annotations; from now on all are trained on …")
+        session.save()  # scoring may take long or fail
+        yield session.score_held_out()
 
 
 def _train_along(settings: TrainSettings, ranks: Ranks, device: torch.device) -> None:

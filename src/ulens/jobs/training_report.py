@@ -45,8 +45,7 @@ def write_training_report(
     sections = [
         Section(
             title="How good is it?",
-            text=f"Measured on annotations the network was never trained on; {held_out}."
-            + _tuned(bundle),
+            text=_how_measured(bundle, held_out) + _tuned(bundle),
             table=Table(
                 header=("measure", "value", "meaning"),
                 rows=[(n, v, EXPLANATIONS[n]) for n, v in bundle.scores.items()],
@@ -66,6 +65,17 @@ def write_training_report(
         ),
     ]
     write_report(path, title=f"Model {path.parent.name}", summary=summary, sections=sections)
+
+
+def _how_measured(bundle: ModelBundle, held_out: str) -> str:
+    step, steps = bundle.provenance["scored_at_step"], bundle.provenance["steps"]
+    if step == steps:
+        return f"Measured on annotations the network was never trained on; {held_out}."
+    return (
+        f"Measured after {step} of {steps} steps on annotations that the network had not been "
+        f"trained on; {held_out}. The other {steps - step} steps were on all annotations, these "
+        "included, so the model is likely to be a little better than the score."
+    )
 
 
 def _tuned(bundle: ModelBundle) -> str:

@@ -36,9 +36,11 @@ from ulens.train.validate import (
 )
 
 PLAN, LOG, STATE = "plan.json", "log.jsonl", Path("training") / "state.safetensors"
+HELD_OUT = Path("training") / "held_out.safetensors"
 SAVE_SECONDS = 60.0
 NUM_VALIDATIONS = 10
 VALIDATION_SHARE = 0.1
+SCORED_AT = 0.7
 EXAMPLE_PX = 388
 
 
@@ -48,6 +50,24 @@ class Validation:
 
     step: int
     scores: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scored:
+    """What the network made of the held-out annotations when it had not been trained on them.
+
+    Parameters
+    ----------
+    predictions : of these
+    decoding : as tuned on them
+    scores : by name
+    step : steps done then
+    """
+
+    predictions: list[Prediction]
+    decoding: dict[str, Any]
+    scores: dict[str, float]
+    step: int
 
 
 class Session:
@@ -61,6 +81,11 @@ class Session:
     device : where the network is trained
     start_from : model folder to take the first weights from, or None
     ranks : as in `Trainer`
+
+    Notes
+    -----
+    The held-out annotations are scored when `SCORED_AT` of the training is done; the rest is on
+    all images. So the score is honest, and none of the few annotations is lost for the network.
     """
 
     def __init__(
@@ -81,7 +106,18 @@ class Session:
         images = prepare(split.training, self.normalization, plan=plan, device=device)
         shown = (split.held_out or split.training)[0].image
         self.example = _example(plan, self.normalization.apply(shown))
-        self.trainer = Trainer(self._first_network(start_from), images, plan, ranks=ranks)
+        known = dict(zip(map(id, split.training), images, strict=True))
+        new = [sample for sample in split.whole if id(sample) not in known]
+        prepared = prepare(new, self.normalization, plan=plan, device=device)
+        known |= zip(map(id, new), prepared, strict=True)
+        self.trainer = Trainer(
+            self._first_network(start_from),
+            images,
+            plan,
+            all_images=[known[id(sample)] for sample in split.whole],
+            ranks=ranks,
+        )
+        self._scored: Scored | None = None
         self._num_validated = 0
         self._validating_seconds = 0.0
         self._saved_at = 0.0
@@ -108,6 +144,9 @@ class Session:
                 f"the training in {self.folder} was on other images or labels; resume it with "
                 "those it was started with, or start a new one with --overwrite"
             )
+        if self.trainer.uses_all:
+            self._scored = self._read_scored()
+            self.decoding = self._scored.decoding
         log = self._log_up_to(self.trainer.step)
         # the plan too: it may now be longer than the one the training was started with
         self._write({PLAN: self.plan.to_bytes(), LOG: log})
@@ -121,11 +160,11 @@ class Session:
         self._append(asdict(log))
 
     def validation_is_due(self) -> bool:
-        """Whether a tenth of the training has passed; the last validation is the final score.
+        """Whether a tenth of the training has passed, of the part before `scoring_is_due`.
 
         Of a time budget a network that predicts slowly spends no more than a share on it.
         """
-        if self._validating_seconds > VALIDATION_SHARE * self.trainer.seconds:
+        if self._scored or self._validating_seconds > VALIDATION_SHARE * self.trainer.seconds:
             return False
         passed = self.trainer.progress * NUM_VALIDATIONS
         return self._num_validated + 1 <= passed < NUM_VALIDATIONS
@@ -141,6 +180,32 @@ class Session:
         self._count(started)
         return Validation(step=self.trainer.step, scores=scores)
 
+    @property
+    def is_unscored(self) -> bool:
+        """Whether `finish` has to score."""
+        return self._scored is None
+
+    def scoring_is_due(self) -> bool:
+        """Whether it is time to score the held-out annotations, and to train on them then."""
+        return self._scored is None and SCORED_AT <= self.trainer.progress < 1
+
+    def score_held_out(self) -> Validation:
+        """Score the held-out annotations, tune the decoding, and train on all images from now."""
+        started = time.perf_counter()
+        scored = self._score()
+        tensors = {
+            str(number): torch.from_numpy(prediction.maps)
+            for number, prediction in enumerate(scored.predictions)
+        }
+        record = {"decoding": scored.decoding, "scores": scored.scores, "step": scored.step}
+        save_state(self.folder / HELD_OUT, tensors, record)
+        self._scored, self.decoding = scored, scored.decoding
+        row = {"step": scored.step, "seconds": self.trainer.seconds, "score": scored.scores}
+        self._append(row)
+        self.trainer.use_all()
+        self._count(started)
+        return Validation(step=scored.step, scores=scored.scores)
+
     def save_is_due(self) -> bool:
         """Whether a minute has passed; only a snapshot is saved, so that resuming is exact."""
         is_snapshot = self.trainer.snapshot[1]["step"] == self.trainer.step
@@ -150,7 +215,7 @@ class Session:
         """Save the state to resume from, and the model as it is now."""
         started = time.perf_counter()
         save_state(self.folder / STATE, *self.trainer.snapshot)
-        save_bundle(self._bundle({}), self.folder)
+        save_bundle(self._bundle(self._scored.scores if self._scored else {}), self.folder)
         self._count(started)
         self._saved_at = self.trainer.seconds
 
@@ -162,18 +227,34 @@ class Session:
         self.save()
 
     def finish(self) -> tuple[ModelBundle, list[Prediction]]:
-        """Score the held-out annotations and save the final model."""
-        predictions = self._predict()
+        """Save the final model; where training ended too soon, score it first."""
+        if self._scored is None:
+            self._scored = self._score()
+            self.decoding = self._scored.decoding
+        bundle = self._bundle(self._scored.scores)
+        save_bundle(bundle, self.folder)
+        return bundle, self._scored.predictions
+
+    def _score(self) -> Scored:
+        predictions, decoding = self._predict(), self.decoding
         if ENCODINGS[self.plan.encoding].grid:
-            predictions, self.decoding = tune_thresholds(
-                predictions, self.plan.encoding, self.decoding
-            )
+            predictions, decoding = tune_thresholds(predictions, self.plan.encoding, decoding)
         scores = score(predictions, self.annotated.labels_are)
         if self.annotated.labels_are == "classes" and len(self.annotated.class_values) == 2:
             scores |= score_membranes(predictions)
-        bundle = self._bundle(scores)
-        save_bundle(bundle, self.folder)
-        return bundle, predictions
+        return Scored(
+            predictions=predictions, decoding=decoding, scores=scores, step=self.trainer.step
+        )
+
+    def _read_scored(self) -> Scored:
+        tensors, record = load_state(self.folder / HELD_OUT)
+        way = ENCODINGS[self.plan.encoding]
+        predictions = []
+        for number, sample in enumerate(self.split.held_out):
+            maps = tensors[str(number)].numpy()
+            labels = way.decode(maps, **record["decoding"])
+            predictions.append(Prediction(sample=sample, maps=maps, labels=labels))
+        return Scored(predictions=predictions, **record)
 
     def _predict(self) -> list[Prediction]:
         return predict_held_out(
@@ -238,6 +319,7 @@ class Session:
                 "data_sha256": self.data_sha256,
                 "num_images": len(self.annotated.samples),
                 "held_out": [sample.name for sample in self.split.held_out],
+                "scored_at_step": self._scored.step if self._scored else None,
                 "steps": self.trainer.step,
                 "training_seconds": round(self.trainer.seconds, 1),
             },

@@ -54,6 +54,7 @@ class Trainer:
     net : any network with a `geometry` and (B, C, Y, X) → (B, K, …) outputs
     images : the training images, on the device of the network
     plan : all choices
+    all_images : these and the held-out ones, for the time after `use_all`
     ranks : the processes that train together; each takes its part of `plan.batch` tiles times
         their number, and a step is that of one process with so large a batch
 
@@ -72,9 +73,11 @@ class Trainer:
         images: Sequence[TrainingImage],
         plan: Plan,
         *,
+        all_images: Sequence[TrainingImage] = (),
         ranks: Ranks = ALONE,
     ) -> None:
         self.net, self.images, self.plan, self.ranks = net, images, plan, ranks
+        self.all_images, self.uses_all = all_images, False
         self.device = images[0].image.device
         self.net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._shared_net = ranks.share_gradients(self.net)
@@ -100,6 +103,10 @@ class Trainer:
         if self.plan.averaging > 0:
             return {name: value.clone() for name, value in self.average.items()}
         return {name: value.detach().clone() for name, value in self.net.named_parameters()}
+
+    def use_all(self) -> None:
+        """Train on all images from the next step on, in all processes."""
+        self.uses_all = True
 
     def stop(self) -> None:
         """End the training before the next step, in all processes."""
@@ -133,8 +140,10 @@ class Trainer:
         self.take_snapshot()
 
     def _goes_on(self) -> bool:
-        # the clock and the stop of the first process count for all
-        self.seconds, self._is_stopped = self.ranks.from_first((self.seconds, self._is_stopped))
+        # what the first process knows counts for all
+        self.seconds, self.uses_all, self._is_stopped = self.ranks.from_first(
+            (self.seconds, self.uses_all, self._is_stopped)
+        )
         return self.progress < 1 and not self._is_stopped
 
     def _snapshot_is_due(self) -> bool:
@@ -157,6 +166,7 @@ class Trainer:
                 "it was started with"
             ) from error
         self.step, self.seconds = record["step"], record["seconds"]
+        self.uses_all = record["uses_all"]
         self.rate_factor, self.skipped = record["rate_factor"], list(record["skipped"])
         self.snapshot = (tensors, record)
 
@@ -186,10 +196,14 @@ class Trainer:
         record = {
             "step": self.step,
             "seconds": self.seconds,
+            "uses_all": self.uses_all,
             "rate_factor": self.rate_factor,
             "skipped": list(self.skipped),
         }
         self.snapshot = (tensors, record)
+
+    def _images(self) -> Sequence[TrainingImage]:
+        return self.all_images if self.uses_all else self.images
 
     def _visits(self) -> list[int]:
         """Numbers of this step's draws in all processes: the next ones not skipped for good."""
@@ -205,10 +219,11 @@ class Trainer:
     def _loss(self, visits: Sequence[int]) -> Tensor:
         start = self.ranks.rank * self.plan.batch
         visits = visits[start : start + self.plan.batch]
-        draws = [draw(self.images, self.plan, visit) for visit in visits]
+        images = self._images()
+        draws = [draw(images, self.plan, visit) for visit in visits]
         tiles, targets, weights = (
             torch.stack(parts)
-            for parts in zip(*(cut(self.images, self.plan, d) for d in draws), strict=True)
+            for parts in zip(*(cut(images, self.plan, d) for d in draws), strict=True)
         )
         stream = np.random.SeedSequence([self.plan.seed, 2, visits[0]])
         torch.manual_seed(int(stream.generate_state(1)[0]))  # dropout
@@ -239,8 +254,9 @@ class Trainer:
 
     def _roll_back(self, visits: Sequence[int], loss: float) -> str:
         """Go back to the snapshot, never draw these tiles again, halve the rate."""
+        images = self._images()
         names = ", ".join(
-            self.images[draw(self.images, self.plan, visit).image_index].name for visit in visits
+            images[draw(images, self.plan, visit).image_index].name for visit in visits
         )
         skipped, rate_factor = [*self.skipped, *visits], self.rate_factor / 2
         if len(skipped) >= MAX_BAD_DRAWS * len(visits):

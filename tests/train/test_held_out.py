@@ -1,0 +1,155 @@
+"""When the held-out annotations are scored, and that they are trained on only after that."""
+
+import numpy as np
+import pytest
+import safetensors.torch
+import torch
+
+from training import squares, write_folder
+from ulens.bundle import load_bundle
+from ulens.data.dataset import TrainingImage
+from ulens.image import Image
+from ulens.io.files import write_tiff
+from ulens.jobs.planning import TrainSettings
+from ulens.jobs.train import run_training
+from ulens.train import session, trainer
+from ulens.train.session import Validation, read_log
+
+STEPS = 20
+SCORED = 14  # 0.7 of them
+
+
+def train(folder, out="model", **changes):
+    settings = {"images": folder / "images", "labels": folder / "labels", "out": folder / out}
+    if not changes.get("resume"):
+        settings["plan"] = folder / "plan.json"
+    return list(run_training(TrainSettings(**settings, **changes)))
+
+
+def weights(folder, out="model"):
+    return safetensors.torch.load_file(folder / out / "weights.safetensors")
+
+
+def held_out_maps(folder, out="model"):
+    return safetensors.torch.load_file(folder / out / "training" / "held_out.safetensors")["0"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return write_folder(tmp_path, steps=STEPS)
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """The step and the image of every tile that is trained on."""
+    seen = []
+    cut = trainer.cut
+
+    def watch(images, plan, draw):
+        seen.append(images[draw.image_index].name)
+        return cut(images, plan, draw)
+
+    monkeypatch.setattr(trainer, "cut", watch)
+    return seen
+
+
+def test_what_is_held_out_is_trained_on_after_it_was_scored(folder, drawn):
+    events = train(folder)
+    assert len(drawn) == STEPS
+    assert "3" not in drawn[:SCORED]
+    assert "3" in drawn[SCORED:]
+    assert [e.step for e in events if isinstance(e, Validation)][-1] == SCORED
+    bundle = load_bundle(folder / "model")
+    assert bundle.provenance["scored_at_step"] == SCORED
+    assert bundle.provenance["steps"] == STEPS
+    assert "after 14 of 20 steps" in (folder / "model" / "report.html").read_text()
+
+
+def test_the_score_knows_nothing_of_the_held_out_labels(folder):
+    train(folder)
+    _, label = squares(3)
+    write_tiff(folder / "labels" / "3.tif", Image(data=255 - label, axes="YX"))
+    train(folder, out="other")
+    torch.testing.assert_close(held_out_maps(folder), held_out_maps(folder, "other"))
+    # and the final network does
+    pairs = zip(weights(folder).values(), weights(folder, "other").values(), strict=True)
+    assert not all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.mark.parametrize("last", [5, SCORED, SCORED + 3])
+def test_stopped_before_or_after_and_resumed_it_ends_the_same(folder, monkeypatch, last):
+    train(folder)
+    monkeypatch.setattr(trainer, "SNAPSHOT_STEPS", 1)
+    monkeypatch.setattr(session, "SAVE_SECONDS", 0.0)
+    settings = TrainSettings(
+        images=folder / "images", labels=folder / "labels", out=folder / "cut",
+        plan=folder / "plan.json",
+    )  # fmt: skip
+    steps = 0
+    for event in run_training(settings):
+        steps += isinstance(event, trainer.StepLog)
+        if steps > last:
+            break  # as a kill: nothing more is saved
+    train(folder, out="cut", resume=True)
+    assert load_bundle(folder / "cut").scores == load_bundle(folder / "model").scores
+    for name, value in weights(folder).items():
+        torch.testing.assert_close(value, weights(folder, "cut")[name], rtol=0, atol=0)
+
+
+def test_resumed_for_longer_it_keeps_the_score_that_is_honest(folder):
+    train(folder)
+    before = load_bundle(folder / "model")
+    events = train(folder, resume=True, steps=3 * STEPS)
+    assert not [event for event in events if isinstance(event, Validation)]
+    after = load_bundle(folder / "model")
+    assert (after.scores, after.decoding) == (before.scores, before.decoding)
+    assert (after.provenance["scored_at_step"], after.provenance["steps"]) == (SCORED, 3 * STEPS)
+
+
+def test_a_model_saved_between_has_its_score(folder, monkeypatch):
+    monkeypatch.setattr(trainer, "SNAPSHOT_STEPS", 1)
+    monkeypatch.setattr(session, "SAVE_SECONDS", 0.0)
+    settings = TrainSettings(
+        images=folder / "images", labels=folder / "labels", out=folder / "model",
+        plan=folder / "plan.json",
+    )  # fmt: skip
+    scores = {}
+    for event in run_training(settings):
+        if isinstance(event, trainer.StepLog) and event.step in (SCORED, SCORED + 2):
+            scores[event.step] = load_bundle(folder / "model").scores
+    assert scores[SCORED] == {}
+    assert scores[SCORED + 2] == load_bundle(folder / "model").scores != {}
+
+
+def test_stopped_too_soon_it_is_scored_at_its_end(folder, monkeypatch):
+    monkeypatch.setattr(session, "SCORED_AT", 2.0)
+    train(folder)
+    bundle = load_bundle(folder / "model")
+    assert bundle.provenance["scored_at_step"] == STEPS
+    assert bundle.scores["Dice"] >= 0
+    assert "never trained on" in (folder / "model" / "report.html").read_text()
+
+
+def test_of_few_images_the_blocks_held_out_are_joined_again(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path, number=2, steps=STEPS)
+    used = []
+    use_all = trainer.Trainer.use_all
+
+    def watch(self):
+        used.append((self.images, self.all_images))
+        use_all(self)
+
+    monkeypatch.setattr(trainer.Trainer, "use_all", watch)
+    train(folder)
+    ((parts, whole),) = used
+    for part, undivided in zip(parts, whole, strict=True):
+        assert isinstance(undivided, TrainingImage)
+        assert (np.asarray(part.weight) == 0).sum() > 0
+        assert (np.asarray(undivided.weight) == 0).sum() == 0
+
+
+def test_the_log_holds_the_score(folder):
+    train(folder)
+    last = [row for row in read_log(folder / "model") if "score" in row][-1]
+    assert last["step"] == SCORED
+    assert last["score"] == load_bundle(folder / "model").scores
