@@ -89,7 +89,8 @@ def test_labels_are_those_of_the_folder(model, stack, tmp_path, name):
     assert labels.dtype == np.uint32
     np.testing.assert_array_equal(labels, whole.data)
     notes = [event.note for event in events if event.note]
-    assert "2×40×60 pixels (ZYX) in 8 blocks; the network needs about" in notes[0]
+    assert "2×40×60 pixels (ZYX) in 8 blocks; the network (" in notes[0]
+    assert ") needs about" in notes[0]
     assert "memory at most 0." in notes[0]
     num_objects = sum(int(plane.max()) for plane in whole.data)
     assert notes[1] == f"objects {num_objects}, all as from the image in one piece"
@@ -258,7 +259,7 @@ def test_a_damaged_or_foreign_job_is_told(model, stack, tmp_path):
     found = json.loads(job.read_bytes())
     for text, message in (
         ("{", "job.json is damaged"),
-        (json.dumps(found | {"version": 2}), "has version 2, this ulens knows 1"),
+        (json.dumps(found | {"version": 1}), "has version 1, this ulens knows 2"),
         (json.dumps(found | {"halo_px": None}), "job.json is damaged"),
     ):
         job.write_text(text)
@@ -357,7 +358,14 @@ def test_the_forecast_bounds_memory(model):
     for side in (100, 3_000, 200_000):
         volume = SimpleNamespace(size=(side, side), fingerprint=lambda: "")
         job = large_job.plan_job(
-            bundle, model, volume, average=1, device="cpu", memory_gb=2, block_px=None, halo_px=None
+            bundle,
+            model,
+            volume,
+            average=1,
+            engine="fp32",
+            memory_gb=2,
+            block_px=None,
+            halo_px=None,
         )
         memory.append(large_job.count_memory_bytes(bundle, volume, job))
     assert memory[0] < memory[1] == memory[2] <= 2e9
