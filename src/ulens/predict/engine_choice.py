@@ -19,7 +19,14 @@ from ulens.bundle import ModelBundle
 from ulens.errors import OutputError
 from ulens.instances.encodings import ENCODINGS, Activation
 from ulens.io.atomic import write_file
-from ulens.predict.engines import Engine, EngineName, build_engine, engines_here, torch_engine
+from ulens.predict.engines import (
+    Engine,
+    EngineName,
+    activate,
+    build_engine,
+    engines_here,
+    torch_engine,
+)
 from ulens.predict.timing import time_interleaved
 
 MAX_DIFFERENCE = 2e-3
@@ -130,9 +137,7 @@ def _time(engine: Engine, x: Tensor) -> float:
 
 
 def _maps(outputs: Tensor, activation: Activation) -> np.ndarray:
-    outputs = outputs.cpu()[0]
-    maps = torch.softmax(outputs, 0) if activation == "softmax" else outputs.clamp(0, 1)
-    return maps.numpy()
+    return activate(outputs.cpu()[0], activation).numpy()
 
 
 def _compare(reference: np.ndarray, maps: np.ndarray, activation: Activation) -> str | None:

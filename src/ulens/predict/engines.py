@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from ulens.errors import SettingError
+from ulens.instances.encodings import Activation
 from ulens.nets.build import Network
 
 EngineName = Literal["fp32", "bf16", "openvino-fp32", "openvino-bf16"]
@@ -99,6 +100,11 @@ def build_engine(name: EngineName, net: Network, device: torch.device) -> Engine
     if name.startswith("openvino"):
         return _OpenVino(net, "f32" if name == "openvino-fp32" else "bf16")
     return _Torch(net, device, torch.bfloat16 if name == "bf16" else torch.float32)
+
+
+def activate(outputs: Tensor, activation: Activation) -> Tensor:
+    """Return maps (K, y, x) in [0, 1] of outputs: probabilities, or distances clipped."""
+    return torch.softmax(outputs, dim=0) if activation == "softmax" else outputs.clamp(0, 1)
 
 
 class _Torch:

@@ -12,7 +12,7 @@ from ulens.errors import SettingError
 from ulens.instances.encodings import Activation
 from ulens.nets.build import Network
 from ulens.normalize import check_channels
-from ulens.predict.engines import EngineName, build_engine, choose_device, torch_engine
+from ulens.predict.engines import EngineName, activate, build_engine, choose_device, torch_engine
 from ulens.predict.rotations import Rotation
 from ulens.predict.tiles import Slices, Tile, plan_tiles, read_mirrored
 
@@ -173,10 +173,7 @@ class Predictor:
         return (cast(Tensor, total) / 8).cpu().numpy()
 
     def _maps(self, x: Tensor) -> Tensor:
-        outputs = self._run_network(x)[0]
-        return (
-            torch.softmax(outputs, dim=0) if self.activation == "softmax" else outputs.clamp(0, 1)
-        )
+        return activate(self._run_network(x)[0], self.activation)
 
 
 def _assemble(parts: Iterable[tuple[Slices, np.ndarray]], shape: tuple[int, int]) -> np.ndarray:
