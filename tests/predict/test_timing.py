@@ -19,7 +19,7 @@ def test_runs_take_turns_after_one_call_each():
 
 def test_the_median_is_told(monkeypatch):
     taken = iter([1.0, 9.0, 2.0])
-    monkeypatch.setattr(timing, "_time", lambda run: next(taken))
+    monkeypatch.setattr(timing, "time_once", lambda run: next(taken))
     assert time_interleaved({"a": lambda: None}, num_rounds=3) == {"a": 2.0}
 
 

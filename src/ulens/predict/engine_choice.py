@@ -8,7 +8,6 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from time import perf_counter
 
 import numpy as np
 import pooch
@@ -27,7 +26,7 @@ from ulens.predict.engines import (
     engines_here,
     torch_engine,
 )
-from ulens.predict.timing import time_interleaved
+from ulens.predict.timing import time_interleaved, time_once
 
 MAX_DIFFERENCE = 2e-3
 MIN_AGREEMENT = 0.999
@@ -116,7 +115,7 @@ def _measure(
             rejected[name] = why
             continue
         engines[name] = engine
-        if name == "fp32" and _time(engine, example) < WORTH_SECONDS:
+        if name == "fp32" and time_once(partial(_run, engine, example)) < WORTH_SECONDS:
             break
     seconds = time_interleaved(
         {name: partial(_run, engine, example) for name, engine in engines.items()},
@@ -128,12 +127,6 @@ def _measure(
 
 def _run(engine: Engine, x: Tensor) -> Tensor:
     return engine(x).cpu()  # waits for a device that works on its own
-
-
-def _time(engine: Engine, x: Tensor) -> float:
-    started = perf_counter()
-    _run(engine, x)
-    return perf_counter() - started
 
 
 def _maps(outputs: Tensor, activation: Activation) -> np.ndarray:

@@ -60,7 +60,7 @@ def time_interleaved(
     seconds: dict[str, list[float]] = {name: [] for name in runs}
     for _ in range(num_rounds):
         for name, run in runs.items():
-            seconds[name].append(_time(run))
+            seconds[name].append(time_once(run))
     return {name: statistics.median(each) for name, each in seconds.items()}
 
 
@@ -93,7 +93,7 @@ def time_patchwise(
     sizes = [size for size in BATCH_SIZES if size <= num_windows] or [num_windows]
     once = time_interleaved({str(size): run(size) for size in sizes}, num_rounds=1)
     fastest = int(min(once, key=lambda name: once[name]))
-    part_seconds = statistics.median(_time(run(fastest)) for _ in range(3))
+    part_seconds = statistics.median(time_once(run(fastest)) for _ in range(3))
     return PatchwiseTime(
         seconds=part_seconds * num_pixels / num_windows,
         num_pixels=num_pixels,
@@ -103,7 +103,8 @@ def time_patchwise(
     )
 
 
-def _time(run: Callable[[], object]) -> float:
+def time_once(run: Callable[[], object]) -> float:
+    """Return the seconds of a call."""
     started = time.perf_counter()
     run()
     return time.perf_counter() - started
