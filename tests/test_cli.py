@@ -145,7 +145,10 @@ def test_a_broken_image_is_named_and_the_others_are_segmented(ulens, folder, mod
         (("train", "nowhere", "-o", "m", "--time", "20"), "write it like 20min"),
         (("segment", "nowhere", "images", "-o", "masks"), "does not exist"),
         (("segment", "m", "a", "-o", "a.zarr", "--track"), "which need the whole image in memory"),
-        (("segment", "m", "a", "-o", "masks", "--axes", "ZYX"), "--axes came with --out masks"),
+        (
+            ("segment", "m", "a", "-o", "masks", "--axes", "ZYX"),
+            "--axes, --workers or --scheduler came with --out masks",
+        ),
         (("describe", "resnet"), "neither a model folder nor a recipe"),
         (("describe", "paper", "-o", "nowhere/figure.svg"), "cannot be written"),
         (("evaluate", "a", "b", "--json", "nowhere/a.json"), "there is no folder nowhere"),

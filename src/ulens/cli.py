@@ -141,6 +141,8 @@ def segment(
     average: Literal["1", "8", "rotations7"] = "1",
     device: str = "auto",
     engine: EngineName | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
     overwrite: Annotated[bool, Flag] = False,
 ) -> None:
     """Segment images with a trained model.
@@ -175,6 +177,11 @@ def segment(
     engine
         how the network is computed; without this, the fastest that gives the result of fp32 on
         this computer, as measured at the model's first use
+    workers
+        with OUT a file: share the blocks out among so many processes, each with at most 2 GB
+    scheduler
+        with OUT a file: address of a dask scheduler, such as tcp://10.0.0.1:8786, whose workers
+        do the blocks; all must reach MODEL, IMAGES and OUT by the same paths
     overwrite
         replace label images of the same names in OUT, and TABLE; an older result of --track; OUT
         where it is a file
@@ -189,11 +196,12 @@ def segment(
             )
         events = run_large_segmentation(
             model, images, out, axes=axes, average=views, device=device, engine=engine,
-            overwrite=overwrite,
+            overwrite=overwrite, workers=workers, scheduler=scheduler,
         )  # fmt: skip
-    elif axes is not None:
+    elif axes is not None or workers is not None or scheduler is not None:
         raise SettingError(
-            f"--axes came with --out {out}, a folder; it is for --out ending in .zarr or .tif"
+            f"--axes, --workers or --scheduler came with --out {out}, a folder; they are for --out "
+            "ending in .zarr or .tif"
         )
     elif track:
         if probabilities or rois or table:

@@ -30,23 +30,8 @@ class Moments:
         self._count = 0
         self._mean = self._squares = np.zeros(1)
 
-    def add(self, part: np.ndarray) -> None:
-        """Add the (C, y, x) pixels of a part.
-
-        Raises
-        ------
-        DataError : pixels are NaN or infinite
-        """
-        count = part[0].size
-        with np.errstate(invalid="ignore"):
-            mean = part.mean(axis=(1, 2), dtype=np.float64)
-            squares = part.var(axis=(1, 2), dtype=np.float64) * count
-        if not np.isfinite(squares).all():
-            channel = int(np.argmin(np.isfinite(squares)))
-            raise DataError(
-                f"channel {channel} of the image holds pixels that are NaN or infinite; replace "
-                "them by real grey values"
-            )
+    def join(self, count: int, mean: np.ndarray, squares: np.ndarray) -> None:
+        """Add a part by what `measure_moments` returns of it."""
         total = self._count + count
         step = mean - self._mean
         self._squares = self._squares + squares + step**2 * (self._count * count / total)
@@ -57,6 +42,29 @@ class Moments:
         """Return the statistics of all parts together."""
         std = np.sqrt(self._squares / max(1, self._count))
         return Statistics(tuple(map(float, self._mean)), tuple(map(float, std)))
+
+
+def measure_moments(part: np.ndarray) -> tuple[int, np.ndarray, np.ndarray]:
+    """Return the number of pixels, and their (C,) mean and sum of squared distances from it.
+
+    Parameters
+    ----------
+    part : (C, y, x) pixels
+
+    Raises
+    ------
+    DataError : pixels are NaN or infinite
+    """
+    with np.errstate(invalid="ignore"):
+        mean = part.mean(axis=(1, 2), dtype=np.float64)
+        squares = part.var(axis=(1, 2), dtype=np.float64) * part[0].size
+    if not np.isfinite(squares).all():
+        channel = int(np.argmin(np.isfinite(squares)))
+        raise DataError(
+            f"channel {channel} of the image holds pixels that are NaN or infinite; replace "
+            "them by real grey values"
+        )
+    return part[0].size, mean, squares
 
 
 @dataclass(frozen=True, slots=True)

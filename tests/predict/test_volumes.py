@@ -65,12 +65,20 @@ def make_work(folder, maps, encoding, *, block_px=16, halo_px):
     return work
 
 
+def do(work, *stages, predictor=None):
+    """Do the parts of some stages, the last first, since their order must not matter."""
+    for stage in stages:
+        for part in reversed(work.parts(stage)):
+            num_steps = sum(work.do(stage, part, predictor))
+            assert num_steps == work.num_steps(stage, part, predictor)
+            assert work.is_done(stage, part)
+        work.finish(stage)
+
+
 def decode(work):
-    list(work.decode())
-    numbering = work.number()
+    do(work, *work.stages[2:])
     height, width = work.blocks.size
-    labels = work.labels((slice(0, height), slice(0, width)), numbering)
-    return labels, work.num_unsure(numbering)
+    return work.labels((slice(0, height), slice(0, width))), work.num_unsure
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -147,13 +155,12 @@ def test_the_network_sees_what_it_sees_of_the_whole_image(tmp_path, kind):
     options = {"folder": tmp_path, "blocks": Blocks(volume.size, 16), "halo_px": 0}
     work = PlaneWork(volume, volume.planes()[0], bundle, **options)
     predictor = Predictor(bundle.net, device="cpu", engine="fp32", max_input=30)
-    list(work.measure())
-    assert sum(work.predict(predictor)) == work.num_tiles(predictor) == work.num_steps(predictor)
-    assert work.num_tiles(predictor, missing=True) == 0
+    assert work.stages == ("measure", "predict")
+    do(work, *work.stages, predictor=predictor)
     seen = image if kind == "color" else image[:1]
     seen = np.repeat(seen, num_channels // len(seen), axis=0)
     maps = predictor.predict(bundle.normalization.apply(seen))
-    labels = work.labels((slice(0, 50), slice(0, 61)), work.number())
+    labels = work.labels((slice(0, 50), slice(0, 61)))
     np.testing.assert_array_equal(labels, np.where(maps.argmax(0), 255, 0))
 
 
@@ -166,4 +173,4 @@ def test_images_that_do_not_fit_the_model(tmp_path):
         volume = volume_of(data, axes)
         work = PlaneWork(volume, volume.planes()[0], make_bundle(), **options)
         with pytest.raises(error, match=message):
-            list(work.measure())
+            do(work, "measure")

@@ -41,17 +41,24 @@ def replace_files(folder: Path, files: dict[str, bytes]) -> None:
         _flush_folder(folder)
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes, *, new: Path | None = None) -> None:
     """Write one file, replacing one of that name.
+
+    Parameters
+    ----------
+    new : its name in the same folder until it is complete; None is `new_name`
 
     Raises
     ------
     OutputError : the system refuses, e.g. because the disk is full; the old file is unharmed
     """
+    new = new or new_name(path)
     try:
-        replace_files(path.parent, {path.name: data})
+        _write_flushed(new, data)
+        new.replace(path)
+        _flush_folder(path.parent)
     except OSError as error:
-        new_name(path).unlink(missing_ok=True)
+        new.unlink(missing_ok=True)
         raise OutputError(
             f"{path} cannot be written ({error.strerror or error}); a file of that name, if "
             "there was one, is unchanged; free space or choose another folder"

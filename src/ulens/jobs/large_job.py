@@ -20,7 +20,7 @@ from ulens.predict.engines import EngineName
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.tiles import plan_tiles
 
-JOB, OUTPUT, COMPLETE = "job.json", "output", "complete"
+JOB, OUTPUT, CREATED, COMPLETE = "job.json", "output", "created", "complete"
 VERSION = 2
 SUFFIXES = (".zarr", ".tif", ".tiff")
 
@@ -110,7 +110,7 @@ def plan_job(
         )
     chosen = block_px or min(_LARGEST_BLOCK_PX, fitting)
     job = LargeJob(
-        model=hashlib.sha256((model / MODEL).read_bytes()).hexdigest(),
+        model=hash_model(model),
         image=volume.fingerprint(),
         average=average,  # type: ignore[arg-type]  # checked there
         engine=engine,
@@ -142,17 +142,7 @@ def keep_to_job(work: Path, planned: LargeJob) -> LargeJob:
         work.mkdir(parents=True, exist_ok=True)
         write_file(path, json.dumps({"version": VERSION} | asdict(planned), indent=2).encode())
         return planned
-    try:
-        found = json.loads(path.read_bytes())
-        version = found.pop("version")
-        job = LargeJob(**found) if version == VERSION else planned
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise OutputError(f"{path} is damaged ({error}); remove {work} to start anew") from error
-    if version != VERSION:
-        raise OutputError(
-            f"{path} has version {version}, this ulens knows {VERSION}; finish the job with the "
-            f"ulens that began it, or remove {work} to start anew"
-        )
+    job = read_job(work)
     for field in fields(LargeJob):
         if field.name not in ("model", "image", "average"):
             continue  # the machine may be another one, the job keeps to what it began with
@@ -163,6 +153,33 @@ def keep_to_job(work: Path, planned: LargeJob) -> LargeJob:
                 f"{work} holds an unfinished job with another {field.name}{shown}; go on with "
                 f"the same one, or remove {work} to start anew"
             )
+    return job
+
+
+def hash_model(model: Path) -> str:
+    """Return what tells a model from all others."""
+    return hashlib.sha256((model / MODEL).read_bytes()).hexdigest()
+
+
+def read_job(work: Path) -> LargeJob:
+    """Return the job that a folder is of.
+
+    Raises
+    ------
+    OutputError : its file is damaged, or of another version of ulens
+    """
+    path = work / JOB
+    try:
+        found = json.loads(path.read_bytes())
+        version = found.pop("version")
+        job = LargeJob(**found) if version == VERSION else None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise OutputError(f"{path} is damaged ({error}); remove {work} to start anew") from error
+    if job is None:
+        raise OutputError(
+            f"{path} has version {version}, this ulens knows {VERSION}; finish the job with the "
+            f"ulens that began it, or remove {work} to start anew"
+        )
     return job
 
 

@@ -1,6 +1,7 @@
 """The job of segmenting one image that is larger than memory."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +9,12 @@ import numpy as np
 
 from ulens.bundle import ModelBundle, load_bundle
 from ulens.errors import OutputError, SettingError
-from ulens.instances.encodings import ENCODINGS
 from ulens.io.atomic import write_file
-from ulens.io.label_volumes import LabelShape, ZarrLabels, write_label_tiff
+from ulens.io.label_volumes import write_label_tiff
 from ulens.io.regions import Volume, open_volume
 from ulens.jobs.large_job import (
     COMPLETE,
+    CREATED,
     OUTPUT,
     SUFFIXES,
     LargeJob,
@@ -27,13 +28,20 @@ from ulens.jobs.large_job import (
     plan_job,
     put_in_place,
 )
+from ulens.jobs.large_parts import (
+    JobRequest,
+    cut_planes,
+    describe_labels,
+    make_predictor,
+    zarr_output,
+)
+from ulens.jobs.large_workers import connect, do_on_workers
 from ulens.jobs.segment import SegmentProgress
 from ulens.predict.blocks import Blocks
 from ulens.predict.engine_choice import choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.resample import AS_IT_IS, find_factor, name_spacing
-from ulens.predict.stitching import Numbering
 from ulens.predict.volumes import PlaneWork
 
 
@@ -55,6 +63,8 @@ def run_large_segmentation(
     memory_gb: float = 2.0,
     block_px: int | None = None,
     halo_px: int | None = None,
+    workers: int | None = None,
+    scheduler: str | None = None,
 ) -> Iterator[SegmentProgress]:
     """Segment every plane of an image, whatever its size; iterate to do the work, stop to cancel.
 
@@ -68,8 +78,11 @@ def run_large_segmentation(
     overwrite : replace a file of that name, once the new one is complete
     device : as in `choose_device`
     engine : as in `Segmenter`; a job that goes on keeps to the one it began with
-    memory_gb : what the program may take in all, in 10⁹ bytes
+    memory_gb : what the program may take in all, in 10⁹ bytes; with workers, each of them
     block_px, halo_px : as in `LargeJob`, instead of what the memory gives
+    workers : share the work out among so many processes on this machine
+    scheduler : address of a dask scheduler whose workers do the work; they must reach model, image
+        and output by the same paths
 
     Raises
     ------
@@ -95,36 +108,49 @@ def run_large_segmentation(
         job = keep_to_job(folder, planned)
         progress = SegmentProgress(image=image, number=1, num_images=1)
         if not (folder / COMPLETE).is_file():
-            predictor = Predictor(
-                bundle.net,
-                activation=ENCODINGS[bundle.encoding].activation,
-                device=device,
-                average=job.average,
-                engine=job.engine,
-                max_input=job.tile_px,
+            request = JobRequest(
+                model=model.resolve(), image=image.resolve(), axes=axes,
+                folder=folder.resolve(), device=device, suffix=out.suffix,
+            )  # fmt: skip
+            works = cut_planes(request, bundle, volume, job)
+            predictor = make_predictor(bundle, job, device)
+            output = zarr_output(request, bundle, volume, job)
+            if output is not None and not (folder / CREATED).is_file():
+                output.create()
+                write_file(folder / CREATED, b"")
+            total = sum(
+                work.num_steps(stage, part, predictor)
+                for work in works
+                for stage in work.stages
+                for part in work.parts(stage)
             )
-            works = _cut(bundle, volume, job, folder)
-            total = sum(work.num_steps(predictor) for work in works)
             progress = replace(progress, num_tiles=total)
             for note in _forecast(bundle, volume, job, works, predictor, folder):
                 yield replace(progress, note=note)
-            for work in works:
-                for num_done in _segment(work, predictor):
-                    progress = replace(progress, tile=progress.tile + num_done)
+            with _told_where_it_stays(out, folder):
+                for step in _do(request, works, predictor, workers, scheduler):
+                    progress = replace(progress, tile=progress.tile + step)
                     yield progress
-            numberings = [work.number() for work in works]
-            yield replace(progress, note=_report(works, numberings, job))
-            try:
-                for _ in _write(bundle, volume, job, works, numberings, folder, out.suffix):
-                    yield progress
-            except OSError as error:
-                raise OutputError(
-                    f"{out} cannot be written ({error.strerror or error}); what is done stays in "
-                    f"{folder}: free some space and start again"
-                ) from error
+                yield replace(progress, note=_report(works, job))
+                if output is None:
+                    labels = describe_labels(bundle, volume, job)
+                    write_label_tiff(folder / OUTPUT, labels, _tiles(works, job.piece_px))
+                else:
+                    output.tidy()
             write_file(folder / COMPLETE, b"")
     put_in_place(folder, out)
     yield replace(progress, written=(out,))
+
+
+@contextmanager
+def _told_where_it_stays(out: Path, folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise OutputError(
+            f"{out} cannot be written ({error.strerror or error}); what is done stays in "
+            f"{folder}: free some space and start again"
+        ) from error
 
 
 def _check_spacing(bundle: ModelBundle, volume: Volume) -> None:
@@ -137,21 +163,6 @@ def _check_spacing(bundle: ModelBundle, volume: Volume) -> None:
         )
 
 
-def _cut(bundle: ModelBundle, volume: Volume, job: LargeJob, folder: Path) -> list[PlaneWork]:
-    blocks = Blocks(volume.size, job.block_px)
-    return [
-        PlaneWork(
-            volume,
-            plane,
-            bundle,
-            folder=folder / (plane.name or "plane"),
-            blocks=blocks,
-            halo_px=job.halo_px,
-        )
-        for plane in volume.planes()
-    ]
-
-
 def _forecast(
     bundle: ModelBundle,
     volume: Volume,
@@ -161,8 +172,8 @@ def _forecast(
     folder: Path,
 ) -> Iterator[str]:
     """Yield what the user should know beforehand."""
-    num_all = sum(work.num_tiles(predictor) for work in works)
-    num_missing = sum(work.num_tiles(predictor, missing=True) for work in works)
+    num_all = sum(_count_tiles(work, predictor) for work in works)
+    num_missing = sum(_count_tiles(work, predictor, missing=True) for work in works)
     if num_missing < num_all:
         yield f"going on with {folder}: {num_all - num_missing} of {num_all} tiles are done"
     else:
@@ -183,20 +194,46 @@ def _forecast(
         )
 
 
-def _segment(work: PlaneWork, predictor: Predictor) -> Iterator[int]:
-    for _ in work.measure():
-        yield 0
-    yield from work.predict(predictor)
-    yield from work.decode()
-
-
-def _report(works: list[PlaneWork], numberings: list[Numbering | None], job: LargeJob) -> str:
-    if numberings[0] is None:
-        return f"planes {len(works)}"
-    num_objects = sum(numbering.num_components for numbering in numberings if numbering)
-    num_unsure = sum(
-        work.num_unsure(numbering) for work, numbering in zip(works, numberings, strict=True)
+def _count_tiles(work: PlaneWork, predictor: Predictor, *, missing: bool = False) -> int:
+    return sum(
+        work.num_steps("predict", block, predictor)
+        for block in work.blocks
+        if not (missing and work.is_done("predict", block))
     )
+
+
+def _do(
+    request: JobRequest,
+    works: list[PlaneWork],
+    predictor: Predictor,
+    workers: int | None,
+    scheduler: str | None,
+) -> Iterator[int]:
+    if workers is None and scheduler is None:
+        yield from _do_here(works, predictor)
+        return
+    with connect(workers, scheduler) as client:
+        yield from do_on_workers(client, request, works, predictor)
+
+
+def _do_here(works: list[PlaneWork], predictor: Predictor) -> Iterator[int]:
+    """Do all stages in this process, plane by plane; yield how many steps more are done."""
+    for work in works:
+        for stage in work.stages:
+            for part in work.parts(stage):
+                if work.is_done(stage, part):
+                    yield work.num_steps(stage, part, predictor)
+                else:
+                    yield from work.do(stage, part, predictor)
+            work.finish(stage)
+
+
+def _report(works: list[PlaneWork], job: LargeJob) -> str:
+    counts = [work.num_objects for work in works]
+    if counts[0] is None:
+        return f"planes {len(works)}"
+    num_objects = sum(count or 0 for count in counts)
+    num_unsure = sum(work.num_unsure for work in works)
     if num_unsure == 0:
         return f"objects {num_objects}, all as from the image in one piece"
     return (
@@ -206,50 +243,9 @@ def _report(works: list[PlaneWork], numberings: list[Numbering | None], job: Lar
     )
 
 
-def _write(
-    bundle: ModelBundle,
-    volume: Volume,
-    job: LargeJob,
-    works: list[PlaneWork],
-    numberings: list[Numbering | None],
-    folder: Path,
-    suffix: str,
-) -> Iterator[None]:
-    """Write the output under a name of its own; yield now and then."""
-    is_classes = bundle.labels_are == "classes"
-    labels = LabelShape(
-        axes=volume.axes.replace("C", ""),
-        shape=tuple(
-            length
-            for axis, length in zip(volume.axes, volume.shape, strict=True)
-            if axis != "C"
-        ),
-        dtype=np.min_scalar_type(max(bundle.class_values)) if is_classes else np.dtype(np.uint32),
-        spacing_um=volume.spacing_um,
-        tile_px=job.piece_px,
-    )  # fmt: skip
-    if suffix.lower() != ".zarr":
-        write_label_tiff(folder / OUTPUT, labels, _tiles(works, numberings, job.piece_px))
-        return
-    zarr = ZarrLabels(folder / OUTPUT, labels, job.block_px)
-    if not (folder / "created").is_file():
-        zarr.create()
-        write_file(folder / "created", b"")
-    for work, numbering in zip(works, numberings, strict=True):
-        for block in work.blocks:
-            if not work.written.has(block):
-                window = work.blocks.window(block)
-                zarr.write(work.plane, window, work.labels(window, numbering))
-                work.written.write(block, np.zeros(0))
-                yield
-    zarr.tidy()
-
-
-def _tiles(
-    works: list[PlaneWork], numberings: list[Numbering | None], tile_px: int
-) -> Iterator[np.ndarray]:
-    for work, numbering in zip(works, numberings, strict=True):
+def _tiles(works: list[PlaneWork], tile_px: int) -> Iterator[np.ndarray]:
+    for work in works:
         tiles = Blocks(work.blocks.size, tile_px)
         for tile in tiles:
-            labels = work.labels(tiles.window(tile), numbering)
+            labels = work.labels(tiles.window(tile))
             yield np.pad(labels, [(0, tile_px - length) for length in labels.shape])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from io import BytesIO
 from itertools import product
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 
@@ -102,7 +103,9 @@ class BlockFiles:
         encoded = BytesIO()
         np.save(encoded, array, allow_pickle=False)
         self.folder.mkdir(parents=True, exist_ok=True)
-        write_file(self._path(block), encoded.getvalue())
+        path = self._path(block)
+        # under a name of its own, since another process may be writing the same
+        write_file(path, encoded.getvalue(), new=path.with_suffix(f".{uuid4().hex}"))
 
     def read(self, block: Block) -> np.ndarray:
         """Return the array of a block, mapped: only what is looked at is read."""

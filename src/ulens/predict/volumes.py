@@ -7,8 +7,10 @@ that was killed goes on where it was: what is there is not computed again.
 import json
 import shutil
 from collections.abc import Iterator
+from io import BytesIO
+from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from scipy import ndimage
@@ -17,15 +19,19 @@ from ulens.bundle import ModelBundle
 from ulens.instances.encodings import ENCODINGS
 from ulens.instances.seeds import Landscape, SeedDecoder
 from ulens.io.atomic import write_file
+from ulens.io.label_volumes import ZarrLabels
 from ulens.io.regions import Plane, Volume
 from ulens.labels.flood import flood
-from ulens.normalize import Moments, Statistics, check_channels
+from ulens.normalize import Moments, Statistics, check_channels, measure_moments
 from ulens.predict.blocks import Block, BlockFiles, Blocks, Window, within
 from ulens.predict.predictor import Predictor
-from ulens.predict.stitching import Numbering, number_components
+from ulens.predict.stitching import number_components
 from ulens.predict.tiles import mirror_indices, plan_tiles
 
+Stage = Literal["measure", "predict", "seed", "label", "write"]
+
 _READ_PX = (512, 16384)
+_OUTSIDE = np.iinfo(np.int32).max
 
 
 class PlaneWork:
@@ -38,9 +44,14 @@ class PlaneWork:
     folder : for the files of all blocks; what it holds already is taken as done
     blocks : of the plane, their side a multiple of the network's alignment
     halo_px : how far a block's decoding sees beyond it
+    output : where the final labels are written block by block; None where something else does it
 
     Notes
     -----
+    The work comes in `stages`, one after the other. The `parts` of a stage are independent of each
+    other: `do` them in any order, in any process that sees the folder. When all are done, `finish`
+    the stage, in one process.
+
     Any tile whose origin is a multiple of the alignment gives the outputs of the whole image, so
     blocks are predicted each by itself, with nothing at their borders to be mended.
 
@@ -61,34 +72,145 @@ class PlaneWork:
         folder: Path,
         blocks: Blocks,
         halo_px: int,
+        output: ZarrLabels | None = None,
     ) -> None:
         self.blocks, self.plane = blocks, plane
         self._volume, self._bundle, self._halo_px = volume, bundle, halo_px
-        self._folder = folder
+        self._folder, self._output = folder, output
         self._way = ENCODINGS[bundle.encoding]
-        self._maps, self._seeds, self._labels, self._unsure = (
-            BlockFiles(folder / name, blocks) for name in ("maps", "seeds", "labels", "unsure")
+        self._maps, self._seeds, self._numbers, self._labels, self._unsure, self._written = (
+            BlockFiles(folder / name, blocks)
+            for name in ("maps", "seeds", "numbers", "labels", "unsure", "written")
         )
-        self.written = BlockFiles(folder / "written", blocks)
+        self._moments = BlockFiles(folder / "moments", blocks)
 
-    def measure(self) -> Iterator[None]:
-        """Find the statistics of the plane; yield now and then.
+    @property
+    def stages(self) -> tuple[Stage, ...]:
+        """What is to be done, in this order."""
+        stages: list[Stage] = ["measure", "predict"]
+        if self._way.decoder is not None:
+            stages.append("seed")
+        if self._needs_halo:
+            stages.append("label")
+        if self._output is not None:
+            stages.append("write")
+        return tuple(stages)
+
+    def parts(self, stage: Stage) -> list[Block]:
+        """Return the parts of a stage: blocks, or strips of the plane for what only reads it."""
+        return list(_strips(self._volume.size) if stage == "measure" else self.blocks)
+
+    def is_done(self, stage: Stage, part: Block) -> bool:
+        """Whether the file of a part is there, or what is made of it."""
+        if stage == "measure":
+            return self._intensities_file.is_file() or self._moments.has(part)
+        if stage == "write":
+            return self._written.has(part)
+        files = {"predict": self._maps, "seed": self._seeds}.get(stage, self._labels)
+        return self._labels.has(part) or files.has(part)
+
+    def num_steps(self, stage: Stage, part: Block, predictor: Predictor) -> int:
+        """Return the sum of what `do` yields."""
+        if stage == "predict":
+            return predictor.num_tiles(_size(self.blocks.window(part)))
+        return 0 if stage == "measure" else 1
+
+    def do(self, stage: Stage, part: Block, predictor: Predictor) -> Iterator[int]:
+        """Do a part; yield how many steps more are done.
+
+        Raises
+        ------
+        DataError : pixels are NaN or infinite
+        OutputError : the disk is full
+        """
+        if stage == "predict":
+            yield from self._predict(part, predictor)
+            return
+        do = {
+            "measure": self._measure, "seed": self._seed, "label": self._label, "write": self._write
+        }[stage]  # fmt: skip
+        do(part)
+        yield self.num_steps(stage, part, predictor)
+
+    def finish(self, stage: Stage) -> None:
+        """Put together what the parts of a stage found.
 
         Raises
         ------
         ShapeError : the image has not the channels that the network was trained on
-        DataError : pixels are NaN or infinite
         """
+        if stage == "measure":
+            self._find_intensities()
+        elif stage == "seed":
+            self._number_seeds()
+        elif stage == "label":
+            self._number_instances()
+        if all(self._labels.has(block) for block in self.blocks):
+            for files in (self._maps, self._seeds, self._numbers):
+                shutil.rmtree(files.folder, ignore_errors=True)
+
+    @property
+    def num_objects(self) -> int | None:
+        """How many instances there are, once they are labelled; None for classes."""
+        return int(self._table().max()) if self._way.decoder is not None else None
+
+    def labels(self, window: Window) -> np.ndarray:
+        """Return the final labels of a window: classes, or instances by number."""
+        if self._way.decoder is None:
+            return self._labels.read_window(window)
+        table = self._table()
+        return self._labels.read_window(window, lambda block, labels: table[labels])
+
+    @property
+    def num_unsure(self) -> int:
+        """About how many instances may differ from those of the whole plane.
+
+        A block in which pixels were lost counts as one, since it does not know whose they are.
+        """
+        if self.num_objects is None:
+            return 0
+        table = self._table()
+        seen: set[int] = set()
+        num_losses = 0
+        for block in self.blocks:
+            unsure = self._unsure.read(block)
+            seen.update(table[unsure].tolist())
+            num_losses += 0 in unsure
+        return min(len(seen - {0}) + num_losses, self.num_objects)
+
+    @property
+    def _intensities_file(self) -> Path:
+        return self._folder / "intensities.json"
+
+    @property
+    def _table_file(self) -> Path:
+        return self._folder / "table.npy"
+
+    def _table(self) -> np.ndarray:
+        """The final number of each instance, by that of its seed."""
+        return np.load(self._table_file, mmap_mode="r", allow_pickle=False)
+
+    @property
+    def _needs_halo(self) -> bool:
+        return self._bundle.encoding != "classes"
+
+    def _measure(self, strip: Block) -> None:
+        pixels = self._volume.read(self.plane, *_strip_window(strip, self._volume.size))
+        is_grey = bool((pixels == pixels[:1]).all())
+        count, mean, squares = measure_moments(pixels)
+        rows = [np.full(len(mean), count), mean, squares, np.full(len(mean), is_grey)]
+        self._moments.write(strip, np.array(rows, np.float64))
+
+    def _find_intensities(self) -> None:
         if self._intensities_file.is_file():
             return
         num_needed, num_channels = self._bundle.net.in_channels, self._volume.num_channels
         is_grey = num_needed == 1 and num_channels == 3  # until a pixel says otherwise
         moments = Moments()
-        for window in _strips(self._volume.size):
-            part = self._volume.read(self.plane, *window)
-            is_grey = is_grey and bool((part == part[:1]).all())
-            moments.add(part)
-            yield
+        for strip in _strips(self._volume.size):
+            count, mean, squares, seems_grey = np.asarray(self._moments.read(strip))
+            is_grey = is_grey and bool(seems_grey.all())
+            moments.join(int(count[0]), mean, squares)
         channels = tuple(range(num_channels))
         if is_grey:  # saved as color
             channels = (0,)
@@ -102,102 +224,68 @@ class PlaneWork:
             "mean": [mean[channel] for channel in channels],
             "std": [std[channel] for channel in channels],
         }
-        self._folder.mkdir(parents=True, exist_ok=True)
         write_file(self._intensities_file, json.dumps(found).encode())
+        shutil.rmtree(self._moments.folder)
 
-    def num_steps(self, predictor: Predictor) -> int:
-        """Return the sum of what `predict` and `decode` yield."""
-        per_block = 2 if self._way.decoder else 1 if self._needs_halo else 0
-        return self.num_tiles(predictor) + per_block * len(self.blocks)
+    def _predict(self, block: Block, predictor: Predictor) -> Iterator[int]:
+        size = _size(self.blocks.window(block))
+        maps = np.empty((self._bundle.net.num_classes, *size), np.float32)
+        origin = tuple(side.start for side in self.blocks.window(block))
+        for write, part in predictor.stream_block(self._load(origin, size, predictor), size):
+            maps[:, *write] = part
+            yield 1
+        if self._needs_halo:
+            self._maps.write(block, maps)
+        else:
+            self._labels.write(block, self._name_classes(self._decode(maps)))
 
-    def num_tiles(self, predictor: Predictor, *, missing: bool = False) -> int:
-        """Return how many tiles the network is run on, in all or of those that are `missing`."""
-        counts: dict[tuple[int, ...], int] = {}
-        total = 0
-        for block in self.blocks:
-            if missing and self._is_predicted(block):
-                continue
-            size = _size(self.blocks.window(block))
-            if size not in counts:
-                counts[size] = predictor.num_tiles(size)
-            total += counts[size]
-        return total
+    def _seed(self, block: Block) -> None:
+        ground = self._landscape(self._decoder, self.blocks.window(block))
+        self._seeds.write(block, ndimage.label(ground.seeds)[0].astype(np.int32))
 
-    def predict(self, predictor: Predictor) -> Iterator[int]:
-        """Run the network on the blocks that lack it; yield how many tiles more are there."""
-        for block in self.blocks:
-            size = _size(self.blocks.window(block))
-            if self._is_predicted(block):
-                yield predictor.num_tiles(size)
-                continue
-            maps = np.empty((self._bundle.net.num_classes, *size), np.float32)
-            origin = tuple(side.start for side in self.blocks.window(block))
-            for write, part in predictor.stream_block(self._load(origin, size, predictor), size):
-                maps[:, *write] = part
-                yield 1
-            if self._needs_halo:
-                self._maps.write(block, maps)
-            else:
-                self._labels.write(block, self._name_classes(self._decode(maps)))
+    def _number_seeds(self) -> None:
+        if self._table_file.is_file() or all(map(self._labels.has, self.blocks)):
+            return
+        numbering = number_components(self._seeds, self._decoder.min_seed_px)
+        for block, table in numbering.tables.items():
+            self._numbers.write(block, table)
 
-    def decode(self) -> Iterator[int]:
-        """Make labels of what `predict` left; yield 1 for every step."""
-        if all(self._labels.has(block) for block in self.blocks):
-            for _ in range(len(self.blocks) * (2 if self._way.decoder else self._needs_halo)):
-                yield 1
-        elif self._way.decoder is not None:
-            yield from self._decode_instances(self._way.decoder(**self._bundle.decoding))
-        elif self._needs_halo:
-            yield from self._decode_classes()
-        for files in (self._maps, self._seeds):
-            shutil.rmtree(files.folder, ignore_errors=True)
+    def _label(self, block: Block) -> None:
+        window = self.blocks.window(block)
+        if self._way.decoder is not None:
+            labels, unsure = self._grow(self._decoder, window)
+            self._unsure.write(block, unsure)
+            self._labels.write(block, labels)
+            return
+        crop = self.blocks.grown(window, self._halo_px)
+        classes = self._decode(self._maps.read_window(crop))
+        self._labels.write(block, self._name_classes(classes[within(window, crop)]))
 
-    def number(self) -> Numbering | None:
-        """Return the final numbers of the instances; None for classes."""
-        if self._way.decoder is None:
-            return None
+    def _number_instances(self) -> None:
+        """Number the instances that are large enough, in the order of their seeds."""
+        if self._way.decoder is None or self._table_file.is_file():
+            return
         area = np.zeros(1, np.int64)
         for block in self.blocks:
             counts = np.bincount(self._labels.read(block).ravel(), minlength=len(area))
             counts[: len(area)] += area
             area = counts
-        min_area_px = self._way.decoder(**self._bundle.decoding).min_area_px
-        kept = area >= max(1, min_area_px)
+        kept = area >= max(1, self._decoder.min_area_px)
         kept[0] = False
-        table = np.where(kept, np.cumsum(kept), 0).astype(np.uint32)
-        return Numbering(dict.fromkeys(self.blocks, table), int(kept.sum()))
+        encoded = BytesIO()
+        np.save(encoded, np.where(kept, np.cumsum(kept), 0).astype(np.uint32), allow_pickle=False)
+        write_file(self._table_file, encoded.getvalue())
 
-    def labels(self, window: Window, numbering: Numbering | None) -> np.ndarray:
-        """Return the labels of a window: classes, or instances as numbered."""
-        if numbering is None:
-            return self._labels.read_window(window)
-        return self._labels.read_window(window, numbering.apply)
-
-    def num_unsure(self, numbering: Numbering | None) -> int:
-        """Return about how many instances may differ from those of the whole plane.
-
-        A block in which pixels were lost counts as one, since it does not know whose they are.
-        """
-        if numbering is None:
-            return 0
-        seen: set[int] = set()
-        num_losses = 0
-        for block in self.blocks:
-            unsure = self._unsure.read(block)
-            seen.update(numbering.apply(block, unsure).tolist())
-            num_losses += 0 in unsure
-        return min(len(seen - {0}) + num_losses, numbering.num_components)
+    def _write(self, block: Block) -> None:
+        assert self._output is not None
+        window = self.blocks.window(block)
+        self._output.write(self.plane, window, self.labels(window))
+        self._written.write(block, np.zeros(0))
 
     @property
-    def _intensities_file(self) -> Path:
-        return self._folder / "intensities.json"
-
-    @property
-    def _needs_halo(self) -> bool:
-        return self._bundle.encoding != "classes"
-
-    def _is_predicted(self, block: Block) -> bool:
-        return self._labels.has(block) or (self._needs_halo and self._maps.has(block))
+    def _decoder(self) -> SeedDecoder:
+        assert self._way.decoder is not None
+        return self._way.decoder(**self._bundle.decoding)
 
     def _load(self, origin: tuple[int, ...], size: tuple[int, int], predictor: Predictor) -> Any:
         """Read what the tiles of a block see; return what gives out parts of it."""
@@ -230,37 +318,12 @@ class PlaneWork:
         values = np.array(self._bundle.class_values)
         return values.astype(np.min_scalar_type(values.max()))[classes]
 
-    def _decode_classes(self) -> Iterator[int]:
-        for block in self.blocks:
-            if not self._labels.has(block):
-                window = self.blocks.window(block)
-                crop = self.blocks.grown(window, self._halo_px)
-                classes = self._decode(self._maps.read_window(crop))
-                self._labels.write(block, self._name_classes(classes[within(window, crop)]))
-            yield 1
-
-    def _decode_instances(self, decoder: SeedDecoder) -> Iterator[int]:
-        for block in self.blocks:
-            if not self._seeds.has(block):
-                ground = self._landscape(decoder, self.blocks.window(block))
-                self._seeds.write(block, ndimage.label(ground.seeds)[0].astype(np.int32))
-            yield 1
-        numbering = number_components(self._seeds, decoder.min_seed_px)
-        for block in self.blocks:
-            if not self._labels.has(block):
-                labels, unsure = self._grow(decoder, self.blocks.window(block), numbering)
-                self._unsure.write(block, unsure)
-                self._labels.write(block, labels)
-            yield 1
-
     def _landscape(self, decoder: SeedDecoder, window: Window) -> Landscape:
         seen = self.blocks.grown(window, decoder.reach_px)
         ground = decoder.landscape(self._maps.read_window(seen))
         return Landscape(*(part[within(window, seen)] for part in ground))
 
-    def _grow(
-        self, decoder: SeedDecoder, window: Window, numbering: Numbering
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def _grow(self, decoder: SeedDecoder, window: Window) -> tuple[np.ndarray, np.ndarray]:
         """Return the (y, x) int32 instances of a block, and the numbers of those not certain.
 
         Among these is 0 where pixels are lost to instances that begin beyond the halo.
@@ -268,20 +331,19 @@ class PlaneWork:
         near = self.blocks.grown(window, decoder.reach_px)
         crop = self.blocks.grown(window, max(self._halo_px, decoder.reach_px))
         ground = self._landscape(decoder, crop)
-        seeds = self._seeds.read_window(crop, numbering.apply)
-        outside = numbering.num_components + 1
-        with_outside = self._with_outside(seeds, ground.within, crop, outside)
+        seeds = self._seeds.read_window(
+            crop, lambda block, labels: np.asarray(self._numbers.read(block))[labels]
+        )
+        with_outside = self._with_outside(seeds, ground.within, crop)
         grown = flood(with_outside, ground.height, within=ground.within)[within(near, crop)]
-        lost = grown == outside
+        lost = grown == _OUTSIDE
         unsure = np.empty(0, np.int32)
         if lost.any():
             grown = flood(seeds, ground.height, within=ground.within)[within(near, crop)]
             unsure = np.unique(grown[lost])
         return decoder.finish(grown)[within(window, near)], unsure
 
-    def _with_outside(
-        self, seeds: np.ndarray, free: np.ndarray, crop: Window, outside: int
-    ) -> np.ndarray:
+    def _with_outside(self, seeds: np.ndarray, free: np.ndarray, crop: Window) -> np.ndarray:
         """Add a seed where something that is not seen could flood in over the edge of the crop.
 
         What may come in there comes no lower than the edge is and no sooner, so every pixel that
@@ -292,7 +354,7 @@ class PlaneWork:
             for is_cut, index in ((side.start > 0, 0), (side.stop < length, -1)):
                 if is_cut:
                     edge = (slice(None),) * axis + (index,)
-                    seeds[edge] = np.where(free[edge] & (seeds[edge] == 0), outside, seeds[edge])
+                    seeds[edge] = np.where(free[edge] & (seeds[edge] == 0), _OUTSIDE, seeds[edge])
         return seeds
 
 
@@ -301,12 +363,15 @@ def _size(window: Window) -> tuple[int, int]:
     return rows.stop - rows.start, columns.stop - columns.start
 
 
-def _strips(size: tuple[int, int]) -> Iterator[Window]:
+def _strips(size: tuple[int, int]) -> Iterator[Block]:
     """Cut a plane into wide windows, which suit files that are stored by rows."""
-    height, width = size
-    for top in range(0, height, _READ_PX[0]):
-        for left in range(0, width, _READ_PX[1]):
-            yield (
-                slice(top, min(top + _READ_PX[0], height)),
-                slice(left, min(left + _READ_PX[1], width)),
-            )
+    rows, columns = (range(-(-length // read)) for length, read in zip(size, _READ_PX, strict=True))
+    return product(rows, columns)
+
+
+def _strip_window(strip: Block, size: tuple[int, int]) -> Window:
+    rows, columns = (
+        slice(index * read, min((index + 1) * read, length))
+        for index, read, length in zip(strip, _READ_PX, size, strict=True)
+    )
+    return rows, columns

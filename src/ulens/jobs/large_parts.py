@@ -1,0 +1,91 @@
+"""The planes of a large job and the predictor for them, alike in every process that works on it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ulens.bundle import ModelBundle
+from ulens.instances.encodings import ENCODINGS
+from ulens.io.label_volumes import LabelShape, ZarrLabels
+from ulens.io.regions import Volume
+from ulens.jobs.large_job import OUTPUT, LargeJob
+from ulens.predict.blocks import Blocks
+from ulens.predict.predictor import Predictor
+from ulens.predict.volumes import PlaneWork
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobRequest:
+    """What the user asked for, and where the parts of the job lie.
+
+    Parameters
+    ----------
+    model, image, axes, device : as in `run_large_segmentation`
+    folder : of the job, with its files of all blocks
+    suffix : of the output, which decides its format
+    """
+
+    model: Path
+    image: Path
+    axes: str | None
+    folder: Path
+    device: str
+    suffix: str
+
+
+def make_predictor(bundle: ModelBundle, job: LargeJob, device: str) -> Predictor:
+    """Return the predictor that all processes use."""
+    return Predictor(
+        bundle.net,
+        activation=ENCODINGS[bundle.encoding].activation,
+        device=device,
+        average=job.average,
+        engine=job.engine,
+        max_input=job.tile_px,
+    )
+
+
+def cut_planes(
+    request: JobRequest, bundle: ModelBundle, volume: Volume, job: LargeJob
+) -> list[PlaneWork]:
+    """Return the work on each plane of the image."""
+    blocks = Blocks(volume.size, job.block_px)
+    return [
+        PlaneWork(
+            volume,
+            plane,
+            bundle,
+            folder=request.folder / (plane.name or "plane"),
+            blocks=blocks,
+            halo_px=job.halo_px,
+            output=zarr_output(request, bundle, volume, job),
+        )
+        for plane in volume.planes()
+    ]
+
+
+def zarr_output(
+    request: JobRequest, bundle: ModelBundle, volume: Volume, job: LargeJob
+) -> ZarrLabels | None:
+    """Return the file that the blocks are written to; None for TIFF, which is written in order."""
+    if request.suffix.lower() != ".zarr":
+        return None
+    labels = describe_labels(bundle, volume, job)
+    return ZarrLabels(request.folder / OUTPUT, labels, job.block_px)
+
+
+def describe_labels(bundle: ModelBundle, volume: Volume, job: LargeJob) -> LabelShape:
+    """Return what the output will be like."""
+    is_classes = bundle.labels_are == "classes"
+    return LabelShape(
+        axes=volume.axes.replace("C", ""),
+        shape=tuple(
+            length
+            for axis, length in zip(volume.axes, volume.shape, strict=True)
+            if axis != "C"
+        ),
+        dtype=np.min_scalar_type(max(bundle.class_values)) if is_classes else np.dtype(np.uint32),
+        spacing_um=volume.spacing_um,
+        tile_px=job.piece_px,
+    )  # fmt: skip
