@@ -64,9 +64,8 @@ def main() -> None:
         count = count_parameters(net) / 1e6
         print(f"| {name} | {count:.1f} M | {seconds[name]:.3f} | {slowest / seconds[name]:.1f} |")
     del made, runs
-    print(
-        f"\nOne image of {LARGE_PX}²\n\n| | seconds | megapixels/s | peak memory |\n|---|---|---|---|"
-    )
+    print(f"\nOne image of {LARGE_PX}²\n")
+    print("| | seconds | megapixels/s | peak memory |\n|---|---|---|---|")
     for name in CONTENDERS:
         command = [sys.executable, __file__, str(options.out), "--single", name]
         done = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -185,7 +184,6 @@ def plan_nnunet(out: Path) -> None:
         "labels": {"background": 0, "cell": 1},
         "numTraining": NUM_IMAGES,
         "file_ending": ".tif",
-        "overwrite_image_reader_writer": "Tiff2DIO",
     }
     (folder / "dataset.json").write_text(json.dumps(description))
     for step in ("extract_fingerprint", "plan_experiment"):
