@@ -30,7 +30,7 @@ from ulens.predict.timing import time_interleaved, time_once
 
 MAX_DIFFERENCE = 2e-3
 MIN_AGREEMENT = 0.999
-NUM_ROUNDS = 2
+NUM_ROUNDS = 3
 WORTH_SECONDS = 0.02
 
 
