@@ -133,6 +133,7 @@ def test_settings_that_are_refused(model, stack, tmp_path, workers, scheduler, m
     options = {**SMALL, "workers": workers, "scheduler": scheduler}
     with pytest.raises(SettingError, match=message):
         list(run_large_segmentation(model, stack, tmp_path / "o.zarr", **options))
+    assert not (tmp_path / "o.zarr.job").exists()
 
 
 def test_without_dask_it_is_told(monkeypatch):

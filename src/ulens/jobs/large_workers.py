@@ -49,15 +49,20 @@ class Part(NamedTuple):
 
 
 @contextmanager
-def connect(workers: int | None, scheduler: str | None) -> Iterator["Client"]:
+def connect(workers: int | None, scheduler: str | None) -> Iterator["Client | None"]:
     """Yield a client of a new local cluster of so many processes, or of a running scheduler.
+
+    Without either, yield None.
 
     Raises
     ------
-    SettingError : both or neither are given, one is out of range, dask.distributed is not
-        installed, or the scheduler does not answer
+    SettingError : both are given, one is out of range, dask.distributed is not installed, or the
+        scheduler does not answer
     """
-    if (workers is None) == (scheduler is None):
+    if workers is None and scheduler is None:
+        yield None
+        return
+    if workers is not None and scheduler is not None:
         raise SettingError(
             f"workers is {workers}, scheduler is {scheduler}; set one of them: so many processes "
             "on this machine, or the address of a dask scheduler"

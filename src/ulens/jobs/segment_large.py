@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -43,6 +44,9 @@ from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.resample import AS_IT_IS, find_factor, name_spacing
 from ulens.predict.volumes import PlaneWork
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 
 def is_large_output(out: Path) -> bool:
@@ -98,7 +102,7 @@ def run_large_segmentation(
     if not is_in_place(folder):
         check_output(out, image, overwrite)
     bundle = load_bundle(model)
-    with open_volume(image, axes) as volume:
+    with connect(workers, scheduler) as client, open_volume(image, axes) as volume:
         _check_spacing(bundle, volume)
         planned = plan_job(
             bundle, model, volume, average=average,
@@ -125,10 +129,10 @@ def run_large_segmentation(
                 for part in work.parts(stage)
             )
             progress = replace(progress, num_tiles=total)
-            for note in _forecast(bundle, volume, job, works, predictor, folder):
+            for note in _forecast(bundle, volume, job, works, predictor, folder, client):
                 yield replace(progress, note=note)
             with _told_where_it_stays(out, folder):
-                for step in _do(request, works, predictor, workers, scheduler):
+                for step in _do(request, works, predictor, client):
                     progress = replace(progress, tile=progress.tile + step)
                     yield progress
                 yield replace(progress, note=_report(works, job))
@@ -170,6 +174,7 @@ def _forecast(
     works: list[PlaneWork],
     predictor: Predictor,
     folder: Path,
+    client: "Client | None",
 ) -> Iterator[str]:
     """Yield what the user should know beforehand."""
     num_all = sum(_count_tiles(work, predictor) for work in works)
@@ -180,10 +185,11 @@ def _forecast(
         check_disk(folder, count_disk_bytes(bundle, volume))
     first = tuple(min(job.block_px, length) for length in volume.size)
     minutes = num_missing * measure_tile(predictor, (first[0], first[1])) / 60
+    by_whom = " of one worker" if client else ""
     sizes = "×".join(map(str, volume.shape))
     yield (
         f"{sizes} pixels ({volume.axes}) in {sum(len(work.blocks) for work in works)} blocks; the "
-        f"network ({job.engine}) needs about {minutes:.1f} minutes; memory at most "
+        f"network ({job.engine}) needs about {minutes:.1f} minutes{by_whom}; memory at most "
         f"{count_memory_bytes(bundle, volume, job) / 1e9:.1f} GB; "
         f"on disk up to {count_disk_bytes(bundle, volume) / 1e9:.1f} GB until {folder} is done"
     )
@@ -203,17 +209,11 @@ def _count_tiles(work: PlaneWork, predictor: Predictor, *, missing: bool = False
 
 
 def _do(
-    request: JobRequest,
-    works: list[PlaneWork],
-    predictor: Predictor,
-    workers: int | None,
-    scheduler: str | None,
+    request: JobRequest, works: list[PlaneWork], predictor: Predictor, client: "Client | None"
 ) -> Iterator[int]:
-    if workers is None and scheduler is None:
-        yield from _do_here(works, predictor)
-        return
-    with connect(workers, scheduler) as client:
-        yield from do_on_workers(client, request, works, predictor)
+    if client is None:
+        return _do_here(works, predictor)
+    return do_on_workers(client, request, works, predictor)
 
 
 def _do_here(works: list[PlaneWork], predictor: Predictor) -> Iterator[int]:
