@@ -4,9 +4,9 @@ In an environment with ulens, scipy, kornia, torchio and batchgeneratorsv2 (as f
 
     PYTHONPATH=src python benchmarks/augmentation.py
 
-A tile of 572² with instance labels, deformed smoothly by some 10 px. All interpolate linearly but for
-scipy, by splines of order 3 and, in a row of its own, linearly. ulens also rotates, scales, mirrors
-and changes grey values in that time, batchgeneratorsv2 rotates and scales.
+A tile of 572² with instance labels, deformed smoothly by some 10 px. All interpolate linearly but
+for scipy, by splines of order 3 and, in a row of its own, linearly. ulens also rotates, scales,
+mirrors and changes grey values in that time, batchgeneratorsv2 rotates and scales.
 """
 
 import argparse
