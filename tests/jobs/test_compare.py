@@ -10,6 +10,7 @@ from ulens.errors import DataError, OutputError, SettingError
 from ulens.jobs import comparison_measures, contenders
 from ulens.jobs.compare import Compared, run_comparison
 from ulens.jobs.comparison_plans import CompareSettings
+from ulens.jobs.comparison_report import name_rates
 from ulens.jobs.contenders import list_contenders, parse_windows
 from ulens.jobs.train import Message, Trained
 from ulens.predict.timing import time_patchwise
@@ -45,6 +46,19 @@ def _small_timing():
 def compared(tmp_path_factory):
     folder = write_folder(tmp_path_factory.mktemp("compared"), number=4)
     return folder, list(run_comparison(settings_for(folder)))
+
+
+@pytest.mark.parametrize(
+    ("rates", "chosen", "end"),
+    [
+        ({1e-3: 0.5, 2e-3: 0.4, 3e-3: 0.3}, 1e-3, "smallest is the best, so a smaller one may be"),
+        ({1e-3: 0.5, 2e-3: 0.6, 3e-3: 0.3}, 2e-3, "0.003 0.300"),
+        ({1e-3: 0.5}, 1e-3, "0.001 0.500"),
+    ],
+)
+def test_a_best_rate_at_the_edge_of_the_search_is_told(rates, chosen, end):
+    assert end in name_rates(rates, chosen)
+    assert ("may be better" in name_rates(rates, chosen)) == ("best" in end)
 
 
 def test_every_network_searches_and_trains_for_the_same_steps(compared):

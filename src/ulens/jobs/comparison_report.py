@@ -1,7 +1,7 @@
 """The page and the table of a comparison."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from math import isfinite
 from pathlib import Path
@@ -220,14 +220,26 @@ def _training_table(outcomes: Sequence[Outcome]) -> Table:
                 each.steps,
                 each.training_seconds / 60,
                 f"{each.plan.learning_rate:.2g}",
-                f"{each.chosen_by}: "
-                + ", ".join(
-                    f"{rate:.2g} {score:.3f}" for rate, score in sorted(each.rates.items())
-                ),
+                f"{each.chosen_by}: {name_rates(each.rates, each.plan.learning_rate)}",
             )
             for each in outcomes
         ],
     )
+
+
+def name_rates(rates: Mapping[float, float], chosen: float) -> str:
+    """Return the rates tried with their scores, and whether a rate beyond them may be better.
+
+    Examples
+    --------
+    >>> name_rates({1e-3: 0.8, 2e-3: 0.9}, 2e-3)
+    '0.001 0.800, 0.002 0.900; the largest is the best, so a larger one may be better still'
+    """
+    tried = ", ".join(f"{rate:.2g} {score:.3f}" for rate, score in sorted(rates.items()))
+    for edge, beyond, side in (("smallest", "smaller", min), ("largest", "larger", max)):
+        if len(rates) > 1 and chosen == side(rates):
+            return f"{tried}; the {edge} is the best, so a {beyond} one may be better still"
+    return tried
 
 
 def _record(
