@@ -33,13 +33,16 @@ def main() -> None:
     arguments.add_argument("out", type=Path)
     arguments.add_argument("sides", nargs="*", type=int, default=SIDES)
     arguments.add_argument("--workers", type=int)
+    arguments.add_argument("--engine", help="instead of the one that is measured as the fastest")
     options = arguments.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     plane = np.squeeze(read_image(options.image).data)
     print(f"{date.today()}, {os.cpu_count()} cores, {options.model.name}")
     print("| image | seconds | s per megapixel | peak memory (GB) |\n|---|---|---|---|", flush=True)
     for side in options.sides:
-        seconds, peak = measure(options.model, plane, side, options.out, options.workers)
+        seconds, peak = measure(
+            options.model, plane, side, options.out, options.workers, options.engine
+        )
         megapixels = side**2 / 1e6
         print(
             f"| {side:,}² | {seconds:.1f} | {seconds / megapixels:.3f} | {peak / 1e9:.2f} |",
@@ -48,7 +51,7 @@ def main() -> None:
 
 
 def measure(
-    model: Path, plane: np.ndarray, side: int, out: Path, workers: int | None
+    model: Path, plane: np.ndarray, side: int, out: Path, workers: int | None, engine: str | None
 ) -> tuple[float, float]:
     """Return the seconds of the whole command, and the most bytes that one process had."""
     image, labels = out / f"{side}.tif", out / f"{side}.zarr"
@@ -56,6 +59,8 @@ def measure(
     command = [sys.executable, "-m", "ulens", "segment", str(model), str(image), "-o", str(labels)]
     if workers is not None:
         command += ["--workers", str(workers)]
+    if engine is not None:
+        command += ["--engine", engine]
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         print(process.stdout.read().strip(), file=sys.stderr, flush=True)

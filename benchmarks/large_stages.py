@@ -30,6 +30,7 @@ def main() -> None:
     arguments.add_argument("image", type=Path)
     arguments.add_argument("out", type=Path)
     arguments.add_argument("--side", type=int, default=8192)
+    arguments.add_argument("--engine", help="instead of the one that is measured as the fastest")
     options = arguments.parse_args()
     folder, image = options.out / "stages.job", options.out / "stages.tif"
     shutil.rmtree(folder, ignore_errors=True)
@@ -39,7 +40,7 @@ def main() -> None:
     with open_volume(image) as volume:
         job = plan_job(
             bundle, options.model, volume, average=1,
-            engine=choose_engine(bundle, choose_device("cpu")).engine,
+            engine=options.engine or choose_engine(bundle, choose_device("cpu")).engine,
             memory_gb=2.0, block_px=None, halo_px=None,
         )  # fmt: skip
         request = JobRequest(
