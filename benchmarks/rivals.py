@@ -12,7 +12,6 @@ network itself, for a folder of simulated images that OUT gets.
 import argparse
 import json
 import os
-import resource
 import subprocess
 import sys
 import time
@@ -42,7 +41,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("out", type=Path)
     arguments.add_argument("--rounds", type=int, default=5)
-    arguments.add_argument("--single", help="name of a contender to run on the large image")
+    arguments.add_argument("--single", help="name of a contender to run on the large image alone")
     options = arguments.parse_args()
     for name in ("raw", "preprocessed", "results"):
         os.environ[f"nnUNet_{name}"] = str((options.out / name).resolve())
@@ -84,7 +83,9 @@ def run_large(run: Callable[[np.ndarray], object]) -> None:
     start = time.perf_counter()
     run(image)
     seconds = time.perf_counter() - start
-    print(seconds, 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+    # not ru_maxrss, in which the process that started this one has its part
+    status = Path("/proc/self/status").read_text()
+    print(seconds, 1024 * int(status.split("VmHWM:")[1].split()[0]))
 
 
 def ulens(width: int) -> Callable[[Path], Contender]:
