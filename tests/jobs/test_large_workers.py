@@ -186,7 +186,7 @@ def test_a_part_that_takes_workers_down_is_named(client, monkeypatch, tmp_path):
     request = JobRequest(
         model=tmp_path, image=tmp_path, axes=None, folder=tmp_path, device="cpu", suffix=".tif"
     )
-    with pytest.raises(OutputError, match=r"block \(1, 2\) of plane 0 took down .* too little mem"):
+    with pytest.raises(OutputError, match=r"block=\(1, 2\)\) took down .* too little mem"):
         list(large_workers._compute(client, request, [large_workers.Part(0, "seed", (1, 2))]))
 
 

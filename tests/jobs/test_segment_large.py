@@ -304,7 +304,7 @@ def test_an_output_is_replaced_when_allowed(model, stack, tmp_path, name):
         ({"block_px": 40}, "need a multiple of 512, or of 16 below it"),
         ({"block_px": 600}, "need a multiple of 512"),
         ({"halo_px": -1}, "halo_px is -1"),
-        ({"memory_gb": 0.61}, "memory_gb is 0.61; this model needs"),
+        ({"memory_gb": 0.81}, "memory_gb is 0.81; this model needs"),
     ],
 )
 def test_settings_out_of_range(model, stack, tmp_path, options, message):

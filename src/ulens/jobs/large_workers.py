@@ -41,11 +41,11 @@ _files = ExitStack()
 
 
 class Part(NamedTuple):
-    """One block in one stage of one plane."""
+    """One block in one stage of one plane; None is the end of the stage, when all are done."""
 
     plane: int
     stage: Stage
-    block: Block
+    block: Block | None
 
 
 @contextmanager
@@ -125,9 +125,10 @@ def do_on_workers(
                     else:
                         missing.append(Part(plane, stage, block))
             for part in _compute(client, request, missing):
+                assert part.block is not None
                 yield works[part.plane].num_steps(stage, part.block, predictor)
-            for plane in planes:
-                works[plane].finish(stage)
+            for _ in _compute(client, request, [Part(plane, stage, None) for plane in planes]):
+                yield 0
 
 
 def _num_under_way(client: "Client") -> int:
@@ -163,9 +164,8 @@ def _compute(client: "Client", request: JobRequest, parts: list[Part]) -> Iterat
                     future.result()
                 except KilledWorker as error:
                     raise OutputError(
-                        f"block {part.block} of plane {part.plane} took down several workers in "
-                        f"the stage '{part.stage}'; the usual reason is too little memory: give "
-                        f"each worker more. What is done stays in {request.folder}"
+                        f"{part} took down several workers; the usual reason is too little "
+                        f"memory: give each more. What is done stays in {request.folder}"
                     ) from error
                 yield part
     finally:
@@ -176,7 +176,11 @@ def do_part(request: JobRequest, part: Part) -> None:
     """Do a part, on a worker; one at a time, since that is what its memory is counted for."""
     with _lock:
         works, predictor = _open(request)
-        for _ in works[part.plane].do(part.stage, part.block, predictor):
+        work = works[part.plane]
+        if part.block is None:
+            work.finish(part.stage)
+            return
+        for _ in work.do(part.stage, part.block, predictor):
             pass
 
 
