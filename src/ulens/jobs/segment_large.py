@@ -185,12 +185,13 @@ def _forecast(
         check_disk(folder, count_disk_bytes(bundle, volume))
     first = tuple(min(job.block_px, length) for length in volume.size)
     minutes = num_missing * measure_tile(predictor, (first[0], first[1])) / 60
-    by_whom = " of one worker" if client else ""
+    by_whom, each = (" of one worker", " each") if client else ("", "")
+    num_blocks = sum(len(work.blocks) for work in works)
     sizes = "×".join(map(str, volume.shape))
     yield (
-        f"{sizes} pixels ({volume.axes}) in {sum(len(work.blocks) for work in works)} blocks; the "
+        f"{sizes} pixels ({volume.axes}) in {num_blocks} block{'s' * (num_blocks > 1)}; the "
         f"network ({job.engine}) needs about {minutes:.1f} minutes{by_whom}; memory at most "
-        f"{count_memory_bytes(bundle, volume, job) / 1e9:.1f} GB; "
+        f"{count_memory_bytes(bundle, volume, job) / 1e9:.1f} GB{each}; "
         f"on disk up to {count_disk_bytes(bundle, volume) / 1e9:.1f} GB until {folder} is done"
     )
     if bundle.encoding == "membrane" and len(works[0].blocks) > 1:
