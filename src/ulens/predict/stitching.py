@@ -1,7 +1,5 @@
 """Components that reach over several blocks: one number each, in raster order."""
 
-from dataclasses import dataclass
-
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
@@ -9,32 +7,18 @@ from scipy.sparse.csgraph import connected_components
 from ulens.predict.blocks import Block, BlockFiles
 
 
-@dataclass(frozen=True, slots=True)
-class Numbering:
-    """The numbers that components have in the whole plane.
-
-    Parameters
-    ----------
-    tables : per block (n + 1,) int32, the number of each of its own labels; 0 for components that
-        were left out
-    num_components : numbers are 1 … so many, in raster order of the components' first pixels
-    """
-
-    tables: dict[Block, np.ndarray]
-    num_components: int
-
-    def apply(self, block: Block, labels: np.ndarray) -> np.ndarray:
-        """Return a block's own labels, numbered as in the whole plane."""
-        return self.tables[block][labels]
-
-
-def number_components(labels: BlockFiles, min_area_px: int) -> Numbering:
+def number_components(labels: BlockFiles, min_area_px: int) -> dict[Block, np.ndarray]:
     """Find the components that are one across the borders of blocks.
 
     Parameters
     ----------
     labels : 4-connected components of each block by itself, 1…n; 0 = background
     min_area_px : components with fewer pixels in all blocks together are left out
+
+    Returns
+    -------
+    per block (n + 1,) int32, the number in the whole plane of each of its own labels: 1 … N in
+    raster order of the components' first pixels, 0 for those that were left out
 
     Notes
     -----
@@ -50,7 +34,7 @@ def number_components(labels: BlockFiles, min_area_px: int) -> Numbering:
         firsts.append(first)
         num_nodes += len(area)
     if num_nodes == 0:
-        return Numbering({block: np.zeros(1, np.int32) for block in offsets}, 0)
+        return {block: np.zeros(1, np.int32) for block in offsets}
     pairs = _contacts(labels, offsets)
     graph = coo_array((np.ones(len(pairs), bool), pairs.T), shape=(num_nodes, num_nodes))
     num_groups, group = connected_components(graph, directed=False)
@@ -61,11 +45,10 @@ def number_components(labels: BlockFiles, min_area_px: int) -> Numbering:
     numbers = np.zeros(num_groups, np.int32)
     numbers[kept[np.argsort(first[kept])]] = np.arange(1, len(kept) + 1)
     ends = [*list(offsets.values())[1:], num_nodes]
-    tables = {
+    return {
         block: np.concatenate([[np.int32(0)], numbers[group[start:end]]])
         for (block, start), end in zip(offsets.items(), ends, strict=True)
     }
-    return Numbering(tables, len(kept))
 
 
 def _measure(labels: BlockFiles, block: Block) -> tuple[np.ndarray, np.ndarray]:

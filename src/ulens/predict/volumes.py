@@ -246,8 +246,8 @@ class PlaneWork:
     def _number_seeds(self) -> None:
         if self._table_file.is_file() or all(map(self._labels.has, self.blocks)):
             return
-        numbering = number_components(self._seeds, self._decoder.min_seed_px)
-        for block, table in numbering.tables.items():
+        numbers = number_components(self._seeds, self._decoder.min_seed_px)
+        for block, table in numbers.items():
             self._numbers.write(block, table)
 
     def _label(self, block: Block) -> None:
