@@ -113,7 +113,7 @@ def test_one_image_is_segmented_into_one_file(ulens, folder, model, tmp_path):
     image, out_file = folder / "images" / "0.tif", tmp_path / "labels.tif"
     status, out, _ = ulens("segment", model, image, "-o", out_file, "--axes", "YX")
     assert status == 0
-    assert "40×40 pixels (YX) in 1 blocks" in out
+    assert "40×40 pixels (YX) in 1 block" in out
     ulens("segment", model, image, "-o", tmp_path / "masks")
     expected = read_image(tmp_path / "masks" / "0.tif").data
     np.testing.assert_array_equal(read_image(out_file).data, expected)
