@@ -1,9 +1,10 @@
 """A model that needs no training: it finds what is brighter than the image's mean."""
 
+import numpy as np
 import torch
 from torch import nn
 
-from ulens.bundle import ModelBundle
+from ulens.bundle import ModelBundle, save_bundle
 from ulens.nets.unet import UNet
 from ulens.normalize import Normalization
 
@@ -39,3 +40,20 @@ def make_bundle(
         decoding=decoding or {},
         spacing_um=spacing_um,
     )
+
+
+def save_instances_model(folder):
+    """Write one that finds instances; return its folder."""
+    save_bundle(make_bundle(labels_are="instances", decoding={"threshold": 0.5}), folder)
+    return folder
+
+
+def make_cells(*shape, seed=0, per_plane=12):
+    """Bright squares on a dark ground, some of which overlap, in each plane."""
+    generator = np.random.default_rng(seed)
+    image = np.full(shape, 10, np.uint8)
+    for plane in image.reshape(-1, *shape[-2:]):
+        for _ in range(per_plane):
+            y, x = generator.integers(0, np.array(shape[-2:]) - 9)
+            plane[y : y + 7, x : x + 7] = 200
+    return image

@@ -14,7 +14,7 @@ import pytest
 import tifffile
 from distributed import Client, KilledWorker, LocalCluster
 
-from brightness import make_bundle
+from brightness import make_bundle, make_cells, save_instances_model
 from ulens.bundle import save_bundle
 from ulens.errors import DataError, OutputError, SettingError
 from ulens.image import Image
@@ -28,18 +28,13 @@ SMALL = {"block_px": 32, "halo_px": 8, "device": "cpu", "engine": "fp32"}
 
 @pytest.fixture
 def model(tmp_path):
-    save_bundle(make_bundle(labels_are="instances", decoding={"threshold": 0.5}), tmp_path / "m")
-    return tmp_path / "m"
+    return save_instances_model(tmp_path / "m")
 
 
 @pytest.fixture
 def stack(tmp_path):
     """Three planes in 49 blocks each, with bright squares, some of which overlap."""
-    generator = np.random.default_rng(0)
-    data = np.full((3, 200, 220), 10, np.uint8)
-    for plane in data:
-        for y, x in generator.integers(0, 190, (150, 2)):
-            plane[y : y + 7, x : x + 7] = 200
+    data = make_cells(3, 200, 220, per_plane=150)
     write_tiff(tmp_path / "stack.tif", Image(data=data, axes="ZYX"))
     return tmp_path / "stack.tif"
 

@@ -13,7 +13,7 @@ import tifffile
 import yaozarrs
 import zarr
 
-from brightness import make_bundle
+from brightness import make_bundle, make_cells, save_instances_model
 from ulens.bundle import load_bundle, save_bundle
 from ulens.errors import DataError, FileError, OutputError, SettingError, ShapeError
 from ulens.image import Image
@@ -37,21 +37,9 @@ for event in run_large_segmentation(model, image, out, block_px=32, halo_px=8, d
 """
 
 
-def make_cells(*shape, seed=0):
-    """Bright squares on a dark ground, some of which overlap, in each plane."""
-    generator = np.random.default_rng(seed)
-    image = np.full(shape, 10, np.uint8)
-    for plane in image.reshape(-1, *shape[-2:]):
-        for _ in range(12):
-            y, x = generator.integers(0, np.array(shape[-2:]) - 9)
-            plane[y : y + 7, x : x + 7] = 200
-    return image
-
-
 @pytest.fixture
 def model(tmp_path):
-    save_bundle(make_bundle(labels_are="instances", decoding={"threshold": 0.5}), tmp_path / "m")
-    return tmp_path / "m"
+    return save_instances_model(tmp_path / "m")
 
 
 @pytest.fixture

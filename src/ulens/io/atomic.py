@@ -1,7 +1,10 @@
 """Files that are either wholly there or not at all."""
 
 import os
+from io import BytesIO
 from pathlib import Path
+
+import numpy as np
 
 from ulens.errors import OutputError
 
@@ -63,6 +66,13 @@ def write_file(path: Path, data: bytes, *, new: Path | None = None) -> None:
             f"{path} cannot be written ({error.strerror or error}); a file of that name, if "
             "there was one, is unchanged; free space or choose another folder"
         ) from error
+
+
+def write_array(path: Path, array: np.ndarray, *, new: Path | None = None) -> None:
+    """Write an array as .npy, as `write_file` does."""
+    encoded = BytesIO()
+    np.save(encoded, array, allow_pickle=False)
+    write_file(path, encoded.getvalue(), new=new)
 
 
 def _write_flushed(path: Path, data: bytes) -> None:

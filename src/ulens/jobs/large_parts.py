@@ -51,6 +51,7 @@ def cut_planes(
 ) -> list[PlaneWork]:
     """Return the work on each plane of the image."""
     blocks = Blocks(volume.size, job.block_px)
+    output = zarr_output(request, bundle, volume, job)
     return [
         PlaneWork(
             volume,
@@ -59,7 +60,7 @@ def cut_planes(
             folder=request.folder / (plane.name or "plane"),
             blocks=blocks,
             halo_px=job.halo_px,
-            output=zarr_output(request, bundle, volume, job),
+            output=output,
         )
         for plane in volume.planes()
     ]

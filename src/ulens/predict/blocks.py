@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from io import BytesIO
 from itertools import product
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
 
-from ulens.io.atomic import write_file
+from ulens.io.atomic import write_array
 
 Window = tuple[slice, slice]
 Block = tuple[int, int]
@@ -100,12 +99,10 @@ class BlockFiles:
 
     def write(self, block: Block, array: np.ndarray) -> None:
         """Write the array of a block; one that is there is replaced."""
-        encoded = BytesIO()
-        np.save(encoded, array, allow_pickle=False)
         self.folder.mkdir(parents=True, exist_ok=True)
         path = self._path(block)
         # under a name of its own, since another process may be writing the same
-        write_file(path, encoded.getvalue(), new=path.with_suffix(f".{uuid4().hex}"))
+        write_array(path, array, new=path.with_suffix(f".{uuid4().hex}"))
 
     def read(self, block: Block) -> np.ndarray:
         """Return the array of a block, mapped: only what is looked at is read."""

@@ -7,7 +7,6 @@ that was killed goes on where it was: what is there is not computed again.
 import json
 import shutil
 from collections.abc import Iterator
-from io import BytesIO
 from itertools import product
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +17,7 @@ from scipy import ndimage
 from ulens.bundle import ModelBundle
 from ulens.instances.encodings import ENCODINGS
 from ulens.instances.seeds import Landscape, SeedDecoder
-from ulens.io.atomic import write_file
+from ulens.io.atomic import write_array, write_file
 from ulens.io.label_volumes import ZarrLabels
 from ulens.io.regions import Plane, Volume
 from ulens.labels.flood import flood
@@ -272,9 +271,7 @@ class PlaneWork:
             area = counts
         kept = area >= max(1, self._decoder.min_area_px)
         kept[0] = False
-        encoded = BytesIO()
-        np.save(encoded, np.where(kept, np.cumsum(kept), 0).astype(np.uint32), allow_pickle=False)
-        write_file(self._table_file, encoded.getvalue())
+        write_array(self._table_file, np.where(kept, np.cumsum(kept), 0).astype(np.uint32))
 
     def _write(self, block: Block) -> None:
         assert self._output is not None
