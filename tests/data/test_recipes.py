@@ -49,6 +49,7 @@ def test_the_paper_recipe_is_the_published_one():
     assert plan.class_weights == WEIGHTS
     assert plan.geometry.elastic_sd_px == 10
     assert plan.dropout == 0.5
+    assert plan.negative_slope == 0.0
     assert "learning_rate" in plan.reasons
 
 

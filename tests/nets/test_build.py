@@ -9,6 +9,7 @@ from ulens.nets.build import (
 )
 
 SMALL = {"in_channels": 3, "num_classes": 2, "width": 4, "depth": 2, "window": 33}
+SMALL["negative_slope"] = 0.1
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -24,6 +25,11 @@ def test_a_network_is_described_so_that_another_like_it_can_be_made(name):
     assert shapes[0] == shapes[1]
     assert network_geometry({"name": name, **SMALL}) == net.geometry
     assert {key: described[key] for key in described if key != "name"}.items() <= SMALL.items()
+
+
+def test_a_model_of_the_time_before_there_was_a_slope_has_relus():
+    architecture = {key: value for key, value in SMALL.items() if key != "negative_slope"}
+    assert build_network({"name": "unet", **architecture}).negative_slope == 0.0
 
 
 def test_dropout_goes_to_the_networks_that_have_it():

@@ -69,6 +69,16 @@ def test_a_relu_follows_every_3x3_convolution_and_no_other():
             assert (following is nn.ReLU) == (kernel == (3, 3))
 
 
+def test_with_a_slope_channels_that_are_negative_everywhere_still_learn():
+    for slope, is_alive in ((0.0, False), (0.01, True)):
+        net = UNet(width=2, depth=2, negative_slope=slope)
+        last = net.down[-1][2]
+        with torch.no_grad():
+            last.bias.fill_(-100.0)
+        net(torch.rand(1, 1, 44, 44)).square().sum().backward()
+        assert bool(last.weight.grad.any()) is is_alive
+
+
 def test_sizes_and_channels_from_572_to_388():
     shapes = record_shapes(meta_net(), (*CONVOLUTIONS, nn.MaxPool2d), 572)
     down = [(64, 570), (64, 568), (64, 284), (128, 282), (128, 280), (128, 140)]

@@ -27,6 +27,7 @@ class Plan:
         'distance', the distances to their border and to the next one
     network : 'unet', or one of those it is compared with
     width, depth, dropout : of the network; only the U-Net has a depth
+    negative_slope : of the U-Net's leaky ReLUs; 0 makes them ReLUs as in the paper
     window : side of the window of 'sliding-window', pixels
     crop : side of the network's input in training, pixels
     batch : tiles per step
@@ -57,6 +58,7 @@ class Plan:
     depth: int = 4
     window: int = 95
     dropout: float = 0.5
+    negative_slope: float = 0.0
     crop: int
     batch: int = 1
     balanced: bool = False
@@ -139,6 +141,7 @@ class Plan:
             "width": self.width,
             "depth": self.depth,
             "window": self.window,
+            "negative_slope": self.negative_slope,
         }
 
     def _check_numbers(self) -> None:
@@ -167,7 +170,7 @@ class Plan:
             raise SettingError(
                 f"plan: class_weights are {self.class_weights}; give one per class, 0 or more each"
             )
-        for name in ("dropout", "momentum", "averaging"):
+        for name in ("dropout", "negative_slope", "momentum", "averaging"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingError(
                     f"plan: {name} is {getattr(self, name)}; it needs to be at least 0 and below 1"

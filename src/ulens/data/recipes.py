@@ -19,6 +19,7 @@ FEWEST_STEPS = 3000
 LONG_STEPS = 2500
 RATE_TIMES_WIDTH = 0.032
 DEPTH = 4
+NEGATIVE_SLOPE = 0.01
 FEWEST_IN_GAPS = 0.5
 FEWEST_IN_CONTACT = 5e-4
 DEFAULT_WIDTH = 24
@@ -49,6 +50,8 @@ PAPER_REASONS = {
     **LEFT_OPEN,
 }
 DEFAULT_REASONS = {
+    "negative_slope": "with ReLUs most channels of the deep levels ceased to learn, "
+    "docs/lab-notes.md",
     "learning_rate": "by experiment, docs/lab-notes.md",
     "averaging": "smooths the weights over the last hundred steps",
     "class_weights": "all alike: balanced ones scored worse, docs/lab-notes.md",
@@ -114,6 +117,7 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
         recipe="default",
         encoding=encoding,
         width=width,
+        negative_slope=NEGATIVE_SLOPE,
         crop=unet_geometry(given["depth"]).input_size(min(largest, PAPER_OUTPUT)),
         optimizer="adamw",
         learning_rate=RATE_TIMES_WIDTH / width,

@@ -7,13 +7,13 @@ import torch
 
 from ulens.bundle import load_bundle
 from ulens.data.plan import Recipe
-from ulens.data.recipes import DEFAULT_WIDTH, PAPER_WIDTH
+from ulens.data.recipes import DEFAULT_WIDTH, NEGATIVE_SLOPE, PAPER_WIDTH
 from ulens.errors import ModelError, OutputError, SettingError
 from ulens.nets.build import Network, describe_architecture, name_network
 from ulens.nets.figure import draw
 from ulens.nets.unet import UNet
 
-RECIPE_WIDTHS = {"default": DEFAULT_WIDTH, "paper": PAPER_WIDTH}
+RECIPES = {"default": (DEFAULT_WIDTH, NEGATIVE_SLOPE), "paper": (PAPER_WIDTH, 0.0)}
 
 
 def describe(
@@ -55,9 +55,11 @@ def describe(
 
 
 def _network(model_or_recipe: str) -> tuple[Network, list[str]]:
-    if model_or_recipe in RECIPE_WIDTHS:
+    if model_or_recipe in RECIPES:
+        width, negative_slope = RECIPES[model_or_recipe]
         with torch.device("meta"):
-            return UNet(width=RECIPE_WIDTHS[model_or_recipe]), [f"{model_or_recipe} recipe"]
+            net = UNet(width=width, negative_slope=negative_slope)
+        return net, [f"{model_or_recipe} recipe"]
     folder = Path(model_or_recipe)
     if not folder.exists():
         raise ModelError(

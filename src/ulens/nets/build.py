@@ -19,8 +19,9 @@ NETWORKS: Mapping[NetName, type[Network]] = {
 }
 
 _CHANNELS = ("in_channels", "num_classes")
+_UNSAID = (*_CHANNELS, "negative_slope")
 _SETTINGS: Mapping[NetName, tuple[str, ...]] = {
-    "unet": (*_CHANNELS, "width", "depth"),
+    "unet": (*_CHANNELS, "width", "depth", "negative_slope"),
     "sliding-window": (*_CHANNELS, "width", "window"),
     "fcn-8s": (*_CHANNELS, "width"),
     "fcn-alexnet": (*_CHANNELS, "width"),
@@ -32,15 +33,15 @@ def describe_architecture(net: Network) -> dict[str, Any]:
 
     Examples
     --------
-    >>> describe_architecture(UNet(width=4, depth=2))
-    {'name': 'unet', 'in_channels': 1, 'num_classes': 2, 'width': 4, 'depth': 2}
+    >>> describe_architecture(SlidingWindow(width=4, window=33))
+    {'name': 'sliding-window', 'in_channels': 1, 'num_classes': 2, 'width': 4, 'window': 33}
     """
     name = next(name for name, kind in NETWORKS.items() if isinstance(net, kind))
     return {"name": name, **{setting: getattr(net, setting) for setting in _SETTINGS[name]}}
 
 
 def name_network(architecture: Mapping[str, Any]) -> str:
-    """Return in words what `describe_architecture` returns, without channels and classes.
+    """Return in words what `describe_architecture` returns, without channels, classes and slope.
 
     Examples
     --------
@@ -48,7 +49,7 @@ def name_network(architecture: Mapping[str, Any]) -> str:
     'U-Net of width 32 and depth 4'
     """
     name: NetName = architecture["name"]
-    settings = [setting for setting in _SETTINGS[name] if setting not in _CHANNELS]
+    settings = [setting for setting in _SETTINGS[name] if setting not in _UNSAID]
     words = " and ".join(f"{setting} {architecture[setting]}" for setting in settings)
     return f"{'U-Net' if name == 'unet' else name} of {words}"
 
@@ -62,7 +63,9 @@ def build_network(architecture: Mapping[str, Any], *, dropout: float = 0.5) -> N
     dropout : in training, where the network has it
     """
     name: NetName = architecture["name"]
-    arguments = {key: architecture[key] for key in _SETTINGS[name]}
+    # models of the time before there was a slope have none
+    known = {"negative_slope": 0.0, **architecture}
+    arguments = {key: known[key] for key in _SETTINGS[name]}
     if name != "sliding-window":
         arguments["dropout"] = dropout
     return NETWORKS[name](**arguments)

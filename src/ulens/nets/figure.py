@@ -21,7 +21,7 @@ Operation = Literal["conv", "copy", "pool", "up", "head"]
 Point = tuple[float, float]
 
 ARROWS: dict[Operation, tuple[str, str]] = {
-    "conv": ("#1f3f8f", "conv 3×3, ReLU"),
+    "conv": ("#1f3f8f", "conv 3×3, {}"),
     "copy": ("#9b9b9b", "copy and crop"),
     "pool": ("#c0282d", "max pool 2×2"),
     "up": ("#55a038", "up-conv 2×2"),
@@ -127,7 +127,7 @@ def draw(net: UNet, path: str | Path, *, tile: int | None = None) -> None:
             "end the name in one of these"
         )
     size = paper_tile(net.depth) if tile is None else tile
-    figure = _paint(lay_out(trace(net, size), size))
+    figure = _paint(lay_out(trace(net, size), size), net)
     metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
     # text stays text, and the same network gives the same file
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "ulens"}):
@@ -223,7 +223,7 @@ def _place(step: Step, before: Box, y: float, copied: int, scale: Scale) -> Box:
     )
 
 
-def _paint(boxes: list[Box]) -> Figure:
+def _paint(boxes: list[Box], net: UNet) -> Figure:
     figure = Figure()
     axes = figure.add_axes((0, 0, 1, 1))
     made_next = [*(box.made_by for box in boxes[1:]), None]
@@ -235,7 +235,7 @@ def _paint(boxes: list[Box]) -> Figure:
     _write(axes, first.left - 22, first.y, "input\nimage\ntile", ha="right", va="center")
     _write(axes, last.right + 8, last.y, "output\nsegmentation\nmap", ha="left", va="center")
     left, right, top = first.left - 64, last.right + 92, first.top + 24
-    bottom = _paint_legend(axes, boxes, right) - 12
+    bottom = _paint_legend(axes, boxes, right, "leaky ReLU" if net.negative_slope else "ReLU") - 12
     axes.set(xlim=(left, right), ylim=(bottom, top))
     axes.axis("off")
     figure.set_size_inches((right - left) / 72, (top - bottom) / 72)
@@ -284,7 +284,7 @@ def _paint_skip(axes: Axes, skip: Box, box: Box) -> None:
         axes.plot([skip.left, skip.right], [y, y], color=EDGE_COLOUR, lw=0.8, ls=(0, (3, 2)))
 
 
-def _paint_legend(axes: Axes, boxes: list[Box], right: float) -> float:
+def _paint_legend(axes: Axes, boxes: list[Box], right: float, activation: str) -> float:
     """Put the legend at the lower right, below what stands there; return the lowest y."""
     left, line = right - 138, 18.0
     lowest = min(box.bottom for box in boxes)
@@ -293,7 +293,7 @@ def _paint_legend(axes: Axes, boxes: list[Box], right: float) -> float:
     for row, (operation, (_, text)) in enumerate(ARROWS.items()):
         y = top - line * (row + 0.5)
         _arrow(axes, operation, (left, y), (left + 24, y))
-        _write(axes, left + 32, y, text, ha="left", va="center")
+        _write(axes, left + 32, y, text.format(activation), ha="left", va="center")
     return min(lowest, top - line * len(ARROWS))
 
 

@@ -8,15 +8,19 @@ from ulens.nets.shapes import Geometry, unet_geometry
 
 
 class DoubleConvolution(nn.Sequential):
-    """Two unpadded 3×3 convolutions, each followed by a ReLU."""
+    """Two unpadded 3×3 convolutions, each followed by a ReLU, leaky where there is a slope."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, negative_slope: float) -> None:
         super().__init__(
             nn.Conv2d(in_channels, out_channels, 3),
-            nn.ReLU(inplace=True),
+            _relu(negative_slope),
             nn.Conv2d(out_channels, out_channels, 3),
-            nn.ReLU(inplace=True),
+            _relu(negative_slope),
         )
+
+
+def _relu(negative_slope: float) -> nn.Module:
+    return nn.LeakyReLU(negative_slope, inplace=True) if negative_slope else nn.ReLU(inplace=True)
 
 
 class UNet(nn.Module):
@@ -30,6 +34,8 @@ class UNet(nn.Module):
     depth : number of 2×2 max-poolings
     dropout : probability with which a channel value is zeroed in training, after each
         of the last two stages of the contracting path (as in the released network)
+    negative_slope : of the ReLUs; 0 as in the paper. Any other lets the gradient through a channel
+        that is negative everywhere, which else has ceased to learn for good
 
     Notes
     -----
@@ -56,16 +62,17 @@ class UNet(nn.Module):
         width: int = 64,
         depth: int = 4,
         dropout: float = 0.5,
+        negative_slope: float = 0.0,
     ) -> None:
         super().__init__()
         check_counts(
             "UNet", in_channels=in_channels, num_classes=num_classes, width=width, depth=depth
         )
         self.in_channels, self.num_classes = in_channels, num_classes
-        self.width, self.depth = width, depth
+        self.width, self.depth, self.negative_slope = width, depth, negative_slope
         channels = [width * 2**level for level in range(depth + 1)]
         self.down = nn.ModuleList(
-            DoubleConvolution(before, after)
+            DoubleConvolution(before, after, negative_slope)
             for before, after in zip([in_channels, *channels], channels, strict=False)
         )
         self.pool = nn.MaxPool2d(2)
@@ -73,7 +80,9 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(
             nn.ConvTranspose2d(2 * c, c, 2, stride=2) for c in reversed(channels[:-1])
         )
-        self.merge = nn.ModuleList(DoubleConvolution(2 * c, c) for c in reversed(channels[:-1]))
+        self.merge = nn.ModuleList(
+            DoubleConvolution(2 * c, c, negative_slope) for c in reversed(channels[:-1])
+        )
         self.head = nn.Conv2d(width, num_classes, 1)
         he_initialise(self)
 

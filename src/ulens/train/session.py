@@ -378,7 +378,7 @@ def _example(plan: Plan, image: np.ndarray) -> np.ndarray:
 def _shape(net: Network) -> dict[str, Any]:
     """Return what two networks must share for one to start from the other."""
     architecture = describe_architecture(net)
-    return {k: v for k, v in architecture.items() if k not in ("in_channels", "num_classes")}
+    return {k: v for k, v in architecture.items() if k in ("name", "width", "depth", "window")}
 
 
 def _decoding(training: Sequence[Sample], encoding: EncodingName) -> dict[str, Any]:
