@@ -20,6 +20,7 @@ LONG_STEPS = 2500
 RATE_TIMES_WIDTH = 0.032
 DEPTH = 4
 NEGATIVE_SLOPE = 0.01
+DROPOUT = 0.2
 FEWEST_IN_GAPS = 0.5
 FEWEST_IN_CONTACT = 5e-4
 DEFAULT_WIDTH = 24
@@ -50,6 +51,7 @@ PAPER_REASONS = {
     **LEFT_OPEN,
 }
 DEFAULT_REASONS = {
+    "dropout": "0.2 learned cells faster than 0.5 and than none, docs/lab-notes.md",
     "negative_slope": "with ReLUs most channels of the deep levels ceased to learn, "
     "docs/lab-notes.md",
     "learning_rate": "by experiment, docs/lab-notes.md",
@@ -118,6 +120,7 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
         encoding=encoding,
         width=width,
         negative_slope=NEGATIVE_SLOPE,
+        dropout=DROPOUT,
         crop=unet_geometry(given["depth"]).input_size(min(largest, PAPER_OUTPUT)),
         optimizer="adamw",
         learning_rate=RATE_TIMES_WIDTH / width,

@@ -16,6 +16,7 @@ FCN_WIDTHS: Mapping[NetName, tuple[int, ...]] = {
     "fcn-alexnet": (12, 24, 36, 48, 72, 96),
 }
 UNTIMED_WIDTHS: Mapping[NetName, int] = {"fcn-8s": 24, "fcn-alexnet": 36}
+FCN_DROPOUT = 0.5
 RATE_FACTORS = (1.0, 10**-0.5, 10**0.5)
 
 _SEARCHED = "to be searched around this value, which is our guess"
@@ -31,6 +32,7 @@ _WINDOW_REASONS = {
     "learning_rate": _SEARCHED,
 }
 _FCN_REASONS = {
+    "dropout": "Long et al. 2015",
     "crop": "the smallest that decides what the U-Net's crop decides, or more",
     "width": "as published in its proportions; where training is by steps a fixed one",
     "learning_rate": _SEARCHED,
@@ -86,6 +88,7 @@ def make_rival(
         plan,
         network=network,
         width=width or UNTIMED_WIDTHS[network],
+        dropout=FCN_DROPOUT,
         crop=geometry.input_size(min(largest_side, PAPER_OUTPUT)),
         learning_rate=FIRST_RATES[network],
         steps_per_second=None,
