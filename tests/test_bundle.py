@@ -29,6 +29,7 @@ def make_bundle(seed=0, **changes):
         plan={"crop": 100},
         scores={"dice": 0.9},
         provenance={"steps": 7, "seed": seed},
+        int8={"down.0.2": (-0.25, 3.5)},
     )
     return replace(bundle, **changes)
 
@@ -50,6 +51,7 @@ def assert_same(one, other):
         "plan",
         "scores",
         "provenance",
+        "int8",
     ):
         assert getattr(one, name) == getattr(other, name)
 
@@ -113,6 +115,7 @@ def test_folder_holds_the_documented_files_and_no_pickle(model):
         "num_classes": 3,
         "width": 2,
         "depth": 1,
+        "negative_slope": 0.0,
     }
 
 

@@ -20,6 +20,7 @@ from ulens.instances.encodings import ENCODINGS, EncodingName
 from ulens.io.annotations import LabelsAre
 from ulens.io.atomic import new_name, replace_files
 from ulens.nets.build import NETWORKS, Network, build_network, describe_architecture
+from ulens.nets.quantized import Ranges
 from ulens.normalize import Normalization
 
 FORMAT = "ulens model"
@@ -52,6 +53,8 @@ class ModelBundle:
     provenance : hash of the data, versions, dates, durations
     example : (C, Y, X) float32, normalised: a window of an image like those that the model is for,
         in a size that the network takes; on it the ways to compute the network are compared
+    example_label : (Y, X) int32, the truth of the example's output, −1 = ignored
+    int8 : ranges of the inputs of the convolutions that 8-bit integers compute well enough
     """
 
     net: Network
@@ -64,6 +67,8 @@ class ModelBundle:
     scores: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
     example: np.ndarray | None = None
+    example_label: np.ndarray | None = None
+    int8: Ranges = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.encoding not in ENCODINGS:
@@ -131,7 +136,7 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
     description = _read_description(folder)
     try:
         net = _read_net(folder, description)
-        example = _check_selftest(folder, description, net)
+        selftest = _check_selftest(folder, description, net)
         spacing = description["spacing_um"]
         # models of the time before there was a choice have no entry
         only = "classes" if description["labels_are"] == "classes" else "boundary"
@@ -145,7 +150,9 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
             plan=description["plan"],
             scores=description["scores"],
             provenance=description["provenance"],
-            example=example,
+            example=selftest.get("example"),
+            example_label=selftest.get("example_label"),
+            int8={name: (low, high) for name, (low, high) in description.get("int8", {}).items()},
         )
     except DAMAGE as error:
         raise ModelError(
@@ -164,6 +171,7 @@ def _describe(bundle: ModelBundle, hashes: dict[str, str]) -> dict[str, Any]:
         "encoding": bundle.encoding,
         "class_values": bundle.class_values,
         "decoding": bundle.decoding,
+        "int8": bundle.int8,
         "spacing_um": bundle.spacing_um,
         "scores": bundle.scores,
         "provenance": bundle.provenance,
@@ -229,8 +237,9 @@ def _selftest(bundle: ModelBundle) -> dict[str, Tensor]:
     size = net.geometry.base
     noise = torch.randn(1, net.in_channels, size, size, generator=torch.Generator().manual_seed(0))
     tensors = {"input": noise, "output": _run_on_cpu(net, noise)}
-    if bundle.example is not None:
-        tensors["example"] = torch.from_numpy(bundle.example)
+    for name in ("example", "example_label"):
+        if (array := getattr(bundle, name)) is not None:
+            tensors[name] = torch.from_numpy(array)
     return tensors
 
 
@@ -244,8 +253,10 @@ def _run_on_cpu(net: Network, x: Tensor) -> Tensor:
         return copy.eval()(x)
 
 
-def _check_selftest(folder: Path, description: dict[str, Any], net: Network) -> np.ndarray | None:
-    """Raise unless `net` computes what it once computed; return the example."""
+def _check_selftest(
+    folder: Path, description: dict[str, Any], net: Network
+) -> dict[str, np.ndarray]:
+    """Raise unless `net` computes what it once computed; return the arrays of the self-test."""
     selftest = _read_tensors(folder, SELFTEST, description)
     expected = selftest["output"]
     output = _run_on_cpu(net, selftest["input"])
@@ -258,7 +269,7 @@ def _check_selftest(folder: Path, description: dict[str, Any], net: Network) -> 
             f"saved with it, {allowed:.2g} is allowed; this computer's torch {torch.__version__} "
             "computes another function; install the version in constraints.txt"
         )
-    return selftest["example"].numpy() if "example" in selftest else None
+    return {name: tensor.numpy() for name, tensor in selftest.items()}
 
 
 def _read_tensors(folder: Path, name: str, description: dict[str, Any]) -> dict[str, Tensor]:
@@ -277,9 +288,12 @@ def _read_tensors(folder: Path, name: str, description: dict[str, Any]) -> dict[
 
 
 def _to_safetensors(tensors: dict[str, Tensor]) -> bytes:
-    return safetensors.torch.save(
-        {name: tensor.detach().float().cpu().contiguous() for name, tensor in tensors.items()}
-    )
+    return safetensors.torch.save({name: _portable(tensor) for name, tensor in tensors.items()})
+
+
+def _portable(tensor: Tensor) -> Tensor:
+    tensor = tensor.detach().cpu().contiguous()
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _sha256(data: bytes) -> str:

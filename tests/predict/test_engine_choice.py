@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,7 +33,7 @@ def built(monkeypatch):
     names = []
     changes = {}
 
-    def build(name, net, device):
+    def build(name, net, device, int8):
         names.append(name)
 
         def run(x):
@@ -92,6 +93,39 @@ def test_one_that_decides_otherwise_is_not_taken(built, tmp_path):
     choice = choose_engine(bundle, CPU, cache=tmp_path)
     assert choice.engine == "openvino-fp32"
     assert "of its pixels agree, 99.9% are needed" in choice.rejected["bf16"]
+
+
+def test_one_that_moves_the_score_of_the_example_is_not_taken(built, tmp_path):
+    label = np.full((44, 44), -1, np.int32)
+    label[10, 10] = 1
+    decoding = {"threshold": 0.5, "reach_threshold": 0.5}
+    bundle = replace(make_bundle(), example_label=label, decoding=decoding)
+    with torch.no_grad():
+        bundle.net.head.weight *= 0
+        bundle.net.head.bias[:] = torch.tensor([20.0, 0.0])
+
+    def find_the_pixel(outputs):
+        outputs = outputs.clone()
+        outputs[:, 1, 10, 10] = 40
+        return outputs
+
+    # one of 1936 pixels: for the maps alone as good as none
+    built["changes"]["bf16"] = find_the_pixel
+    unknown = replace(bundle, example_label=None)
+    assert choose_engine(unknown, CPU, cache=tmp_path / "unknown").engine == "bf16"
+    choice = choose_engine(bundle, CPU, cache=tmp_path / "known")
+    assert choice.engine == "openvino-fp32"
+    reason = "the score of the example moves from 0.0000 to 1.0000"
+    assert choice.rejected["bf16"] == reason
+
+
+def test_int8_is_tried_where_the_model_was_prepared_for_it(built, tmp_path, monkeypatch):
+    names = ("fp32", "openvino-fp32", "openvino-int8")
+    monkeypatch.setattr(engine_choice, "engines_here", lambda device: names)
+    built["seconds"]["openvino-int8"] = 0.5
+    assert choose_engine(make_bundle(), CPU, cache=tmp_path).engine == "openvino-fp32"
+    prepared = replace(make_bundle(), int8={"down.0.2": (0.0, 1.0)})
+    assert choose_engine(prepared, CPU, cache=tmp_path).engine == "openvino-int8"
 
 
 def test_nan_is_no_agreement(built, tmp_path):

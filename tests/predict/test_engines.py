@@ -8,6 +8,7 @@ import torch
 
 from ulens.errors import SettingError
 from ulens.nets.build import NETWORKS
+from ulens.nets.quantized import measure_inputs, quantize
 from ulens.nets.unet import UNet
 from ulens.predict import engines
 from ulens.predict.engines import build_engine, choose_device, engines_here, has_fast_bf16
@@ -30,7 +31,7 @@ def without_native_bf16(monkeypatch):
 @pytest.mark.parametrize("engine", engines_here(CPU))
 def test_every_engine_computes_the_network(engine):
     net = make_net(depth=2)
-    run = build_engine(engine, net, CPU)
+    run = build_engine(engine, net, CPU, {"down.1.0": (0.0, 8.0), "up.0": (0.0, 8.0)})
     # several sizes: what is traced or compiled at one must hold at all
     for size in ((60, 60), (100, 64), (60, 60)):
         x = torch.randn(1, 1, *size, generator=torch.Generator().manual_seed(1))
@@ -56,6 +57,34 @@ def test_openvino_takes_every_network(name, settings, size):
         expected = net(x)
     found = build_engine("openvino-fp32", net, CPU)(x)
     np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=0, atol=1e-4)
+
+
+@needs_openvino
+def test_8_bit_integers_compute_what_rounding_says(monkeypatch):
+    without_native_bf16(monkeypatch)
+    net = make_net(depth=1, negative_slope=0.01)
+    x = torch.randn(1, 1, 60, 60, generator=torch.Generator().manual_seed(1))
+    int8 = {name: (each.low, each.high) for name, each in measure_inputs(net, [x]).items()}
+    with torch.inference_mode():
+        exact, rounded = net(x), quantize(net, int8)(x)
+    run = build_engine("openvino-int8", net, CPU, int8)
+    found = run(x)
+    assert (found - rounded).abs().mean() < 0.5 * (exact - rounded).abs().mean()
+    (compiled,) = run._compiled.values()
+    types = [
+        node.get_rt_info()["runtimePrecision"].astype(str)
+        for node in compiled.get_runtime_model().get_ops()
+        if node.get_rt_info()["layerType"].astype(str) in ("Convolution", "Deconvolution")
+    ]
+    assert len(types) == 8
+    assert types.count("u8") + types.count("i8") >= 7
+
+
+@needs_openvino
+def test_int8_needs_a_model_that_was_prepared_for_it():
+    for net, int8 in ((make_net(depth=1), {}), (make_net("fcn-8s"), {"head": (0.0, 1.0)})):
+        with pytest.raises(SettingError, match=r"no convolutions that 8-bit .* choose of fp32, "):
+            build_engine("openvino-int8", net, CPU, int8)
 
 
 @needs_openvino

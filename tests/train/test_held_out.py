@@ -153,3 +153,33 @@ def test_the_log_holds_the_score(folder):
     last = [row for row in read_log(folder / "model") if "score" in row][-1]
     assert last["step"] == SCORED
     assert last["score"] == load_bundle(folder / "model").scores
+
+
+def test_the_model_keeps_the_truth_of_its_example(folder):
+    train(folder)
+    bundle = load_bundle(folder / "model")
+    (name,) = bundle.provenance["held_out"]
+    _, label = squares(int(name))
+    margin = bundle.net.geometry.margin
+    height, width = bundle.example_label.shape
+    assert bundle.example.shape == (1, height + 2 * margin, width + 2 * margin)
+    top, left = (height - 40) // 2, (width - 40) // 2
+    inside = bundle.example_label[top : top + 40, left : left + 40]
+    np.testing.assert_array_equal(inside, label > 0)
+    assert (bundle.example_label != -1).sum() == label.size
+
+
+def test_a_network_that_takes_time_is_prepared_for_8_bit_integers(folder, monkeypatch):
+    train(folder)
+    plain = load_bundle(folder / "model")
+    assert plain.int8 == {}  # it is too small for that
+    monkeypatch.setattr(session, "WORTH_MULTIPLICATIONS", 0)
+    train(folder, "prepared")
+    prepared = load_bundle(folder / "prepared")
+    assert prepared.int8
+    x = torch.from_numpy(plain.example)[None]
+    with torch.inference_mode():
+        assert torch.equal(prepared.net(x), plain.net(x))
+    monkeypatch.setattr(session, "MAX_SCORE_CHANGE", -1)
+    train(folder, "moved")
+    assert load_bundle(folder / "moved").int8 == {}

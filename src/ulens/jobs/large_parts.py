@@ -42,6 +42,7 @@ def make_predictor(bundle: ModelBundle, job: LargeJob, device: str) -> Predictor
         device=device,
         average=job.average,
         engine=job.engine,
+        int8=bundle.int8,
         max_input=job.tile_px,
     )
 

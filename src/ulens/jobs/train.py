@@ -111,6 +111,7 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
     session.save_end()
     if session.is_unscored:
         yield Message("scoring the held-out annotations …")
+    yield Message("preparing the model for the engines …")
     bundle, predictions = session.finish()
     write_training_report(
         settings.out / "report.html",

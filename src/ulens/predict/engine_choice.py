@@ -3,7 +3,7 @@
 import hashlib
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
@@ -17,7 +17,10 @@ from torch import Tensor
 from ulens.bundle import ModelBundle
 from ulens.errors import OutputError
 from ulens.instances.encodings import ENCODINGS, Activation
+from ulens.io.annotations import LabelsAre
 from ulens.io.atomic import write_file
+from ulens.metrics.ctc import seg_scores
+from ulens.metrics.semantic import semantic_scores
 from ulens.predict.engines import (
     Engine,
     EngineName,
@@ -30,6 +33,7 @@ from ulens.predict.timing import time_interleaved, time_once
 
 MAX_DIFFERENCE = 2e-3
 MIN_AGREEMENT = 0.999
+MAX_SCORE_CHANGE = 1e-3
 NUM_ROUNDS = 3
 WORTH_SECONDS = 0.02
 
@@ -71,11 +75,12 @@ def choose_engine(
     Notes
     -----
     An engine is taken if its maps differ from those of fp32 by at most `MAX_DIFFERENCE` on
-    average, and at least `MIN_AGREEMENT` of the pixels have the same most likely class. Where
-    fp32 takes less than `WORTH_SECONDS`, the others are not tried. A model without an example is
-    run by `torch_engine`.
+    average, at least `MIN_AGREEMENT` of the pixels have the same most likely class, and the score
+    of the example (SEG of instances, mean IoU of classes) moves by at most `MAX_SCORE_CHANGE`.
+    Where fp32 takes less than `WORTH_SECONDS`, the others are not tried. A model without an
+    example is run by `torch_engine`.
     """
-    names = engines_here(device)
+    names = tuple(n for n in engines_here(device) if n != "openvino-int8" or bundle.int8)
     if len(names) == 1 or bundle.example is None:
         return EngineChoice(engine=torch_engine(device), seconds={}, rejected={}, is_new=False)
     path = (cache or Path(pooch.os_cache("ulens")) / "engines") / f"{_key(bundle, device)}.json"
@@ -101,7 +106,7 @@ def _measure(
     rejected: dict[str, str] = {}
     for name in names:
         try:
-            engine = build_engine(name, bundle.net, device)
+            engine = build_engine(name, bundle.net, device, bundle.int8)
             maps = _maps(engine(example), activation)
         except Exception as error:  # a library of others: whatever fails there, fp32 remains
             if name == "fp32":
@@ -110,7 +115,8 @@ def _measure(
             continue
         if name == "fp32":
             reference = maps
-        why = _compare(reference, maps, activation)
+            score = _score(bundle, maps)
+        why = _compare(reference, maps, activation) or _compare_scores(score, _score(bundle, maps))
         if why is not None:
             rejected[name] = why
             continue
@@ -135,14 +141,53 @@ def _maps(outputs: Tensor, activation: Activation) -> np.ndarray:
 
 def _compare(reference: np.ndarray, maps: np.ndarray, activation: Activation) -> str | None:
     """Return what speaks against maps, or None."""
-    difference = float(np.abs(reference - maps).mean())
+    difference, disagreement = differences(reference, maps, activation)
     if not difference <= MAX_DIFFERENCE:
         return f"its maps differ by {difference:.2g} on average, {MAX_DIFFERENCE:g} is allowed"
-    if activation == "softmax":
-        agreement = float((reference.argmax(0) == maps.argmax(0)).mean())
-        if agreement < MIN_AGREEMENT:
-            return f"{agreement:.2%} of its pixels agree, {MIN_AGREEMENT:.1%} are needed"
+    if disagreement > 1 - MIN_AGREEMENT:
+        return f"{1 - disagreement:.2%} of its pixels agree, {MIN_AGREEMENT:.1%} are needed"
     return None
+
+
+def differences(
+    reference: np.ndarray, maps: np.ndarray, activation: Activation
+) -> tuple[float, float]:
+    """Return how much (…, K, Y, X) maps differ on average, and in what share of the pixels they
+    name another class; 0 where they are no probabilities.
+    """
+    difference = float(np.abs(reference - maps).mean())
+    if activation != "softmax":
+        return difference, 0.0
+    return difference, float((reference.argmax(-3) != maps.argmax(-3)).mean())
+
+
+def smooth_score(
+    truth: Sequence[np.ndarray], found: Sequence[np.ndarray], labels_are: LabelsAre
+) -> float | None:
+    """Return a score that small changes of the maps move little: SEG, or mean IoU of classes.
+
+    None where the truth holds no foreground.
+    """
+    if not any((label > 0).any() for label in truth):
+        return None
+    if labels_are == "classes":
+        return semantic_scores(truth, found).mean_iou
+    pairs = zip((label.clip(0) for label in truth), found, strict=True)
+    return seg_scores(pairs).seg
+
+
+def _score(bundle: ModelBundle, maps: np.ndarray) -> float | None:
+    if bundle.example_label is None:
+        return None
+    way = ENCODINGS[bundle.encoding]
+    found = way.decode(way.refine(maps), **bundle.decoding)
+    return smooth_score([bundle.example_label], [found], bundle.labels_are)
+
+
+def _compare_scores(score: float | None, other: float | None) -> str | None:
+    if score is None or other is None or abs(score - other) <= MAX_SCORE_CHANGE:
+        return None
+    return f"the score of the example moves from {score:.4f} to {other:.4f}"
 
 
 def _key(bundle: ModelBundle, device: torch.device) -> str:
@@ -156,7 +201,8 @@ def _key(bundle: ModelBundle, device: torch.device) -> str:
         torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         torch.get_num_threads(),
     )
-    digest.update(repr((computer, torch.__version__, _openvino_version())).encode())
+    libraries = torch.__version__, _openvino_version()
+    digest.update(repr((computer, libraries, sorted(bundle.int8.items()))).encode())
     return digest.hexdigest()
 
 

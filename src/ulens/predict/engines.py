@@ -14,8 +14,10 @@ from torch import Tensor, nn
 from ulens.errors import SettingError
 from ulens.instances.encodings import Activation
 from ulens.nets.build import Network
+from ulens.nets.quantized import Ranges, quantize
+from ulens.nets.unet import UNet
 
-EngineName = Literal["fp32", "bf16", "openvino-fp32", "openvino-bf16"]
+EngineName = Literal["fp32", "bf16", "openvino-fp32", "openvino-bf16", "openvino-int8"]
 Engine = Callable[[Tensor], Tensor]
 """Maps (1, C, Y, X) float32 on the CPU to outputs (1, K, y, x) float32 on the engine's device."""
 
@@ -76,6 +78,8 @@ def engines_here(device: torch.device) -> tuple[EngineName, ...]:
         names.append("bf16")
         if openvino:
             names.append("openvino-bf16")
+    if openvino:
+        names.append("openvino-int8")
     return tuple(names)
 
 
@@ -84,12 +88,19 @@ def torch_engine(device: torch.device) -> Literal["fp32", "bf16"]:
     return "bf16" if has_fast_bf16(device) else "fp32"
 
 
-def build_engine(name: EngineName, net: Network, device: torch.device) -> Engine:
+def build_engine(
+    name: EngineName, net: Network, device: torch.device, int8: Ranges | None = None
+) -> Engine:
     """Return a copy of `net` that computes by the engine `name`.
+
+    Parameters
+    ----------
+    int8 : the convolutions that "openvino-int8" computes in 8-bit integers, with the ranges of
+        their inputs; it computes the others as the fastest of OpenVINO's other engines
 
     Raises
     ------
-    SettingError : there is no such engine on this computer
+    SettingError : there is no such engine on this computer, or for this network
     """
     here = engines_here(device)
     if name not in here and name != "bf16":
@@ -97,6 +108,13 @@ def build_engine(name: EngineName, net: Network, device: torch.device) -> Engine
             f"engine is {name!r}; this computer has {', '.join(here)}"
             + ("; install openvino, e.g. ulens[fast]" if name.startswith("openvino") else "")
         )
+    if name == "openvino-int8":
+        if not int8 or not isinstance(net, UNet):
+            raise SettingError(
+                "engine is 'openvino-int8', but this model has no convolutions that 8-bit integers "
+                f"compute well enough; choose of {', '.join(here[:-1])}"
+            )
+        return _OpenVino(quantize(net, int8), "bf16" if has_fast_bf16(device) else "f32")
     if name.startswith("openvino"):
         return _OpenVino(net, "f32" if name == "openvino-fp32" else "bf16")
     return _Torch(net, device, torch.bfloat16 if name == "bf16" else torch.float32)

@@ -11,6 +11,7 @@ from torch import Tensor
 from ulens.errors import SettingError
 from ulens.instances.encodings import Activation
 from ulens.nets.build import Network
+from ulens.nets.quantized import Ranges
 from ulens.normalize import check_channels
 from ulens.predict.engines import EngineName, activate, build_engine, choose_device, torch_engine
 from ulens.predict.rotations import Rotation
@@ -34,6 +35,7 @@ class Predictor:
     average : 1 for the image as it is; 8 for the mean over its flips and transposes;
         "rotations7" for the paper's mean over 7 rotated versions
     engine : how the network is computed; None is `torch_engine`, which needs no preparation
+    int8 : as in `build_engine`
     max_input : largest tile along an axis, in input pixels; bounds the memory
 
     Notes
@@ -53,6 +55,7 @@ class Predictor:
         device: str = "auto",
         average: Average = 1,
         engine: EngineName | None = None,
+        int8: Ranges | None = None,
         max_input: int = 828,
     ) -> None:
         if activation not in ("softmax", "clip"):
@@ -63,7 +66,7 @@ class Predictor:
         self.activation, self.average, self.max_input = activation, average, max_input
         self.engine = engine or torch_engine(self.device)
         self.geometry, self.in_channels = net.geometry, net.in_channels
-        self._run_network = build_engine(self.engine, net, self.device)
+        self._run_network = build_engine(self.engine, net, self.device, int8)
 
     def num_tiles(self, shape: tuple[int, int]) -> int:
         """Return how many items `stream` yields for an image of `shape` (Y, X)."""

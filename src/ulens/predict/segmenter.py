@@ -72,6 +72,7 @@ class Segmenter:
             device=device,
             average=average,
             engine=engine,
+            int8=bundle.int8,
         )
 
     def find_factor(self, image: Image, name: str = "image") -> Factor:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,9 +21,16 @@ from ulens.errors import ModelError, OutputError, SettingError, TrainingError
 from ulens.instances.encodings import ENCODINGS, EncodingName
 from ulens.io.annotations import Annotated, Sample
 from ulens.io.atomic import replace_files
+from ulens.losses import IGNORED
 from ulens.nets.build import Network, describe_architecture, name_network
+from ulens.nets.properties import count_multiplications
+from ulens.nets.quantized import equalize, quantize
+from ulens.nets.unet import UNet
 from ulens.normalize import fit_normalization
+from ulens.predict.engine_choice import MAX_SCORE_CHANGE, smooth_score
+from ulens.predict.engines import EngineName
 from ulens.predict.tiles import read_mirrored
+from ulens.train.quantization import find_int8
 from ulens.train.ranks import ALONE, Ranks
 from ulens.train.state import load_state, save_state
 from ulens.train.trainer import StepLog, Trainer
@@ -42,6 +49,8 @@ NUM_VALIDATIONS = 10
 VALIDATION_SHARE = 0.1
 SCORED_AT = 0.7
 EXAMPLE_PX = 388
+NUM_WINDOWS, WINDOW_PX = 2, 196
+WORTH_MULTIPLICATIONS = 10**9
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,8 +113,9 @@ class Session:
         self.decoding = _decoding(split.training, plan.encoding)
         self.data_sha256 = _hash(annotated)
         images = prepare(split.training, self.normalization, plan=plan, device=device)
-        shown = (split.held_out or split.training)[0].image
-        self.example = _example(plan, self.normalization.apply(shown))
+        shown = (split.held_out or split.training)[0]
+        self.example = _window(plan, self.normalization.apply(shown.image), EXAMPLE_PX)
+        self.example_label = _label_of_window(plan, shown.label, EXAMPLE_PX)
         known = dict(zip(map(id, split.training), images, strict=True))
         new = [sample for sample in split.whole if id(sample) not in known]
         prepared = prepare(new, self.normalization, plan=plan, device=device)
@@ -232,6 +242,8 @@ class Session:
             self._scored = self._score()
             self.decoding = self._scored.decoding
         bundle = self._bundle(self._scored.scores)
+        save_bundle(bundle, self.folder)  # what follows may take long or fail
+        bundle = self._prepare_int8(bundle)
         save_bundle(bundle, self.folder)
         return bundle, self._scored.predictions
 
@@ -246,6 +258,30 @@ class Session:
             predictions=predictions, decoding=decoding, scores=scores, step=self.trainer.step
         )
 
+    def _prepare_int8(self, bundle: ModelBundle) -> ModelBundle:
+        """Find the convolutions that 8-bit integers compute to the same held-out score."""
+        size = self.example.shape[-2:]
+        if (
+            not isinstance(bundle.net, UNet)
+            or count_multiplications(bundle.net, (size[0], size[1])) < WORTH_MULTIPLICATIONS
+        ):
+            return bundle
+        images = [self.normalization.apply(each.image) for each in self.split.whole[:NUM_WINDOWS]]
+        windows = [torch.from_numpy(_window(self.plan, image, WINDOW_PX))[None] for image in images]
+        net = equalize(bundle.net, windows)
+        activation = ENCODINGS[self.plan.encoding].activation
+        int8 = list(find_int8(net, windows, activation).items())
+        exact = self._smooth_score(net)
+        while int8 and not _is_alike(exact, self._smooth_score(quantize(net, dict(int8)))):
+            int8 = int8[: len(int8) // 2]
+        return replace(bundle, net=net, int8=dict(int8))
+
+    def _smooth_score(self, net: Network) -> float | None:
+        predictions = self._predict(net, engine="fp32")
+        truth = [each.sample.label for each in predictions]
+        found = [each.labels for each in predictions]
+        return smooth_score(truth, found, self.annotated.labels_are)
+
     def _read_scored(self) -> Scored:
         tensors, record = load_state(self.folder / HELD_OUT)
         way = ENCODINGS[self.plan.encoding]
@@ -256,14 +292,17 @@ class Session:
             predictions.append(Prediction(sample=sample, maps=maps, labels=labels))
         return Scored(predictions=predictions, **record)
 
-    def _predict(self) -> list[Prediction]:
+    def _predict(
+        self, net: Network | None = None, engine: EngineName | None = None
+    ) -> list[Prediction]:
         return predict_held_out(
-            self._network(self.trainer.weights()),
+            net or self._network(self.trainer.weights()),
             self.split.held_out,
             self.normalization,
             encoding=self.plan.encoding,
             decoding=self.decoding,
             device=str(self.trainer.device),
+            engine=engine,
         )
 
     def _first_network(self, start_from: Path | None) -> Network:
@@ -324,6 +363,7 @@ class Session:
                 "training_seconds": round(self.trainer.seconds, 1),
             },
             example=self.example,
+            example_label=self.example_label,
         )
 
     def _write(self, files: dict[str, bytes]) -> None:
@@ -367,12 +407,27 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _example(plan: Plan, image: np.ndarray) -> np.ndarray:
+def _window(plan: Plan, image: np.ndarray, output_px: int) -> np.ndarray:
     """Return the middle of a (C, Y, X) image, mirrored where it is smaller than that."""
-    side = plan.network_geometry.input_size(EXAMPLE_PX)
+    side = plan.network_geometry.input_size(output_px)
     starts = ((length - side) // 2 for length in image.shape[1:])
     rows, columns = (slice(start, start + side) for start in starts)
     return read_mirrored(image, (rows, columns))
+
+
+def _label_of_window(plan: Plan, label: np.ndarray, output_px: int) -> np.ndarray:
+    """Return the label of what a network makes of `_window`, −1 where that is no image."""
+    geometry = plan.network_geometry
+    side = geometry.input_size(output_px) - 2 * geometry.margin
+    starts = [(length - side) // 2 for length in label.shape]
+    padded = np.pad(label, [(max(0, -start), max(0, side)) for start in starts],
+                    constant_values=IGNORED)  # fmt: skip
+    rows, columns = (slice(max(0, start), max(0, start) + side) for start in starts)
+    return padded[rows, columns].astype(np.int32)
+
+
+def _is_alike(score: float | None, other: float | None) -> bool:
+    return score is None or other is None or abs(score - other) <= MAX_SCORE_CHANGE
 
 
 def _shape(net: Network) -> dict[str, Any]:

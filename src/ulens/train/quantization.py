@@ -1,0 +1,59 @@
+"""Which convolutions of a trained network 8-bit integers compute well enough."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ulens.instances.encodings import Activation
+from ulens.nets.quantized import Ranges, measure_inputs, quantize
+from ulens.nets.unet import UNet
+from ulens.predict.engine_choice import MAX_DIFFERENCE, MIN_AGREEMENT, differences
+from ulens.predict.engines import activate
+
+# The other convolutions are computed in bfloat16, which needs a part of what is allowed.
+SHARE_OF_ALLOWED = 0.6
+
+
+def find_int8(
+    net: UNet, windows: Sequence[Tensor], activation: Activation
+) -> dict[str, tuple[float, float]]:
+    """Return convolutions that can be computed in 8-bit integers, with the ranges of their inputs.
+
+    Parameters
+    ----------
+    net : trained
+    windows : (1, C, Y, X) float32, normalised, of training images
+    activation : as of `Predictor`
+
+    Notes
+    -----
+    Convolutions are taken in the order of the difference that each alone makes to the maps, for
+    each multiplication, as long as all taken together keep within `SHARE_OF_ALLOWED` of what an
+    engine may differ. So the sensitive ones stay as they are, as do those that hardly take time.
+    """
+    inputs = measure_inputs(net, windows)
+    ranges = {name: (each.low, each.high) for name, each in inputs.items()}
+    exact = _maps(net, windows, activation)
+
+    def error(taken: Ranges) -> tuple[float, float]:
+        return differences(exact, _maps(quantize(net, taken), windows, activation), activation)
+
+    cost = {name: error({name: ranges[name]})[0] / inputs[name].multiplications for name in ranges}
+    order = sorted(ranges, key=lambda name: cost[name])
+    fewest, most = 0, len(order)
+    while fewest < most:  # the error grows with their number
+        middle = (fewest + most + 1) // 2
+        difference, disagreement = error({name: ranges[name] for name in order[:middle]})
+        is_fine = (
+            difference <= SHARE_OF_ALLOWED * MAX_DIFFERENCE
+            and disagreement <= SHARE_OF_ALLOWED * (1 - MIN_AGREEMENT)
+        )
+        fewest, most = (middle, most) if is_fine else (fewest, middle - 1)
+    return {name: ranges[name] for name in order[:fewest]}
+
+
+@torch.inference_mode()
+def _maps(net: UNet, windows: Sequence[Tensor], activation: Activation) -> np.ndarray:
+    return torch.stack([activate(net(window)[0], activation) for window in windows]).numpy()

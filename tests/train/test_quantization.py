@@ -1,0 +1,53 @@
+import pytest
+import torch
+
+from ulens.nets.quantized import quantize
+from ulens.nets.unet import UNet
+from ulens.predict.engine_choice import differences
+from ulens.train import quantization
+from ulens.train.quantization import find_int8
+
+
+@pytest.fixture
+def net():
+    torch.manual_seed(0)
+    return UNet(width=4, depth=1).eval().requires_grad_(False)
+
+
+@pytest.fixture
+def windows():
+    generator = torch.Generator().manual_seed(1)
+    return [torch.randn(1, 1, 60, 60, generator=generator) for _ in range(2)]
+
+
+def allow(monkeypatch, difference, agreement):
+    monkeypatch.setattr(quantization, "MAX_DIFFERENCE", difference)
+    monkeypatch.setattr(quantization, "MIN_AGREEMENT", agreement)
+
+
+def test_all_are_taken_where_nothing_is_asked_and_none_where_all_is(net, windows, monkeypatch):
+    allow(monkeypatch, 1.0, 0.0)
+    assert len(find_int8(net, windows, "softmax")) == 8
+    allow(monkeypatch, 0.0, 1.0)
+    assert find_int8(net, windows, "softmax") == {}
+
+
+def test_as_many_as_keep_the_maps(net, windows, monkeypatch):
+    allow(monkeypatch, 1e-3, 0.998)
+    int8 = find_int8(net, windows, "softmax")
+    assert 0 < len(int8) < 8
+    exact = torch.stack([net(x)[0].softmax(0) for x in windows]).numpy()
+    found = torch.stack([quantize(net, int8)(x)[0].softmax(0) for x in windows]).numpy()
+    difference, disagreement = differences(exact, found, "softmax")
+    assert difference <= 0.5e-3
+    assert disagreement <= 0.001
+
+
+def test_one_that_rounding_harms_is_left_out(net, windows, monkeypatch):
+    # a weight far larger than those of the same output channel takes their steps away
+    net.merge[0][0].weight[:, 0, 1, 1] *= 1e4
+    net.up[0].weight.mul_(1.0)
+    net.down[0][2].weight[0] *= 1e-4
+    net.down[0][2].bias[0] = 0
+    allow(monkeypatch, 4e-3, 0.9)
+    assert "merge.0.0" not in find_int8(net, windows, "softmax")
