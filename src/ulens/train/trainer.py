@@ -21,6 +21,7 @@ from ulens.train.schedule import learning_rate
 SNAPSHOT_STEPS = 50
 SNAPSHOT_SECONDS = 30.0
 MAX_BAD_DRAWS = 3
+DENSE_AVERAGE_STEPS, AVERAGE_EVERY = 100, 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -239,16 +240,20 @@ class Trainer:
         """Take one step; returns False, weights untouched, where a gradient is not finite."""
         self.optimizer.zero_grad()
         (self.ranks.num * loss).backward()  # the processes' gradients are averaged, not summed
-        limit = self.plan.clip_norm or math.inf
-        norm = nn.utils.clip_grad_norm_(self.net.parameters(), limit)
+        parameters = list(self.net.parameters())
+        norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
         if not bool(torch.isfinite(norm)):
             return False
+        if norm > (self.plan.clip_norm or math.inf):
+            nn.utils.clip_grads_with_norm_(parameters, self.plan.clip_norm, norm)
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.optimizer.step()
-        if self.plan.averaging > 0:
-            decay = min(self.plan.averaging, (self.step + 1) / (self.step + 10))
-            current = [value.detach() for value in self.net.parameters()]
+        # it moves slowly: once it is long, it need not be brought up to date at every step
+        every = 1 if self.step < DENSE_AVERAGE_STEPS else AVERAGE_EVERY
+        if self.plan.averaging > 0 and (self.step + 1) % every == 0:
+            decay = min(self.plan.averaging, (self.step + 1) / (self.step + 10)) ** every
+            current = [value.detach() for value in parameters]
             torch._foreach_lerp_(list(self.average.values()), current, 1 - decay)
         return True
 

@@ -1,0 +1,299 @@
+"""nnU-Net v2 and MONAI's U-Net on the images and in the minutes of an `ulens compare`.
+
+In a virtual environment of its own, as of benchmarks/rivals.py:
+
+    PYTHONPATH=src python benchmarks/compare_rivals.py nnunet|monai DATA OUT --time 10min \\
+        --frames 0-49 --score 54-83
+
+Both learn the targets that the U-Net learns there: classes, or instances with the gaps between
+them. They hold out the same images, on which the thresholds of the same decoding are tuned, and are
+scored on the same unseen ones. Everything else is theirs: nnU-Net's plan, normalisation, patches,
+augmentation, loss, optimizer and mirrored prediction, its learning rate falling over the minutes as
+it would over its thousand epochs; of MONAI the network and the settings of its tutorial of 2-D
+segmentation (patches of 96² px, batches, Dice and cross-entropy, Adam).
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from ulens.data.fingerprint import take_fingerprint
+from ulens.data.holdout import split_samples
+from ulens.data.recipes import make_plan, parse_duration
+from ulens.image import Image
+from ulens.instances.encodings import ENCODINGS
+from ulens.io.annotations import Sample, read_annotated
+from ulens.io.files import write_tiff
+from ulens.jobs.compare import _border_px
+from ulens.jobs.unseen import divide
+from ulens.metrics.boundary_error import (
+    boundary_errors,
+    boundary_errors_of_probability,
+    rename_matched,
+)
+from ulens.nets.properties import count_parameters
+from ulens.predict.timing import time_once
+from ulens.train.session import _decoding
+from ulens.train.validate import (
+    Prediction,
+    score,
+    score_cells,
+    score_membranes,
+    tune_thresholds,
+)
+
+DATASET = "Dataset001_compare"
+PATCH_PX, BATCH, NUM_RUNS, SIDE_PX = 96, 20, 3, 512
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Task:
+    """What a rival is given."""
+
+    training: Sequence[Sample]
+    held_out: Sequence[Sample]
+    encode: Callable[[np.ndarray], np.ndarray]
+    num_classes: int
+    seconds: float
+    out: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rival:
+    """What it made of that: a network, its steps, and (C, Y, X) images to probabilities."""
+
+    net: nn.Module
+    steps: int
+    seconds: float
+    predict: Callable[[np.ndarray], np.ndarray]
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("rival", choices=RIVALS)
+    arguments.add_argument("data", type=Path)
+    arguments.add_argument("out", type=Path)
+    arguments.add_argument("--time", default="10min")
+    arguments.add_argument("--frames", required=True)
+    arguments.add_argument("--score", required=True)
+    options = arguments.parse_args()
+    options.out.mkdir(parents=True)  # an earlier run stays as it is
+    division = divide(options.data, training=options.frames, unseen=options.score)
+    annotated = read_annotated(options.data, frames=options.frames)
+    split = split_samples(annotated.samples, labels_are=annotated.labels_are)
+    fingerprint = take_fingerprint(annotated)
+    weights = (1.0,) * fingerprint.num_classes
+    encoding = make_plan(fingerprint, steps=1, class_weights=weights).encoding
+    way = ENCODINGS[encoding]
+    torch.manual_seed(0)
+    rival = RIVALS[options.rival](
+        Task(
+            training=split.training,
+            held_out=split.held_out,
+            encode=way.encode,
+            num_classes=fingerprint.num_classes,
+            seconds=parse_duration(options.time),
+            out=options.out.resolve(),
+        )
+    )
+    decoding = _decoding(split.training, encoding)
+
+    def predict(samples: Sequence[Sample]) -> list[Prediction]:
+        maps = [way.refine(rival.predict(sample.image)) for sample in samples]
+        return [
+            Prediction(sample=sample, maps=each, labels=way.decode(each, **decoding))
+            for sample, each in zip(samples, maps, strict=True)
+        ]
+
+    held_out = predict(split.held_out)
+    if way.grid:
+        held_out, decoding = tune_thresholds(held_out, encoding, decoding)
+    found = predict(division.samples)
+    truth = [each.sample.label for each in found]
+    scores = score(found, division.labels_are)
+    if division.labels_are == "instances":
+        border = _border_px(options.data)
+        scores |= score_cells(found, field_of_interest_px=border)
+        errors = boundary_errors(truth, [rename_matched(e.sample.label, e.labels) for e in found])
+    else:
+        scores |= score_membranes(found)
+        errors = boundary_errors_of_probability(truth, [each.maps[1] for each in found])
+    square = np.resize(division.samples[0].image, (len(found[0].sample.image), SIDE_PX, SIDE_PX))
+    record = {
+        "rival": options.rival,
+        "scores": scores,
+        "held out": score(held_out, division.labels_are),
+        "errors": {name: getattr(errors, name) for name in errors.__slots__},
+        "decoding": decoding,
+        "parameters": count_parameters(rival.net),
+        "steps": rival.steps,
+        "training seconds": rival.seconds,
+        f"seconds for {SIDE_PX}²": sorted(
+            time_once(lambda: rival.predict(square)) for _ in range(NUM_RUNS)
+        )[NUM_RUNS // 2],
+    }
+    text = json.dumps(record, indent=2, default=float)
+    (options.out / "scores.json").write_text(text)
+    print(text)
+
+
+def train_monai(task: Task) -> Rival:
+    """The network and the settings of MONAI's tutorial unet_training_array, in two dimensions."""
+    from monai.inferers import sliding_window_inference
+    from monai.losses import DiceCELoss
+    from monai.networks.nets import UNet
+    from monai.transforms import (
+        Compose,
+        RandCropByPosNegLabeld,
+        RandFlipd,
+        RandRotate90d,
+        ScaleIntensityd,
+    )
+    from monai.utils import set_determinism
+
+    set_determinism(0)
+    scale = ScaleIntensityd(keys="image")
+    prepared = []
+    for sample in task.training:
+        target = task.encode(sample.label)
+        if (target < 0).any():
+            raise SystemExit(f"{sample.name} has ignored pixels, which this loss cannot leave out")
+        item = {"image": sample.image.astype(np.float32), "label": target[None].astype(np.float32)}
+        prepared.append(scale(item))
+    keys = ("image", "label")
+    vary = Compose(
+        [
+            RandCropByPosNegLabeld(
+                keys=keys, label_key="label", spatial_size=(PATCH_PX, PATCH_PX), num_samples=1
+            ),
+            RandRotate90d(keys=keys, prob=0.5, spatial_axes=(0, 1)),
+            RandFlipd(keys=keys, prob=0.5, spatial_axis=0),
+        ]
+    )
+    net = UNet(
+        spatial_dims=2,
+        in_channels=len(task.training[0].image),
+        out_channels=task.num_classes,
+        channels=(16, 32, 64, 128, 256),
+        strides=(2, 2, 2, 2),
+        num_res_units=2,
+    )
+    loss = DiceCELoss(to_onehot_y=True, softmax=True)
+    optimizer = torch.optim.Adam(net.parameters(), 1e-3)
+    generator = np.random.default_rng(0)
+    started, steps = time.perf_counter(), 0
+    while time.perf_counter() - started < task.seconds:
+        chosen = generator.integers(len(prepared), size=BATCH)
+        items = [vary(prepared[number])[0] for number in chosen]
+        images, labels = (torch.stack([torch.as_tensor(i[key]) for i in items]) for key in keys)
+        optimizer.zero_grad()
+        loss(net(images), labels).backward()
+        optimizer.step()
+        steps += 1
+    seconds = time.perf_counter() - started
+    net.eval()
+
+    @torch.inference_mode()
+    def predict(image: np.ndarray) -> np.ndarray:
+        scaled = scale({"image": image.astype(np.float32)})["image"][None]
+        logits = sliding_window_inference(torch.as_tensor(scaled), (PATCH_PX, PATCH_PX), 4, net)
+        return logits[0].softmax(0).numpy()
+
+    return Rival(net=net, steps=steps, seconds=seconds, predict=predict)
+
+
+def train_nnunet(task: Task) -> Rival:
+    """nnU-Net with its own 2-D plan."""
+    settings = {name: str(task.out / name) for name in ("raw", "preprocessed", "results")}
+    os.environ |= {f"nnUNet_{name}": value for name, value in settings.items()}
+    started = time.perf_counter()
+    _write_raw(task)
+    run = str(Path(sys.executable).with_name("nnUNetv2_plan_and_preprocess"))
+    command = [run, "-d", "1", "-c", "2d", "-npfp", "2", "-np", "2"]
+    subprocess.run(command, check=True, stdout=sys.stderr)
+    preprocessed = task.out / "preprocessed" / DATASET
+    cases = [
+        [f"{kind}{number:03d}" for number in range(len(samples))]
+        for kind, samples in (("t", task.training), ("h", task.held_out))
+    ]
+    splits = [{"train": cases[0], "val": cases[1]}]
+    (preprocessed / "splits_final.json").write_text(json.dumps(splits))
+    settings = {"n_proc_DA": "0", "compile": "false"}  # augmentation in this process
+    os.environ |= {f"nnUNet_{name}": value for name, value in settings.items()}
+
+    from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
+    from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
+
+    plans = json.loads((preprocessed / "nnUNetPlans.json").read_text())
+    dataset = json.loads((task.out / "raw" / DATASET / "dataset.json").read_text())
+    torch.set_num_threads(os.cpu_count() or 1)
+    trainer = nnUNetTrainer(plans, "2d", 0, dataset, device=torch.device("cpu"))
+    trainer.on_train_start()
+    trainer.network.train()
+    steps = 0
+    while (passed := time.perf_counter() - started) < task.seconds:
+        rate = trainer.initial_lr * (1 - passed / task.seconds) ** 0.9
+        for group in trainer.optimizer.param_groups:
+            group["lr"] = rate
+        trainer.train_step(next(trainer.dataloader_train))
+        steps += 1
+    seconds = time.perf_counter() - started
+    trainer.set_deep_supervision_enabled(False)
+    net = trainer.network.eval()
+    predictor = nnUNetPredictor(device=torch.device("cpu"), allow_tqdm=False)
+    predictor.manual_initialization(
+        net, trainer.plans_manager, trainer.configuration_manager, [net.state_dict()], dataset,
+        "nnUNetTrainer", trainer.inference_allowed_mirroring_axes,
+    )  # fmt: skip
+
+    def predict(image: np.ndarray) -> np.ndarray:
+        properties: dict[str, Any] = {"spacing": (999.0, 1.0, 1.0)}
+        pixels = image[:, None].astype(np.float32)
+        _, probabilities = predictor.predict_single_npy_array(
+            pixels, properties, None, None, save_or_return_probabilities=True
+        )
+        return np.asarray(probabilities, np.float32)[:, 0]
+
+    return Rival(net=net, steps=steps, seconds=seconds, predict=predict)
+
+
+def _write_raw(task: Task) -> None:
+    """Write the folder that nnU-Net plans from; ignored pixels are a label of their own."""
+    folder = task.out / "raw" / DATASET
+    for kind in ("imagesTr", "labelsTr"):
+        (folder / kind).mkdir(parents=True)
+    for kind, samples in (("t", task.training), ("h", task.held_out)):
+        for number, sample in enumerate(samples):
+            target = task.encode(sample.label)
+            label = np.where(target < 0, task.num_classes, target).astype(np.uint8)
+            for channel, plane in enumerate(sample.image):
+                name = f"{kind}{number:03d}_{channel:04d}.tif"
+                write_tiff(folder / "imagesTr" / name, Image(data=plane, axes="YX"))
+            write_tiff(
+                folder / "labelsTr" / f"{kind}{number:03d}.tif", Image(data=label, axes="YX")
+            )
+    classes = {"background": 0, **{f"class {k}": k for k in range(1, task.num_classes)}}
+    description = {
+        "channel_names": {str(k): "microscope" for k in range(len(task.training[0].image))},
+        "labels": {**classes, "ignore": task.num_classes},
+        "numTraining": len(task.training) + len(task.held_out),
+        "file_ending": ".tif",
+    }
+    (folder / "dataset.json").write_text(json.dumps(description))
+
+
+RIVALS: dict[str, Callable[[Task], Rival]] = {"monai": train_monai, "nnunet": train_nnunet}
+
+if __name__ == "__main__":
+    main()
