@@ -5,6 +5,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch.nn import functional
 
 from ulens.augment.geometry import (
     GeometryDraw,
@@ -125,3 +126,23 @@ def test_settings_out_of_range_are_refused():
         GeometrySettings(elastic_sd_px=-1)
     with pytest.raises(SettingError, match="scale is"):
         GeometrySettings(scale=(1.2, 0.8))
+
+
+@pytest.mark.parametrize("nearest", [False, True])
+def test_only_the_part_that_is_needed_is_read(nearest):
+    image = torch.randn(1, 400, 300, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(1)
+    points = torch.stack([100 + 50 * torch.rand(9, 9, generator=generator),
+                          200 + 50 * torch.rand(9, 9, generator=generator)])  # fmt: skip
+    whole = sample(image, points, nearest=nearest)
+    elsewhere = torch.full_like(image, torch.nan)
+    elsewhere[:, 100:152, 200:252] = image[:, 100:152, 200:252]
+    assert torch.equal(sample(elsewhere, points, nearest=nearest), whole)
+    # beyond an edge along one axis, where that mirrors the image
+    beyond = points - torch.tensor([110.0, 0.0])[:, None, None]
+    mirrored = sample(image, beyond, nearest=nearest)
+    padded = functional.pad(image, (0, 0, 60, 0), mode="reflect")
+    shifted = beyond + torch.tensor([60.0, 0.0])[:, None, None]
+    torch.testing.assert_close(
+        mirrored, sample(padded, shifted, nearest=nearest), rtol=0, atol=1e-3
+    )

@@ -495,3 +495,15 @@ def test_a_sliding_window_trains_on_balanced_windows_and_segments_as_any_model(t
     model = ulens.Model.load(folder / "model")
     assert model.bundle.net.window == 33
     assert model.segment(squares(0)[0]).shape == (40, 40)
+
+
+def test_images_in_mapped_files_are_learned_as_those_in_memory(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path, steps=6)
+    weights = []
+    for room in (2**30, 0):
+        monkeypatch.setattr("ulens.io.store.IN_MEMORY_BYTES", room)
+        settings = settings_for(folder, out=folder / f"room {room}")
+        *_, trained = run_training(settings)
+        weights.append(trained.bundle.net.state_dict())
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name])

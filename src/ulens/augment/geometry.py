@@ -152,7 +152,7 @@ def sample(array: Tensor, points: Tensor, *, nearest: bool) -> Tensor:
 
     Parameters
     ----------
-    array : (C, Y, X) float32; whole numbers up to 2²⁴ survive with `nearest`
+    array : (C, Y, X) of any dtype; whole numbers up to 2²⁴ survive with `nearest`
     points : (2, y, x) float32, (y, x) in pixels
     nearest : nearest neighbour (labels) instead of bilinear (images, weights)
 
@@ -160,6 +160,8 @@ def sample(array: Tensor, points: Tensor, *, nearest: bool) -> Tensor:
     -------
     (C, y, x) float32
     """
+    window, points = _window(array, points)
+    array = array[..., *window].float()
     size = torch.tensor(array.shape[-2:], dtype=torch.float32, device=array.device)
     scaled = 2 * points / (size - 1).clamp(min=1)[:, None, None] - 1
     return functional.grid_sample(
@@ -169,3 +171,19 @@ def sample(array: Tensor, points: Tensor, *, nearest: bool) -> Tensor:
         padding_mode="reflection",
         align_corners=True,
     )[0]
+
+
+def _window(array: Tensor, points: Tensor) -> tuple[tuple[slice, slice], Tensor]:
+    """Return the part of an array that points lie in, and the points counted from its corner.
+
+    Of a large image, or one that lies in a file, only that part is touched. Where points lie beyond
+    an edge, which mirrors the image, that axis stays whole.
+    """
+    slices, corner = [], []
+    for axis, length in enumerate(array.shape[-2:]):
+        low, high = math.floor(points[axis].min()), math.ceil(points[axis].max())
+        is_inside = low >= 0 and high < length
+        slices.append(slice(low, high + 1) if is_inside else slice(None))
+        corner.append(low if is_inside else 0)
+    shift = torch.tensor(corner, dtype=points.dtype, device=points.device)
+    return (slices[0], slices[1]), points - shift[:, None, None]

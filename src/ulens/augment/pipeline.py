@@ -105,6 +105,6 @@ def apply(
     inner = points[:, margin : margin + output_size, margin : margin + output_size]
     weights = sample(weight[None], inner, nearest=False)[0]
     if target.is_floating_point():
-        counted = sample((weight[None] > 0).float(), inner, nearest=False)[0]
+        counted = sample(weight[None] > 0, inner, nearest=False)[0]
         return tile, sample(target, inner, nearest=False), weights * (counted > 1 - 1e-5)
-    return tile, sample(target[None].float(), inner, nearest=True)[0].round().long(), weights
+    return tile, sample(target[None], inner, nearest=True)[0].round().long(), weights

@@ -14,6 +14,7 @@ from ulens.errors import LabelError
 from ulens.instances.encodings import ENCODINGS
 from ulens.instances.weights import falk_weight, separation_weight
 from ulens.io.annotations import Sample
+from ulens.io.store import ArrayStore
 from ulens.losses import IGNORED
 from ulens.normalize import Normalization
 
@@ -67,20 +68,16 @@ def prepare(
     device: torch.device,
 ) -> list[TrainingImage]:
     """Normalise, encode and weigh annotated images; those without annotation are left out."""
+    store = ArrayStore()
     images = []
     for sample in samples:
         if (sample.label == IGNORED).all():
             continue
         target = ENCODINGS[plan.encoding].encode(sample.label)
         weight = weight_map(sample.label, target, plan)
-        images.append(
-            TrainingImage(
-                sample.name,
-                torch.from_numpy(normalization.apply(sample.image)).to(device),
-                torch.from_numpy(target).to(device),
-                torch.from_numpy(weight).to(device),
-            )
-        )
+        arrays = (normalization.apply(sample.image), target, weight)
+        tensors = [torch.from_numpy(store.keep(each)).to(device) for each in arrays]
+        images.append(TrainingImage(sample.name, *tensors))
     if not images:
         raise LabelError("no pixel of the training images is annotated; annotate some of them")
     return images

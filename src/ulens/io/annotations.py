@@ -29,6 +29,7 @@ from ulens.io.label_values import (
 )
 from ulens.io.pairs import Pair, find_pairs
 from ulens.io.rois import read_labels
+from ulens.io.store import ArrayStore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -126,7 +127,8 @@ def read_annotated(
         _refuse_for_challenge(labels_are, ignore)
         return _read_challenge(sequences, frames)
     pairing = find_pairs(images, labels)
-    selected = _agree_on_channels(list(_read_planes(pairing.pairs, frames, ignore)))
+    store = ArrayStore()
+    selected = _agree_on_channels(list(_read_planes(pairing.pairs, frames, ignore, store)))
     labels_found = [plane.label for plane in selected]
     values = find_values(labels_found, selected[0].pair.label)
     meaning = labels_are
@@ -135,7 +137,7 @@ def read_annotated(
         meaning = "instances" if outlined else decide(labels_found, selected[0].pair.label)
     if meaning == "instances" and ignore == 0:
         raise SettingError("ignore is 0, the background of instances; choose another value")
-    encoded = [encode(label, meaning, values) for label in labels_found]
+    encoded = [store.keep(encode(label, meaning, values)) for label in labels_found]
     return Annotated(
         samples=[
             Sample(name=plane.name, image=plane.image, label=label)
@@ -193,7 +195,11 @@ def _refuse_for_challenge(labels_are: LabelsAre | None, ignore: int | None) -> N
 
 def _read_challenge(sequences: list[Sequence], frames: str | None) -> Annotated:
     chosen, num_left_out = select_frames(sequences, frames)
-    read = [read_frame(frame) for frame in chosen]
+    store = ArrayStore()
+    read = [
+        replace(each, image=store.keep(each.image), label=store.keep(each.label))
+        for each in map(read_frame, chosen)
+    ]
     selected = _agree_on_channels(
         [
             _Plane(
@@ -212,7 +218,7 @@ def _read_challenge(sequences: list[Sequence], frames: str | None) -> Annotated:
             Sample(
                 name=plane.name,
                 image=plane.image,
-                label=number_instances(plane.label),
+                label=store.keep(number_instances(plane.label)),
                 sequence=frame.sequence,
                 is_silver=frame.is_silver,
             )
@@ -226,7 +232,9 @@ def _read_challenge(sequences: list[Sequence], frames: str | None) -> Annotated:
     )
 
 
-def _read_planes(pairs: list[Pair], frames: str | None, ignore: int | None) -> Iterator[_Plane]:
+def _read_planes(
+    pairs: list[Pair], frames: str | None, ignore: int | None, store: ArrayStore
+) -> Iterator[_Plane]:
     wanted: list[list[int] | None] = [None] * len(pairs)
     if frames is not None:
         counts = [num_planes(pair.image) for pair in pairs]
@@ -238,10 +246,12 @@ def _read_planes(pairs: list[Pair], frames: str | None, ignore: int | None) -> I
         ]
     for pair, numbers in zip(pairs, wanted, strict=True):
         if numbers is None or numbers:
-            yield from _read_pair(pair, numbers, ignore)
+            yield from _read_pair(pair, numbers, ignore, store)
 
 
-def _read_pair(pair: Pair, numbers: list[int] | None, ignore: int | None) -> Iterator[_Plane]:
+def _read_pair(
+    pair: Pair, numbers: list[int] | None, ignore: int | None, store: ArrayStore
+) -> Iterator[_Plane]:
     image = read_image(pair.image)
     label = read_labels(pair.label, image)
     image_planes, label_planes = planes(image), planes(label)
@@ -251,8 +261,8 @@ def _read_pair(pair: Pair, numbers: list[int] | None, ignore: int | None) -> Ite
         label_pixels = _one_channel(label_planes[i][1], pair.label)
         yield _Plane(
             name=f"{pair.image.stem}_{name}" if name else pair.image.stem,
-            image=pixels,
-            label=mark_ignored(label_pixels, ignore, pair.label),
+            image=store.keep(pixels),
+            label=store.keep(mark_ignored(label_pixels, ignore, pair.label)),
             pair=pair,
             spacing_um=image.spacing_um,
         )

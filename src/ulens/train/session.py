@@ -453,5 +453,5 @@ def _hash(annotated: Annotated) -> str:
     for sample in annotated.samples:
         for array in (sample.image, sample.label):
             digest.update(f"{array.shape}{array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array).tobytes())
+            digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
