@@ -43,7 +43,7 @@ def compare(
     labels
         label file, stack, or folder; may be left out where labels lie beside the images
     out
-        folder of the comparison: compare.html, compare.json and the models
+        folder of the comparison: compare.html, compare.json, the charts and the models
     nets
         two or more of unet, sliding-window, fcn-8s and fcn-alexnet
     windows

@@ -3,6 +3,7 @@ import re
 from functools import partial
 
 import pytest
+from imageio.v3 import imread
 
 from training import write_folder
 from ulens.data.plan import read_plan
@@ -109,6 +110,9 @@ def test_the_folder_holds_plans_models_and_numbers(compared):
     assert [each["network"] for each in record["networks"]] == list(NETS)
     assert record["redundancy"]["times_the_work"] > 10
     assert record["networks"][0]["plan"]["width"] == 1
+    for chart in ("trade_off.png", "seconds.png"):
+        height, width = imread(out / chart).shape[:2]
+        assert width > height > 100
 
 
 def test_the_tables_are_for_a_terminal_too(compared, capsys):

@@ -40,7 +40,7 @@ def write_comparison(
     division: Division,
     device: str,
 ) -> None:
-    """Write the page, and beside it compare.json with all numbers.
+    """Write the page, and beside it compare.json with all numbers and the charts as PNG files.
 
     Parameters
     ----------
@@ -50,6 +50,8 @@ def write_comparison(
     redundancy : of the prediction window by window, or None
     """
     shown_side = f"{SIDE_PX}×{SIDE_PX} px"
+    trade_off = figure_png(trade_off_chart(_marks(outcomes)))
+    seconds = figure_png(seconds_chart(_seconds(outcomes, redundancy)))
     sections = [
         Section(
             title="Scores on unseen images",
@@ -65,7 +67,7 @@ def write_comparison(
             + _explain_errors(outcomes, division),
             images=[
                 Picture(
-                    image=figure_png(trade_off_chart(_marks(outcomes))),
+                    image=trade_off,
                     caption="wrong pixels, % of those near borders and of all others; lines join "
                     "windows of growing size",
                 )
@@ -79,7 +81,7 @@ def write_comparison(
             table=cost_table(outcomes),
             images=[
                 Picture(
-                    image=figure_png(seconds_chart(_seconds(outcomes, redundancy))),
+                    image=seconds,
                     caption=f"seconds for {shown_side}, logarithmic",
                 )
             ],
@@ -93,7 +95,8 @@ def write_comparison(
     summary = _headline(outcomes)
     record = _record(outcomes, redundancy, division, device)
     data = json.dumps(record, indent=2, ensure_ascii=False).encode()
-    replace_files(path.parent, {f"{path.stem}.json": data})
+    files = {"compare.json": data, "trade_off.png": trade_off, "seconds.png": seconds}
+    replace_files(path.parent, files)
     write_report(path, title="Networks compared", summary=summary, sections=sections)
 
 
