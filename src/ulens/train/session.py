@@ -26,9 +26,9 @@ from ulens.nets.build import Network, describe_architecture, name_network
 from ulens.nets.properties import count_multiplications
 from ulens.nets.quantized import equalize, quantize
 from ulens.nets.unet import UNet
-from ulens.normalize import fit_normalization
+from ulens.normalize import Normalization, fit_normalization
 from ulens.predict.engine_choice import MAX_SCORE_CHANGE, smooth_score
-from ulens.predict.engines import EngineName
+from ulens.predict.engines import activate
 from ulens.predict.tiles import read_mirrored
 from ulens.train.quantization import find_int8
 from ulens.train.ranks import ALONE, Ranks
@@ -49,6 +49,7 @@ NUM_VALIDATIONS = 10
 VALIDATION_SHARE = 0.1
 SCORED_AT = 0.7
 EXAMPLE_PX = 388
+NUM_EXAMPLES = 8
 NUM_WINDOWS, WINDOW_PX = 2, 196
 WORTH_MULTIPLICATIONS = 10**9
 
@@ -113,9 +114,8 @@ class Session:
         self.decoding = _decoding(split.training, plan.encoding)
         self.data_sha256 = _hash(annotated)
         images = prepare(split.training, self.normalization, plan=plan, device=device)
-        shown = (split.held_out or split.training)[0]
-        self.example = _window(plan, self.normalization.apply(shown.image), EXAMPLE_PX)
-        self.example_label = _label_of_window(plan, shown.label, EXAMPLE_PX)
+        shown = (split.held_out or split.training)[:NUM_EXAMPLES]
+        self.examples = [_cut_example(plan, self.normalization, sample) for sample in shown]
         known = dict(zip(map(id, split.training), images, strict=True))
         new = [sample for sample in split.whole if id(sample) not in known]
         prepared = prepare(new, self.normalization, plan=plan, device=device)
@@ -260,14 +260,16 @@ class Session:
 
     def _prepare_int8(self, bundle: ModelBundle) -> ModelBundle:
         """Find the convolutions that 8-bit integers compute to the same held-out score."""
-        size = self.example.shape[-2:]
+        size = self.examples[0][0].shape[-2:]
         if (
             not isinstance(bundle.net, UNet)
             or count_multiplications(bundle.net, (size[0], size[1])) < WORTH_MULTIPLICATIONS
         ):
             return bundle
-        images = [self.normalization.apply(each.image) for each in self.split.whole[:NUM_WINDOWS]]
-        windows = [torch.from_numpy(_window(self.plan, image, WINDOW_PX))[None] for image in images]
+        windows = [
+            torch.from_numpy(_cut_example(self.plan, self.normalization, each, WINDOW_PX)[0])[None]
+            for each in self.split.training[:NUM_WINDOWS]
+        ]
         net = equalize(bundle.net, windows)
         activation = ENCODINGS[self.plan.encoding].activation
         int8 = list(find_int8(net, windows, activation).items())
@@ -276,10 +278,15 @@ class Session:
             int8 = int8[: len(int8) // 2]
         return replace(bundle, net=net, int8=dict(int8))
 
+    @torch.inference_mode()
     def _smooth_score(self, net: Network) -> float | None:
-        predictions = self._predict(net, engine="fp32")
-        truth = [each.sample.label for each in predictions]
-        found = [each.labels for each in predictions]
+        """Score windows of the held-out images, each computed in fp32."""
+        way = ENCODINGS[self.plan.encoding]
+        found = []
+        for image, _ in self.examples:
+            maps = activate(net(torch.from_numpy(image)[None])[0], way.activation).numpy()
+            found.append(way.decode(way.refine(maps), **self.decoding))
+        truth = [label for _, label in self.examples]
         return smooth_score(truth, found, self.annotated.labels_are)
 
     def _read_scored(self) -> Scored:
@@ -292,17 +299,14 @@ class Session:
             predictions.append(Prediction(sample=sample, maps=maps, labels=labels))
         return Scored(predictions=predictions, **record)
 
-    def _predict(
-        self, net: Network | None = None, engine: EngineName | None = None
-    ) -> list[Prediction]:
+    def _predict(self) -> list[Prediction]:
         return predict_held_out(
-            net or self._network(self.trainer.weights()),
+            self._network(self.trainer.weights()),
             self.split.held_out,
             self.normalization,
             encoding=self.plan.encoding,
             decoding=self.decoding,
             device=str(self.trainer.device),
-            engine=engine,
         )
 
     def _first_network(self, start_from: Path | None) -> Network:
@@ -362,8 +366,8 @@ class Session:
                 "steps": self.trainer.step,
                 "training_seconds": round(self.trainer.seconds, 1),
             },
-            example=self.example,
-            example_label=self.example_label,
+            example=self.examples[0][0],
+            example_label=self.examples[0][1],
         )
 
     def _write(self, files: dict[str, bytes]) -> None:
@@ -407,23 +411,30 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _window(plan: Plan, image: np.ndarray, output_px: int) -> np.ndarray:
-    """Return the middle of a (C, Y, X) image, mirrored where it is smaller than that."""
-    side = plan.network_geometry.input_size(output_px)
-    starts = ((length - side) // 2 for length in image.shape[1:])
-    rows, columns = (slice(start, start + side) for start in starts)
-    return read_mirrored(image, (rows, columns))
+def _cut_example(
+    plan: Plan, normalization: Normalization, sample: Sample, output_px: int = EXAMPLE_PX
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return a window from the middle of what is annotated, and the label of its output.
 
-
-def _label_of_window(plan: Plan, label: np.ndarray, output_px: int) -> np.ndarray:
-    """Return the label of what a network makes of `_window`, −1 where that is no image."""
+    Returns
+    -------
+    image : (C, Y, X) float32, normalised, mirrored where the window reaches beyond the image
+    label : (Y, X) int32, of the network's output, −1 there
+    """
     geometry = plan.network_geometry
-    side = geometry.input_size(output_px) - 2 * geometry.margin
-    starts = [(length - side) // 2 for length in label.shape]
-    padded = np.pad(label, [(max(0, -start), max(0, side)) for start in starts],
-                    constant_values=IGNORED)  # fmt: skip
-    rows, columns = (slice(max(0, start), max(0, start) + side) for start in starts)
-    return padded[rows, columns].astype(np.int32)
+    side = geometry.input_size(output_px)
+    annotated = (sample.label != IGNORED).nonzero()
+    starts = [(int(axis.min()) + int(axis.max()) + 1 - side) // 2 for axis in annotated]
+    rows, columns = (slice(start, start + side) for start in starts)
+    label = np.full((side - 2 * geometry.margin,) * 2, IGNORED, np.int32)
+    place, source = [], []
+    for start, length in zip(starts, sample.label.shape, strict=True):
+        first = start + geometry.margin
+        low, high = max(0, first), min(length, first + len(label))
+        place.append(slice(low - first, high - first))
+        source.append(slice(low, high))
+    label[*place] = sample.label[*source]
+    return read_mirrored(normalization.apply(sample.image), (rows, columns)), label
 
 
 def _is_alike(score: float | None, other: float | None) -> bool:

@@ -17,7 +17,6 @@ from ulens.metrics.membrane import isbi2012
 from ulens.metrics.semantic import semantic_scores
 from ulens.nets.build import Network
 from ulens.normalize import Normalization
-from ulens.predict.engines import EngineName
 from ulens.predict.predictor import Average, Predictor
 
 
@@ -46,13 +45,10 @@ def predict_held_out(
     decoding: Mapping[str, Any],
     device: str,
     average: Average = 1,
-    engine: EngineName | None = None,
 ) -> list[Prediction]:
-    """Run a network over held-out images; `average` and `engine` are as in `Predictor`."""
+    """Run a network over held-out images, with the views of `Predictor` averaged."""
     way = ENCODINGS[encoding]
-    predictor = Predictor(
-        net, activation=way.activation, device=device, average=average, engine=engine
-    )
+    predictor = Predictor(net, activation=way.activation, device=device, average=average)
     predicted = [
         way.refine(predictor.predict(normalization.apply(sample.image))) for sample in held_out
     ]
