@@ -166,11 +166,8 @@ def train_monai(task: Task) -> Rival:
     scale = ScaleIntensityd(keys="image")
     prepared = []
     for sample in task.training:
-        target = task.encode(sample.label)
-        if (target < 0).any():
-            raise SystemExit(f"{sample.name} has ignored pixels, which this loss cannot leave out")
-        item = {"image": sample.image.astype(np.float32), "label": target[None].astype(np.float32)}
-        prepared.append(scale(item))
+        label = task.encode(sample.label)[None].astype(np.float32)
+        prepared.append(scale({"image": sample.image.astype(np.float32), "label": label}))
     keys = ("image", "label")
     vary = Compose(
         [
@@ -190,6 +187,8 @@ def train_monai(task: Task) -> Rival:
         num_res_units=2,
     )
     loss = DiceCELoss(to_onehot_y=True, softmax=True)
+    sure = torch.full((1, task.num_classes, 1, 1), -20.0)
+    sure[:, 0] = 20.0
     optimizer = torch.optim.Adam(net.parameters(), 1e-3)
     generator = np.random.default_rng(0)
     started, steps = time.perf_counter(), 0
@@ -198,7 +197,9 @@ def train_monai(task: Task) -> Rival:
         items = [vary(prepared[number])[0] for number in chosen]
         images, labels = (torch.stack([torch.as_tensor(i[key]) for i in items]) for key in keys)
         optimizer.zero_grad()
-        loss(net(images), labels).backward()
+        # ignored pixels: told to be background, and taken for it
+        outputs = torch.where(labels < 0, sure, net(images))
+        loss(outputs, labels.clamp(min=0)).backward()
         optimizer.step()
         steps += 1
     seconds = time.perf_counter() - started
