@@ -25,9 +25,11 @@ _KEPT_ALIKE = (
     f"had the same length of training. Of it {SEARCH_SHARE:.0%} went to each of three learning "
     f"rates, {FINAL_SHARE:.0%} to the training with the best of them, chosen on annotations held "
     "out from the training images. All start from random weights: the published FCNs start from "
-    "ImageNet. The sliding window learns from balanced windows, mirrored and rotated, without "
-    "elastic deformation and weight map, as published; its published median filter and mean of "
-    "several networks are left out, as they could help any of these networks."
+    "ImageNet. The U-Net is that of the default recipe, with leaky ReLUs and little dropout; the "
+    "others have ReLUs and the dropout they were published with. The sliding window learns from "
+    "balanced windows, mirrored and rotated, without elastic deformation and weight map, as "
+    "published; its published median filter and mean of several networks are left out, as they "
+    "could help any of these networks."
 )
 
 
