@@ -237,6 +237,7 @@ def train_nnunet(task: Task) -> Rival:
     from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
     plans = json.loads((preprocessed / "nnUNetPlans.json").read_text())
+    plans["continue_training"] = False
     dataset = json.loads((task.out / "raw" / DATASET / "dataset.json").read_text())
     torch.set_num_threads(os.cpu_count() or 1)
     trainer = nnUNetTrainer(plans, "2d", 0, dataset, device=torch.device("cpu"))
