@@ -35,25 +35,36 @@ def find_int8(
     """
     inputs = measure_inputs(net, windows)
     ranges = {name: (each.low, each.high) for name, each in inputs.items()}
-    exact = _maps(net, windows, activation)
+    exact = maps_of(net, windows, activation)
 
-    def error(taken: Ranges) -> tuple[float, float]:
-        return differences(exact, _maps(quantize(net, taken), windows, activation), activation)
+    def maps(taken: Ranges) -> np.ndarray:
+        return maps_of(quantize(net, taken), windows, activation)
 
-    cost = {name: error({name: ranges[name]})[0] / inputs[name].multiplications for name in ranges}
+    cost = {
+        name: differences(exact, maps({name: ranges[name]}), activation)[0]
+        / inputs[name].multiplications
+        for name in ranges
+    }
     order = sorted(ranges, key=lambda name: cost[name])
     fewest, most = 0, len(order)
     while fewest < most:  # the error grows with their number
         middle = (fewest + most + 1) // 2
-        difference, disagreement = error({name: ranges[name] for name in order[:middle]})
-        is_fine = (
-            difference <= SHARE_OF_ALLOWED * MAX_DIFFERENCE
-            and disagreement <= SHARE_OF_ALLOWED * (1 - MIN_AGREEMENT)
-        )
-        fewest, most = (middle, most) if is_fine else (fewest, middle - 1)
+        if are_close(exact, maps({name: ranges[name] for name in order[:middle]}), activation):
+            fewest = middle
+        else:
+            most = middle - 1
     return {name: ranges[name] for name in order[:fewest]}
 
 
+def are_close(exact: np.ndarray, maps: np.ndarray, activation: Activation) -> bool:
+    """Whether maps keep within `SHARE_OF_ALLOWED` of what those of an engine may differ."""
+    difference, disagreement = differences(exact, maps, activation)
+    return difference <= SHARE_OF_ALLOWED * MAX_DIFFERENCE and disagreement <= SHARE_OF_ALLOWED * (
+        1 - MIN_AGREEMENT
+    )
+
+
 @torch.inference_mode()
-def _maps(net: UNet, windows: Sequence[Tensor], activation: Activation) -> np.ndarray:
+def maps_of(net: UNet, windows: Sequence[Tensor], activation: Activation) -> np.ndarray:
+    """Return the (N, K, y, x) maps of N windows of one size, computed in fp32."""
     return torch.stack([activate(net(window)[0], activation) for window in windows]).numpy()

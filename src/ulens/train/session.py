@@ -28,9 +28,8 @@ from ulens.nets.quantized import equalize, quantize
 from ulens.nets.unet import UNet
 from ulens.normalize import Normalization, fit_normalization
 from ulens.predict.engine_choice import MAX_SCORE_CHANGE, smooth_score
-from ulens.predict.engines import activate
 from ulens.predict.tiles import read_mirrored
-from ulens.train.quantization import find_int8
+from ulens.train.quantization import are_close, find_int8, maps_of
 from ulens.train.ranks import ALONE, Ranks
 from ulens.train.state import load_state, save_state
 from ulens.train.trainer import StepLog, Trainer
@@ -273,21 +272,28 @@ class Session:
         net = equalize(bundle.net, windows)
         activation = ENCODINGS[self.plan.encoding].activation
         int8 = list(find_int8(net, windows, activation).items())
-        exact = self._smooth_score(net)
-        while int8 and not _is_alike(exact, self._smooth_score(quantize(net, dict(int8)))):
+        examples = [torch.from_numpy(image)[None] for image, _ in self.examples]
+        exact = maps_of(net, examples, activation)
+        while int8:
+            maps = maps_of(quantize(net, dict(int8)), examples, activation)
+            if are_close(exact, maps, activation) and self._score_alike(exact, maps):
+                break
             int8 = int8[: len(int8) // 2]
         return replace(bundle, net=net, int8=dict(int8))
 
-    @torch.inference_mode()
-    def _smooth_score(self, net: Network) -> float | None:
-        """Score windows of the held-out images, each computed in fp32."""
+    def _score_alike(self, exact: np.ndarray, maps: np.ndarray) -> bool:
+        """Whether maps of the examples score the same, nearly."""
         way = ENCODINGS[self.plan.encoding]
-        found = []
-        for image, _ in self.examples:
-            maps = activate(net(torch.from_numpy(image)[None])[0], way.activation).numpy()
-            found.append(way.decode(way.refine(maps), **self.decoding))
         truth = [label for _, label in self.examples]
-        return smooth_score(truth, found, self.annotated.labels_are)
+        scores = [
+            smooth_score(
+                truth,
+                [way.decode(way.refine(each), **self.decoding) for each in found],
+                self.annotated.labels_are,
+            )
+            for found in (exact, maps)
+        ]
+        return scores[0] is None or abs(scores[0] - (scores[1] or 0)) <= MAX_SCORE_CHANGE
 
     def _read_scored(self) -> Scored:
         tensors, record = load_state(self.folder / HELD_OUT)
@@ -435,10 +441,6 @@ def _cut_example(
         source.append(slice(low, high))
     label[*place] = sample.label[*source]
     return read_mirrored(normalization.apply(sample.image), (rows, columns)), label
-
-
-def _is_alike(score: float | None, other: float | None) -> bool:
-    return score is None or other is None or abs(score - other) <= MAX_SCORE_CHANGE
 
 
 def _shape(net: Network) -> dict[str, Any]:
