@@ -1,3 +1,6 @@
+import mmap
+import tempfile
+
 import numpy as np
 import pytest
 
@@ -6,12 +9,40 @@ from ulens.io import store
 from ulens.io.store import ArrayStore
 
 
+def is_mapped(array):
+    while isinstance(array, np.ndarray):
+        array = array.base
+    return (isinstance(array, memoryview) and isinstance(array.obj, mmap.mmap)) or isinstance(
+        array, mmap.mmap
+    )
+
+
+def test_arrays_share_files_and_keep_apart(monkeypatch):
+    monkeypatch.setattr(store, "BLOCK_BYTES", 1000)
+    opened = []
+    temporary = tempfile.TemporaryFile
+
+    def count():
+        opened.append(temporary())
+        return opened[-1]
+
+    monkeypatch.setattr(store.tempfile, "TemporaryFile", count)
+    kept = ArrayStore(in_memory_bytes=0)
+    arrays = [np.full(50, number, np.int16) for number in range(20)]
+    arrays.insert(7, np.arange(5000, dtype=np.int16))  # larger than a block
+    mapped = [kept.keep(each) for each in arrays]
+    for array, copy in zip(arrays, mapped, strict=True):
+        np.testing.assert_array_equal(copy, array)
+    assert len(opened) == 4
+
+
 def test_what_has_room_stays_and_the_rest_is_mapped():
     kept = ArrayStore(in_memory_bytes=100)
     first, second = np.arange(60, dtype=np.uint8), np.arange(60, dtype=np.uint8).reshape(5, 12)
     assert kept.keep(first) is first
     mapped = kept.keep(second)
-    assert isinstance(mapped, np.memmap)
+    assert is_mapped(mapped)
+    assert not is_mapped(first)
     np.testing.assert_array_equal(mapped, second)
 
 

@@ -28,6 +28,7 @@ from ulens.errors import (
 from ulens.image import Image
 from ulens.instances.encodings import ENCODINGS
 from ulens.io.files import read_image, write_tiff
+from ulens.io.store import ArrayStore
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.segment import segment
 from ulens.jobs.train import Message, Trained, run_training
@@ -500,10 +501,14 @@ def test_a_sliding_window_trains_on_balanced_windows_and_segments_as_any_model(t
 def test_images_in_mapped_files_are_learned_as_those_in_memory(tmp_path, monkeypatch):
     folder = write_folder(tmp_path, steps=6)
     weights = []
+    mapped = []
+    plain = ArrayStore._map
+    monkeypatch.setattr(ArrayStore, "_map", lambda s, a: mapped.append(a) or plain(s, a))
     for room in (2**30, 0):
         monkeypatch.setattr("ulens.io.store.IN_MEMORY_BYTES", room)
         settings = settings_for(folder, out=folder / f"room {room}")
         *_, trained = run_training(settings)
         weights.append(trained.bundle.net.state_dict())
+        assert bool(mapped) is (room == 0)
     for name, value in weights[0].items():
         assert torch.equal(value, weights[1][name])

@@ -75,8 +75,10 @@ def prepare(
             continue
         target = ENCODINGS[plan.encoding].encode(sample.label)
         weight = weight_map(sample.label, target, plan)
-        arrays = (normalization.apply(sample.image), target, weight)
-        tensors = [torch.from_numpy(store.keep(each)).to(device) for each in arrays]
+        arrays = [normalization.apply(sample.image), target, weight]
+        if device.type == "cpu":  # another device has its own memory
+            arrays = [store.keep(each) for each in arrays]
+        tensors = [torch.from_numpy(each).to(device) for each in arrays]
         images.append(TrainingImage(sample.name, *tensors))
     if not images:
         raise LabelError("no pixel of the training images is annotated; annotate some of them")

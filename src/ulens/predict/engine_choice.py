@@ -111,7 +111,8 @@ def _measure(
         except Exception as error:  # a library of others: whatever fails there, fp32 remains
             if name == "fp32":
                 raise
-            rejected[name] = f"it failed ({type(error).__name__}: {str(error).splitlines()[0]})"
+            said = (str(error).splitlines() or ["no reason given"])[0]
+            rejected[name] = f"it failed ({type(error).__name__}: {said})"
             continue
         if name == "fp32":
             reference = maps
