@@ -108,7 +108,7 @@ def test_folder_holds_the_documented_files_and_no_pickle(model):
         "weights.safetensors",
     ]
     description = json.loads((model / "model.json").read_text())
-    assert description["format_version"] == 1
+    assert description["format_version"] == 2
     assert description["architecture"] == {
         "name": "unet",
         "in_channels": 2,
@@ -256,6 +256,8 @@ def test_truncated_json(model):
         {"encoding": "masks"},
         {"sha256": {}},
         {"spacing_um": [1]},
+        {"int8": {"down.0.7": [0, 1]}},
+        {"int8": {"down.0.0": [0]}},
     ],
 )
 def test_json_with_wrong_values(model, changes):
@@ -265,8 +267,8 @@ def test_json_with_wrong_values(model, changes):
 
 
 def test_newer_format(model):
-    edit(model, format_version=2)
-    with pytest.raises(ModelError, match="format version 2; this ulens reads version 1; install"):
+    edit(model, format_version=3)
+    with pytest.raises(ModelError, match="version 3; this ulens reads up to version 2; install"):
         load_bundle(model)
 
 

@@ -29,6 +29,7 @@ def tiny_plan(**changes) -> Plan:
         "warmup_steps": 5,
         "clip_norm": 1.0,
         "averaging": 0.9,
+        "batch_norm": True,
         "precision": "fp32",
         "class_weights": (1.0, 1.0),
         "border_weight": 0.0,

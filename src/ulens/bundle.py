@@ -24,7 +24,8 @@ from ulens.nets.quantized import Ranges
 from ulens.normalize import Normalization
 
 FORMAT = "ulens model"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READABLE_VERSIONS = (1, 2)  # the first has ReLUs without a slope, and nothing in 8 bits
 MODEL, WEIGHTS, SELFTEST, REPORT = (
     "model.json",
     "weights.safetensors",
@@ -137,6 +138,9 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
     try:
         net = _read_net(folder, description)
         selftest = _check_selftest(folder, description, net)
+        int8 = {name: (low, high) for name, (low, high) in description.get("int8", {}).items()}
+        for name in int8:
+            net.get_submodule(name)
         spacing = description["spacing_um"]
         # models of the time before there was a choice have no entry
         only = "classes" if description["labels_are"] == "classes" else "boundary"
@@ -152,7 +156,7 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
             provenance=description["provenance"],
             example=selftest.get("example"),
             example_label=selftest.get("example_label"),
-            int8={name: (low, high) for name, (low, high) in description.get("int8", {}).items()},
+            int8=int8,
         )
     except DAMAGE as error:
         raise ModelError(
@@ -200,9 +204,9 @@ def _read_description(folder: Path) -> dict[str, Any]:
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ModelError(f"{path} was not written by ulens; give the folder that training wrote")
     version = description.get("format_version")
-    if version != FORMAT_VERSION:
+    if version not in READABLE_VERSIONS:
         raise ModelError(
-            f"{folder} has format version {version}; this ulens reads version "
+            f"{folder} has format version {version}; this ulens reads up to version "
             f"{FORMAT_VERSION}; install a newer ulens"
         )
     return description

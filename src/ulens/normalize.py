@@ -108,11 +108,8 @@ class Normalization:
         """
         check_channels(image, len(self.std_floor))
         normalized = np.empty(image.shape, np.float32)
-        for index, floor in enumerate(self.std_floor):
-            if statistics is None:
-                mean, std = _statistics(image, index)
-            else:
-                mean, std = statistics.mean[index], statistics.std[index]
+        means, stds = measure_statistics(image) if statistics is None else statistics
+        for index, (floor, mean, std) in enumerate(zip(self.std_floor, means, stds, strict=True)):
             # float64: 16-bit and large float values keep their small differences
             np.divide(
                 image[index] - np.float64(mean),
@@ -151,7 +148,7 @@ def fit_normalization(images: Iterable[np.ndarray]) -> Normalization:
     rows: list[list[float]] = []
     for image in images:
         check_channels(image, len(rows[0]) if rows else len(image))
-        rows.append([_statistics(image, index)[1] for index in range(len(image))])
+        rows.append(list(measure_statistics(image).std))
     if not rows:
         raise DataError("there are no images to fit the normalisation to; give at least one")
     medians = np.median(np.array(rows), axis=0)
@@ -171,6 +168,17 @@ def check_channels(image: np.ndarray, num_channels: int, name: str = "image") ->
             f"{name} has {len(image)} {channels}; the model was trained on {num_channels}; "
             "give the image the channels of the training images"
         )
+
+
+def measure_statistics(image: np.ndarray) -> Statistics:
+    """Return the statistics of a whole (C, Y, X) image.
+
+    Raises
+    ------
+    DataError : pixels are NaN or infinite
+    """
+    means, stds = zip(*(_statistics(image, index) for index in range(len(image))), strict=True)
+    return Statistics(means, stds)
 
 
 def _statistics(image: np.ndarray, channel: int) -> tuple[float, float]:

@@ -17,6 +17,7 @@ from skimage.measure import label as connected_components
 import ulens
 from training import squares, tiny_plan, write_folder
 from ulens.bundle import load_bundle
+from ulens.data.plan import read_plan
 from ulens.errors import (
     LabelError,
     ModelError,
@@ -241,6 +242,34 @@ def test_training_starts_from_a_model(trained, tmp_path):
     list(run_training(settings))
     before, after = weights_of(folder / "model"), weights_of(other / "model")
     torch.testing.assert_close(before, after, atol=1e-6, rtol=0)
+    assert not read_plan(other / "model" / "plan.json").batch_norm
+
+
+def test_a_recipe_goes_on_with_the_slope_of_the_model_that_it_starts_from(tmp_path):
+    folder = write_folder(tmp_path, steps=1, depth=2, crop=60, negative_slope=0.3)
+    list(run_training(settings_for(folder)))
+    start = {"plan": None, "steps": 1, "plan_only": True, "start_from": folder / "model"}
+    list(run_training(settings_for(folder, out=folder / "second", **start)))
+    plan = read_plan(folder / "second" / "plan.json")
+    assert (plan.width, plan.depth, plan.negative_slope) == (8, 2, 0.3)
+    assert not plan.batch_norm
+    assert "starts from a model" in plan.reasons["batch_norm"]
+
+
+def test_interrupted_while_looking_for_8_bits_the_model_and_its_report_are_there(
+    tmp_path, monkeypatch
+):
+    folder = write_folder(tmp_path, steps=2)
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(session.Session, "prepare_int8", interrupt)
+    *_, said, last = run_training(settings_for(folder))
+    assert said == Message("left out; the model is complete without")
+    assert not last.bundle.int8
+    assert (folder / "model" / "report.html").is_file()
+    assert load_bundle(folder / "model").scores == last.bundle.scores
 
 
 def test_starting_from_a_model_of_another_width_is_refused(trained, tmp_path):
@@ -248,7 +277,7 @@ def test_starting_from_a_model_of_another_width_is_refused(trained, tmp_path):
     other = write_folder(tmp_path, width=6)
     with pytest.raises(
         SettingError,
-        match="is U-Net of width 8 and depth 1, the plan asks for U-Net of width 6 and depth 1",
+        match=r"is U-Net of width 8 and depth 1 with .*, the plan asks for U-Net of width 6 and",
     ):
         list(run_training(settings_for(other, start_from=folder / "model")))
 
@@ -489,7 +518,13 @@ def test_ctrl_c_in_a_timed_training_gives_up_no_step(tmp_path):
 
 
 def test_a_sliding_window_trains_on_balanced_windows_and_segments_as_any_model(tmp_path):
-    window = {"network": "sliding-window", "window": 33, "width": 4, "crop": 33}
+    window = {
+        "network": "sliding-window",
+        "window": 33,
+        "width": 4,
+        "crop": 33,
+        "batch_norm": False,
+    }
     folder = write_folder(tmp_path, **window, batch=8, balanced=True, steps=30)
     *_, trained = run_training(settings_for(folder))
     assert trained.bundle.provenance["steps"] == 30

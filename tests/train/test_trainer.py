@@ -10,7 +10,13 @@ from ulens.nets.unet import UNet
 from ulens.normalize import fit_normalization
 from ulens.train import trainer as trainer_module
 from ulens.train.state import load_state, save_state
-from ulens.train.trainer import SNAPSHOT_STEPS, Trainer
+from ulens.train.trainer import (
+    AVERAGE_EVERY,
+    DENSE_AVERAGE_STEPS,
+    FROZEN_AT,
+    SNAPSHOT_STEPS,
+    Trainer,
+)
 
 
 def a_trainer(images, **changes):
@@ -64,6 +70,43 @@ def test_the_seed_decides(tiny_images):
         list(trainer)
     assert torch.equal(weights_of(first), weights_of(same))
     assert not torch.equal(weights_of(first), weights_of(other))
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_the_average_follows_the_weights(tiny_images, batch_norm):
+    trainer = a_trainer(tiny_images, steps=140, averaging=0.9, batch_norm=batch_norm)
+    expected = {name: value.detach().clone() for name, value in trainer.net.named_parameters()}
+    for log in trainer:
+        decay = min(0.9, log.step / (log.step + 9))
+        if log.step > DENSE_AVERAGE_STEPS:  # then it is brought up to date now and then
+            decay = 0.9**AVERAGE_EVERY if log.step % AVERAGE_EVERY == 0 else 1.0
+        for name, value in trainer.net.named_parameters():
+            expected[name] = decay * expected[name] + (1 - decay) * value.detach()
+    for name, value in trainer.average.items():
+        torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6)
+
+
+def test_the_kept_weights_are_those_of_a_plain_network(tiny_images):
+    trainer = a_trainer(tiny_images, steps=5)
+    list(trainer)
+    plain = UNet(width=8, depth=1)
+    plain.load_state_dict(trainer.weights())
+    assert torch.equal(weights_of(trainer), weights_of(trainer))
+
+
+def test_moments_are_frozen_after_a_part_of_the_training(tiny_images):
+    trainer = a_trainer(tiny_images, steps=20)
+    for log in trainer:
+        assert bool(trainer.moments) == (log.step > FROZEN_AT * 20)
+    moments = dict(trainer.moments)
+    trainer.take_snapshot()
+    early = a_trainer(tiny_images, steps=20)
+    early.restore(*trainer.snapshot)
+    assert early.moments.keys() == moments.keys()
+    assert torch.equal(weights_of(early), weights_of(trainer))
+    # back to a state before, a tile has its own again
+    early.restore(*a_trainer(tiny_images, steps=20).snapshot)
+    assert not early.moments
 
 
 def poison(trainer, bad_visits):

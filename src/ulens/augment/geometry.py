@@ -160,8 +160,7 @@ def sample(array: Tensor, points: Tensor, *, nearest: bool) -> Tensor:
     -------
     (C, y, x) float32
     """
-    window, points = _window(array, points)
-    array = array[..., *window].float()
+    array = array.float()
     size = torch.tensor(array.shape[-2:], dtype=torch.float32, device=array.device)
     scaled = 2 * points / (size - 1).clamp(min=1)[:, None, None] - 1
     return functional.grid_sample(
@@ -173,20 +172,26 @@ def sample(array: Tensor, points: Tensor, *, nearest: bool) -> Tensor:
     )[0]
 
 
-def _window(array: Tensor, points: Tensor) -> tuple[tuple[slice, slice], Tensor]:
+def part_to_read(size: tuple[int, int], points: Tensor) -> tuple[tuple[slice, slice], Tensor]:
     """Return the part of an array that points lie in, and the points counted from its corner.
 
-    Of a large image, or one that lies in a file, only that part is touched. Where points lie beyond
-    an edge, which mirrors the image, that axis stays whole. On another device than the CPU both do:
-    to look at the points would make it wait.
+    Of a large image, or one that lies in a file, only that part need be touched. Points beyond an
+    edge are mirrored into the array. On another device than the CPU the part is the whole: to look
+    at the points would make it wait.
+
+    Parameters
+    ----------
+    size : (Y, X) of the array
+    points : (2, y, x) float32, (y, x) in pixels
     """
-    if array.device.type != "cpu":
+    if points.device.type != "cpu":
         return (slice(None), slice(None)), points
-    slices, corner = [], []
-    for axis, length in enumerate(array.shape[-2:]):
-        low, high = math.floor(points[axis].min()), math.ceil(points[axis].max())
-        is_inside = low >= 0 and high < length
-        slices.append(slice(low, high + 1) if is_inside else slice(None))
-        corner.append(low if is_inside else 0)
-    shift = torch.tensor(corner, dtype=points.dtype, device=points.device)
-    return (slices[0], slices[1]), points - shift[:, None, None]
+    slices, inside = [], []
+    for axis, length in enumerate(size):
+        period = max(2 * (length - 1), 1)
+        place = points[axis].abs() % period
+        place = torch.minimum(place, period - place).clamp(max=length - 1)
+        low, high = math.floor(place.min()), math.ceil(place.max())
+        slices.append(slice(low, high + 1))
+        inside.append(place - low)
+    return (slices[0], slices[1]), torch.stack(inside)

@@ -11,6 +11,7 @@ from ulens.augment.geometry import (
     GeometryDraw,
     GeometrySettings,
     draw_geometry,
+    part_to_read,
     sample,
     sampling_points,
 )
@@ -100,6 +101,8 @@ def apply(
         ignored pixel
     """
     points = sampling_points(draw.geometry, (input_size, input_size), image.device)
+    part, points = part_to_read((image.shape[-2], image.shape[-1]), points)
+    image, target, weight = (each[..., *part] for each in (image, target, weight))
     tile = apply_intensity(draw.intensity, sample(image, points, nearest=False))
     margin = (input_size - output_size) // 2
     inner = points[:, margin : margin + output_size, margin : margin + output_size]

@@ -28,6 +28,8 @@ class Plan:
     network : 'unet', or one of those it is compared with
     width, depth, dropout : of the network; only the U-Net has a depth
     negative_slope : of the U-Net's leaky ReLUs; 0 makes them ReLUs as in the paper
+    batch_norm : whether the U-Net's 3×3 convolutions are normalised in training; the model has
+        plain ones, so a training that starts from one goes without
     window : side of the window of 'sliding-window', pixels
     crop : side of the network's input in training, pixels
     batch : tiles per step
@@ -59,6 +61,7 @@ class Plan:
     window: int = 95
     dropout: float = 0.5
     negative_slope: float = 0.0
+    batch_norm: bool = False
     crop: int
     batch: int = 1
     balanced: bool = False
@@ -96,6 +99,11 @@ class Plan:
                     f"plan: {name} is {getattr(self, name)!r}; it takes {' or '.join(allowed)}"
                 )
         self.network_geometry.check(self.crop, self.crop, self.network)
+        if self.batch_norm and self.network != "unet":
+            raise SettingError(
+                f"plan: batch_norm is true, but network is {self.network!r}, whose convolutions "
+                "ulens does not normalise; set it to false"
+            )
         if self.encoding == "membrane" and len(self.class_weights) != 2:
             raise SettingError(
                 f"plan: encoding is 'membrane', but class_weights name {len(self.class_weights)} "

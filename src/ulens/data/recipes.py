@@ -54,6 +54,7 @@ DEFAULT_REASONS = {
     "dropout": "0.2 learned cells faster than 0.5 and than none, docs/lab-notes.md",
     "negative_slope": "with ReLUs most channels of the deep levels ceased to learn, "
     "docs/lab-notes.md",
+    "batch_norm": "learns faster, and no channel ceases to, docs/lab-notes.md",
     "learning_rate": "by experiment, docs/lab-notes.md",
     "averaging": "smooths the weights over the last hundred steps",
     "class_weights": "all alike: balanced ones scored worse, docs/lab-notes.md",
@@ -120,6 +121,7 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
         encoding=encoding,
         width=width,
         negative_slope=NEGATIVE_SLOPE,
+        batch_norm=True,
         dropout=DROPOUT,
         crop=unet_geometry(given["depth"]).input_size(min(largest, PAPER_OUTPUT)),
         optimizer="adamw",

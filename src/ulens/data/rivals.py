@@ -66,6 +66,9 @@ def make_rival(
     """
     if network == "unet":
         return plan
+    own = ("negative_slope", "batch_norm")
+    reasons = {name: why for name, why in plan.reasons.items() if name not in own}
+    plan = replace(plan, negative_slope=0.0, batch_norm=False, reasons=reasons)
     if network == "sliding-window":
         return replace(
             plan,

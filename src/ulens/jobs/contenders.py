@@ -153,7 +153,8 @@ def train_contender(
         yield Message(
             f"{contender.title}: learning rate {rate:.2g}, {number} of {len(RATE_FACTORS)}"
         )
-        bundle = yield from _train(folder / f"rate-{number}", plan, settings)
+        trial = replace(settings, int8=False)
+        bundle = yield from _train(folder / f"rate-{number}", plan, trial)
         if bundle is None:
             return
         chosen_by, scores[rate] = _quality(bundle)

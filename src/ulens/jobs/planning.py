@@ -43,6 +43,7 @@ class TrainSettings:
     resume : continue the training in `out`, for longer where `seconds` or `steps` say so
     overwrite : replace the model in `out`
     plan_only : write the plan and stop
+    int8 : prepare the model for 8-bit integers at the end
     """
 
     images: Path
@@ -62,6 +63,7 @@ class TrainSettings:
     resume: bool = False
     overwrite: bool = False
     plan_only: bool = False
+    int8: bool = True
 
     def __post_init__(self) -> None:
         if self.seconds is not None and self.steps is not None:
@@ -97,6 +99,8 @@ def choose_plan(
         _refuse_others(settings, plan, ("width",))
         if settings.seed is not None:
             plan = replace(plan, seed=settings.seed)
+        if settings.start_from is not None:
+            plan = _without_batch_norm(plan)
         _refuse_other_labels(settings.plan, plan, fingerprint)
         return _with_length(plan, settings)
     by_class = ENCODINGS["classes" if annotated.labels_are == "classes" else "boundary"]
@@ -106,7 +110,7 @@ def choose_plan(
     seconds = settings.seconds
     if seconds is None and settings.steps is None:
         seconds = DEFAULT_SECONDS
-    return make_plan(
+    plan = make_plan(
         fingerprint,
         recipe=settings.recipe,
         steps=settings.steps,
@@ -118,6 +122,14 @@ def choose_plan(
         seed=settings.seed or 0,
         measure=partial(steps_per_second, in_channels=fingerprint.num_channels, device=device),
     )
+    if isinstance(start, UNet):
+        plan = _without_batch_norm(replace(plan, negative_slope=start.negative_slope))
+    return plan
+
+
+def _without_batch_norm(plan: Plan) -> Plan:
+    why = "the training starts from a model, whose convolutions are plain"
+    return replace(plan, batch_norm=False, reasons={**plan.reasons, "batch_norm": why})
 
 
 def _with_length(plan: Plan, settings: TrainSettings) -> Plan:

@@ -111,7 +111,6 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
     session.save_end()
     if session.is_unscored:
         yield Message("scoring the held-out annotations …")
-    yield Message("preparing the model for the engines …")
     bundle, predictions = session.finish()
     write_training_report(
         settings.out / "report.html",
@@ -122,6 +121,12 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
         predictions=predictions,
         log=read_log(settings.out),
     )
+    if settings.int8:
+        yield Message("looking for what 8-bit integers compute well enough …")
+        try:
+            bundle = session.prepare_int8(bundle)
+        except KeyboardInterrupt:
+            yield Message("left out; the model is complete without")
     yield Trained(bundle=bundle, stopped=interrupted.is_set())
 
 

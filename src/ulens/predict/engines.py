@@ -96,7 +96,7 @@ def build_engine(
     Parameters
     ----------
     int8 : the convolutions that "openvino-int8" computes in 8-bit integers, with the ranges of
-        their inputs; it computes the others as the fastest of OpenVINO's other engines
+        their inputs; the others are computed in bfloat16 where the computer has it, else in fp32
 
     Raises
     ------

@@ -26,7 +26,7 @@ from ulens.nets.build import Network, describe_architecture, name_network
 from ulens.nets.properties import count_multiplications
 from ulens.nets.quantized import equalize, quantize
 from ulens.nets.unet import UNet
-from ulens.normalize import Normalization, fit_normalization
+from ulens.normalize import Normalization, fit_normalization, measure_statistics
 from ulens.predict.engine_choice import MAX_SCORE_CHANGE, smooth_score
 from ulens.predict.tiles import read_mirrored
 from ulens.train.quantization import are_close, find_int8, maps_of
@@ -236,13 +236,11 @@ class Session:
         self.save()
 
     def finish(self) -> tuple[ModelBundle, list[Prediction]]:
-        """Save the final model; where training ended too soon, score it first."""
+        """Save the model; where training ended too soon, score it first."""
         if self._scored is None:
             self._scored = self._score()
             self.decoding = self._scored.decoding
         bundle = self._bundle(self._scored.scores)
-        save_bundle(bundle, self.folder)  # what follows may take long or fail
-        bundle = self._prepare_int8(bundle)
         save_bundle(bundle, self.folder)
         return bundle, self._scored.predictions
 
@@ -257,8 +255,12 @@ class Session:
             predictions=predictions, decoding=decoding, scores=scores, step=self.trainer.step
         )
 
-    def _prepare_int8(self, bundle: ModelBundle) -> ModelBundle:
-        """Find the convolutions that 8-bit integers compute to the same held-out score."""
+    def prepare_int8(self, bundle: ModelBundle) -> ModelBundle:
+        """Find the convolutions that 8-bit integers compute well enough, and save them.
+
+        Well enough: the maps of up to `NUM_EXAMPLES` held-out windows differ little, and so does
+        their score.
+        """
         size = self.examples[0][0].shape[-2:]
         if (
             not isinstance(bundle.net, UNet)
@@ -274,26 +276,25 @@ class Session:
         int8 = list(find_int8(net, windows, activation).items())
         examples = [torch.from_numpy(image)[None] for image, _ in self.examples]
         exact = maps_of(net, examples, activation)
+        score = self._score_examples(exact)
         while int8:
             maps = maps_of(quantize(net, dict(int8)), examples, activation)
-            if are_close(exact, maps, activation) and self._score_alike(exact, maps):
+            if (
+                are_close(exact, maps, activation)
+                and abs(score - self._score_examples(maps)) <= MAX_SCORE_CHANGE
+            ):
                 break
             int8 = int8[: len(int8) // 2]
-        return replace(bundle, net=net, int8=dict(int8))
+        bundle = replace(bundle, net=net, int8=dict(int8))
+        save_bundle(bundle, self.folder)
+        return bundle
 
-    def _score_alike(self, exact: np.ndarray, maps: np.ndarray) -> bool:
-        """Whether maps of the examples score the same, nearly."""
+    def _score_examples(self, maps: np.ndarray) -> float:
+        """Return a score of the examples; 0 where there is nothing to find in them."""
         way = ENCODINGS[self.plan.encoding]
         truth = [label for _, label in self.examples]
-        scores = [
-            smooth_score(
-                truth,
-                [way.decode(way.refine(each), **self.decoding) for each in found],
-                self.annotated.labels_are,
-            )
-            for found in (exact, maps)
-        ]
-        return scores[0] is None or abs(scores[0] - (scores[1] or 0)) <= MAX_SCORE_CHANGE
+        found = [way.decode(way.refine(each), **self.decoding) for each in maps]
+        return smooth_score(truth, found, self.annotated.labels_are) or 0.0
 
     def _read_scored(self) -> Scored:
         tensors, record = load_state(self.folder / HELD_OUT)
@@ -326,8 +327,8 @@ class Session:
         theirs, ours = (_shape(each) for each in (start, net))
         if theirs != ours:
             raise SettingError(
-                f"{start_from} is {name_network(theirs)}, the plan asks for "
-                f"{name_network(ours)}; leave these to the model"
+                f"{start_from} is {_name(theirs)}, the plan asks for {_name(ours)}; leave these to "
+                "the model"
             )
         if start.in_channels != net.in_channels:
             raise ModelError(
@@ -420,7 +421,7 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
 def _cut_example(
     plan: Plan, normalization: Normalization, sample: Sample, output_px: int = EXAMPLE_PX
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return a window from the middle of what is annotated, and the label of its output.
+    """Return a window around the middle of the annotated pixels, and the label of its output.
 
     Returns
     -------
@@ -429,8 +430,9 @@ def _cut_example(
     """
     geometry = plan.network_geometry
     side = geometry.input_size(output_px)
-    annotated = (sample.label != IGNORED).nonzero()
-    starts = [(int(axis.min()) + int(axis.max()) + 1 - side) // 2 for axis in annotated]
+    is_annotated = sample.label != IGNORED
+    middles = [_median(is_annotated.sum(axis=other)) for other in (1, 0)]
+    starts = [middle - side // 2 for middle in middles]
     rows, columns = (slice(start, start + side) for start in starts)
     label = np.full((side - 2 * geometry.margin,) * 2, IGNORED, np.int32)
     place, source = [], []
@@ -440,13 +442,28 @@ def _cut_example(
         place.append(slice(low - first, high - first))
         source.append(slice(low, high))
     label[*place] = sample.label[*source]
-    return read_mirrored(normalization.apply(sample.image), (rows, columns)), label
+    window = read_mirrored(sample.image, (rows, columns))
+    return normalization.apply(window, measure_statistics(sample.image)), label
+
+
+def _median(counts: np.ndarray) -> int:
+    """Return the place before which half of what is counted lies."""
+    return 1 + int(np.searchsorted(counts.cumsum(), counts.sum() / 2))
 
 
 def _shape(net: Network) -> dict[str, Any]:
     """Return what two networks must share for one to start from the other."""
     architecture = describe_architecture(net)
-    return {k: v for k, v in architecture.items() if k in ("name", "width", "depth", "window")}
+    return {
+        k: v
+        for k, v in architecture.items()
+        if k in ("name", "width", "depth", "window", "negative_slope")
+    }
+
+
+def _name(shape: dict[str, Any]) -> str:
+    slope = shape.get("negative_slope")
+    return name_network(shape) + (f" with ReLUs of slope {slope}" if slope is not None else "")
 
 
 def _decoding(training: Sequence[Sample], encoding: EncodingName) -> dict[str, Any]:

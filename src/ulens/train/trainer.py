@@ -2,19 +2,23 @@
 
 import math
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ulens.augment.geometry import GeometrySettings
+from ulens.augment.intensity import IntensitySettings
 from ulens.data.dataset import TrainingImage, cut, draw
 from ulens.data.plan import Plan
 from ulens.errors import TrainingError
 from ulens.instances.encodings import ENCODINGS
 from ulens.losses import counted_weight
+from ulens.nets.normalized import Moments, fold, freeze, measure_moments, normalize
+from ulens.nets.unet import UNet
 from ulens.train.ranks import ALONE, Ranks
 from ulens.train.schedule import learning_rate
 
@@ -22,6 +26,8 @@ SNAPSHOT_STEPS = 50
 SNAPSHOT_SECONDS = 30.0
 MAX_BAD_DRAWS = 3
 DENSE_AVERAGE_STEPS, AVERAGE_EVERY = 100, 4
+FROZEN_AT = 0.4
+NUM_PLAIN_TILES = 10
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,7 +58,8 @@ class Trainer:
 
     Parameters
     ----------
-    net : any network with a `geometry` and (B, C, Y, X) → (B, K, …) outputs
+    net : any network with a `geometry` and (B, C, Y, X) → (B, K, …) outputs; it becomes the
+        trainer's own
     images : the training images, on the device of the network
     plan : all choices
     all_images : these and the held-out ones, for the time after `use_all`
@@ -66,6 +73,9 @@ class Trainer:
     the whole state is taken: `snapshot` is what is saved to disk and what a loss that is not
     finite rolls back to. So a resumed training by steps repeats exactly what the uninterrupted
     one would have done.
+
+    Where the plan wants batch normalisation, a tile is normalised by its own moments until
+    `FROZEN_AT` of the training is done, and from then on by moments that stay, as at prediction.
     """
 
     def __init__(
@@ -77,10 +87,14 @@ class Trainer:
         all_images: Sequence[TrainingImage] = (),
         ranks: Ranks = ALONE,
     ) -> None:
-        self.net, self.images, self.plan, self.ranks = net, images, plan, ranks
+        self.images, self.plan, self.ranks = images, plan, ranks
         self.all_images, self.uses_all = all_images, False
         self.device = images[0].image.device
+        self.net = net
+        if plan.batch_norm:
+            normalize(cast(UNet, net))
         self.net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.moments: dict[str, Moments] = {}  # that are frozen
         self._shared_net = ranks.share_gradients(self.net)
         self.average = {name: value.detach().clone() for name, value in net.named_parameters()}
         self.optimizer = _optimizer(net, plan)
@@ -100,10 +114,34 @@ class Trainer:
         return min(1.0, self.seconds / self.plan.seconds)
 
     def weights(self) -> dict[str, Tensor]:
-        """Return the weights to keep: the running average, or the last ones."""
-        if self.plan.averaging > 0:
-            return {name: value.clone() for name, value in self.average.items()}
-        return {name: value.detach().clone() for name, value in self.net.named_parameters()}
+        """Return the weights to keep, of a plain network: the running average, or the last ones."""
+        kept = self.average if self.plan.averaging > 0 else dict(self.net.named_parameters())
+        if self.plan.batch_norm:
+            kept = fold(kept, self.moments or self._measure_moments(kept))
+        return {name: value.detach().clone() for name, value in kept.items()}
+
+    def _measure_moments(self, weights: Mapping[str, Tensor]) -> dict[str, Moments]:
+        with self._precision():
+            return measure_moments(cast(UNet, self.net), weights, self._plain_tiles())
+
+    def _freeze(self, moments: dict[str, Moments]) -> None:
+        self.moments = moments
+        freeze(cast(UNet, self.net), moments)
+
+    def _plain_tiles(self) -> list[Tensor]:
+        """Return a few (1, C, Y, X) tiles as they are, of different images."""
+        plan = replace(
+            self.plan,
+            geometry=GeometrySettings(elastic_sd_px=0, rotation_deg=0, mirror=False),
+            intensity=IntensitySettings(slope=(1, 1), offset_sd=0),
+        )
+        images = self._images()
+        tiles = (cut(images, plan, draw(images, plan, i))[0] for i in range(NUM_PLAIN_TILES))
+        return [tile[None] for tile in tiles]
+
+    def _precision(self) -> torch.autocast:
+        is_mixed = self.plan.precision == "bf16"
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=is_mixed)
 
     def use_all(self) -> None:
         """Train on all images from the next step on, in all processes."""
@@ -118,6 +156,9 @@ class Trainer:
             self.restore(*self.ranks.from_first(self.snapshot))
         while self._goes_on():
             started = time.perf_counter()
+            if self.plan.batch_norm and not self.moments and self.progress >= FROZEN_AT:
+                own = self._measure_moments(dict(self.net.named_parameters()))
+                self._freeze(self.ranks.from_first(own))
             rate = self.rate_factor * learning_rate(self.plan, self.step, self.progress)
             visits = self._visits()
             loss = self._loss(visits)
@@ -160,18 +201,21 @@ class Trainer:
                 for name, value in self.net.named_parameters():
                     value.copy_(tensors[f"net.{name}"])
                     self.average[name].copy_(tensors[f"average.{name}"])
-            self._restore_moments(tensors)
+            self._restore_optimizer(tensors)
         except (KeyError, RuntimeError) as error:
             raise TrainingError(
                 f"the saved training does not fit this network ({error}); resume with the plan "
                 "it was started with"
             ) from error
+        if self.plan.batch_norm:
+            names = [name.removeprefix("mean.") for name in tensors if name.startswith("mean.")]
+            self._freeze({n: (tensors[f"mean.{n}"], tensors[f"variance.{n}"]) for n in names})
         self.step, self.seconds = record["step"], record["seconds"]
         self.uses_all = record["uses_all"]
         self.rate_factor, self.skipped = record["rate_factor"], list(record["skipped"])
         self.snapshot = (tensors, record)
 
-    def _restore_moments(self, tensors: dict[str, Tensor]) -> None:
+    def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
         parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
         state: dict[int, dict[str, Tensor]] = {}
         for name, tensor in tensors.items():
@@ -190,6 +234,8 @@ class Trainer:
         """Keep the whole state as it is now, to save it or to roll back to it."""
         tensors = {f"net.{n}": v.detach().clone() for n, v in self.net.named_parameters()}
         tensors |= {f"average.{n}": v.clone() for n, v in self.average.items()}
+        for name, (mean, variance) in self.moments.items():
+            tensors |= {f"mean.{name}": mean, f"variance.{name}": variance}
         for number, moments in self.optimizer.state_dict()["state"].items():
             for moment, value in moments.items():
                 if value is not None:
@@ -229,9 +275,7 @@ class Trainer:
         stream = np.random.SeedSequence([self.plan.seed, 2, visits[0]])
         torch.manual_seed(int(stream.generate_state(1)[0]))  # dropout
         self.net.train()
-        with torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.plan.precision == "bf16"
-        ):
+        with self._precision():
             output = self._shared_net(tiles.contiguous(memory_format=torch.channels_last))
         total = self.ranks.sum(counted_weight(targets, weights).sum())
         return ENCODINGS[self.plan.encoding].loss(output, targets, weights, total)
