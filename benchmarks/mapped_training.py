@@ -23,6 +23,7 @@ import torch
 from ulens.data.simulate import simulate_cells
 from ulens.image import Image
 from ulens.io.files import write_tiff
+from ulens.io.store import IN_MEMORY_BYTES
 
 SIDE_PX, PIECE_PX = 2048, 512
 CHILD = """
@@ -52,7 +53,7 @@ def main() -> None:
             f"{torch.get_num_threads()} of {os.cpu_count()} cores; {options.images} images, "
             f"{pixels / 1e9:.2f} gigapixels; limit {options.limit_gb} GB\n"
         )
-        for name, kept in (("ulens", 1.0), ("all in memory", 1e6)):
+        for name, kept in (("ulens", IN_MEMORY_BYTES / 1e9), ("all in memory", 1e6)):
             command = [
                 *(sys.executable, "-c", CHILD, str(options.limit_gb), str(kept)),
                 *("train", str(folder / "images"), str(folder / "labels")),
@@ -61,7 +62,7 @@ def main() -> None:
             ]
             start = time.perf_counter()
             done = subprocess.run(command, capture_output=True, text=True, check=False)
-            said = (done.stdout + done.stderr).strip().splitlines()
+            said = (done.stdout + done.stderr).strip().splitlines() or ["it said nothing"]
             seconds = time.perf_counter() - start
             print(f"{name}: exit {done.returncode} after {seconds:.0f} s: {said[-1]}", flush=True)
 

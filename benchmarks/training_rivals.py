@@ -15,6 +15,7 @@ import os
 import platform
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import date
 from statistics import median
 from typing import Any
@@ -76,7 +77,8 @@ def _plan(images: list[np.ndarray], labels: list[np.ndarray], width: int) -> Any
         spacing_um=None, reading="", unpaired=(),
     )  # fmt: skip
     fingerprint = take_fingerprint(annotated)
-    return make_plan(fingerprint, steps=LONG_STEPS, width=width, class_weights=(1.0, 1.0))
+    plan = make_plan(fingerprint, steps=LONG_STEPS, width=width, class_weights=(1.0, 1.0))
+    return replace(plan, batch_norm=False)  # the others train the network as it is made
 
 
 def _samples(images: list[np.ndarray], labels: list[np.ndarray]) -> list[Sample]:
