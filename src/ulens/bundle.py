@@ -25,7 +25,7 @@ from ulens.normalize import Normalization
 
 FORMAT = "ulens model"
 FORMAT_VERSION = 2
-READABLE_VERSIONS = (1, 2)  # the first has ReLUs without a slope, and nothing in 8 bits
+READABLE_VERSIONS = (1, 2)  # most of the first have neither a slope nor anything in 8 bits
 MODEL, WEIGHTS, SELFTEST, REPORT = (
     "model.json",
     "weights.safetensors",

@@ -12,7 +12,7 @@ from ulens.jobs import comparison_measures, contenders
 from ulens.jobs.compare import Compared, run_comparison
 from ulens.jobs.comparison_plans import CompareSettings
 from ulens.jobs.comparison_report import name_rates
-from ulens.jobs.contenders import list_contenders, parse_windows
+from ulens.jobs.contenders import CLEARLY_BETTER, _best_rate, list_contenders, parse_windows
 from ulens.jobs.train import Message, Trained
 from ulens.predict.timing import time_patchwise
 from ulens.terminal import show_table
@@ -82,7 +82,8 @@ def test_every_network_is_scored_timed_and_counted(compared):
         assert each.seconds > 0
         assert each.num_multiplications > 0
         assert len(each.rates) == 3
-        assert each.plan.learning_rate == max(each.rates, key=each.rates.get)
+        chosen = each.rates[each.plan.learning_rate]
+        assert chosen >= max(each.rates.values()) - CLEARLY_BETTER
     unet, sliding = result.outcomes
     assert sliding.receptive_field_px == 95
     assert unet.receptive_field_px > 150
@@ -207,3 +208,8 @@ def test_windows_come_with_the_sliding_window_alone():
     assert parse_windows("None") == ()
     with pytest.raises(SettingError, match="write sides such as 33,65, or none"):
         parse_windows("big")
+
+
+def test_another_rate_than_the_first_has_to_be_clearly_better():
+    assert _best_rate({2e-3: 0.97, 6e-4: 0.96, 6e-3: 0.974}) == 2e-3
+    assert _best_rate({2e-3: 0.97, 6e-4: 0.98, 6e-3: 0.976}) == 6e-4

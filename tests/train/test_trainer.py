@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from skimage.measure import label as connected_components
@@ -98,15 +100,71 @@ def test_moments_are_frozen_after_a_part_of_the_training(tiny_images):
     trainer = a_trainer(tiny_images, steps=20)
     for log in trainer:
         assert bool(trainer.moments) == (log.step > FROZEN_AT * 20)
-    moments = dict(trainer.moments)
-    trainer.take_snapshot()
     early = a_trainer(tiny_images, steps=20)
     early.restore(*trainer.snapshot)
-    assert early.moments.keys() == moments.keys()
+    assert early.moments.keys() == trainer.moments.keys()
     assert torch.equal(weights_of(early), weights_of(trainer))
     # back to a state before, a tile has its own again
     early.restore(*a_trainer(tiny_images, steps=20).snapshot)
     assert not early.moments
+
+
+def test_where_it_is_frozen_it_goes_on_from_the_weights_that_it_keeps(tiny_images):
+    trainer = a_trainer(tiny_images, steps=20, averaging=0.9)
+    steps = iter(trainer)
+    for _ in range(8):
+        next(steps)
+    before = weights_of(trainer)
+    trainer._freeze()
+    torch.testing.assert_close(weights_of(trainer), before)
+    own = dict(trainer.net.named_parameters())
+    assert all(torch.equal(own[name], value) for name, value in trainer.average.items())
+
+
+def test_a_training_that_becomes_longer_is_normalised_anew(tiny_images):
+    short = a_trainer(tiny_images, steps=20)
+    list(short)
+    longer = a_trainer(tiny_images, steps=200)
+    longer.restore(*short.snapshot)
+    assert not longer.moments
+    next(iter(longer))
+    assert not longer.moments
+
+
+def test_planning_does_not_count_as_time_of_normalisation(tiny_images):
+    trainer = a_trainer(tiny_images, steps=None, seconds=1000.0)
+    trainer.seconds = 500.0  # planned for that long
+    steps = iter(trainer)
+    next(steps)
+    next(steps)
+    assert not trainer.moments
+    trainer.seconds = 701.0
+    next(steps)
+    assert trainer.moments
+    again = a_trainer(tiny_images, steps=None, seconds=1000.0)
+    trainer.take_snapshot()
+    again.restore(*trainer.snapshot)
+    assert again.moments
+
+
+def test_a_bad_draw_just_after_freezing_goes_back_to_before_it(tiny_images):
+    plain, bad = (a_trainer(tiny_images, steps=SNAPSHOT_STEPS * 2) for _ in range(2))
+    poison(bad, lambda visit: visit == 43)
+    list(plain)
+    logs = list(bad)
+    assert [log.step for log in logs if log.skipped] == [0]
+    assert bad.moments.keys() == plain.moments.keys()
+    assert bad.step == plain.step
+
+
+def test_constant_images_are_left_out_of_the_moments(tiny_images):
+    dark = [replace(tiny_images[0], name="dark", image=torch.full_like(tiny_images[0].image, -1))]
+    trainer = a_trainer([*dark * 9, tiny_images[1]], steps=3)
+    assert trainer._plain_tiles().std((1, 2, 3)).min() > 0.1
+    list(trainer)
+    assert torch.isfinite(weights_of(trainer)).all()
+    # with nothing else there is nothing to leave out
+    assert len(a_trainer(dark, steps=3)._plain_tiles()) == 1
 
 
 def poison(trainer, bad_visits):

@@ -101,11 +101,13 @@ def apply(
         ignored pixel
     """
     points = sampling_points(draw.geometry, (input_size, input_size), image.device)
-    part, points = part_to_read((image.shape[-2], image.shape[-1]), points)
-    image, target, weight = (each[..., *part] for each in (image, target, weight))
-    tile = apply_intensity(draw.intensity, sample(image, points, nearest=False))
     margin = (input_size - output_size) // 2
     inner = points[:, margin : margin + output_size, margin : margin + output_size]
+    size = image.shape[-2], image.shape[-1]
+    part, points = part_to_read(size, points)
+    tile = apply_intensity(draw.intensity, sample(image[..., *part], points, nearest=False))
+    part, inner = part_to_read(size, inner)
+    target, weight = target[..., *part], weight[..., *part]
     weights = sample(weight[None], inner, nearest=False)[0]
     if target.is_floating_point():
         counted = sample(weight[None] > 0, inner, nearest=False)[0]

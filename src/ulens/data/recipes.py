@@ -71,6 +71,7 @@ def make_plan(
     seconds: float | None = None,
     width: int | None = None,
     depth: int = DEPTH,
+    slope_of_start: float | None = None,
     class_weights: tuple[float, ...],
     precision: Literal["bf16", "fp32"] = "bf16",
     seed: int = 0,
@@ -83,6 +84,7 @@ def make_plan(
     steps, seconds : length of the training; exactly one of them
     width : channels of the network's first level; None = the recipe's choice
     depth : number of poolings
+    slope_of_start : of the ReLUs of a trained network that the training starts from; None = anew
     class_weights : w_c that balances the classes, for the paper's recipe
     precision : of the training; bf16 where the device computes it natively
     measure : returns the steps per second of a plan on this machine. With `seconds` the
@@ -104,6 +106,8 @@ def make_plan(
         timed = measure is not None and seconds is not None
         widths = (width,) if width else WIDTHS if timed else (DEFAULT_WIDTH,)
         plans = [_default_plan(fingerprint, each, given) for each in widths]
+        if slope_of_start is not None:
+            plans = [_start_from(plan, slope_of_start) for plan in plans]
     else:
         raise SettingError(f"recipe is {recipe!r}; it takes 'default' or 'paper'")
     plan = plans[0]
@@ -137,6 +141,19 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
         intensity=IntensitySettings(slope=(0.8, 1.25), noise_sd=0.1, blur_sd_px=0.5),
         reasons={"encoding": reason, "weight_map": why, **DEFAULT_REASONS},
         **given,
+    )
+
+
+def _start_from(plan: Plan, negative_slope: float) -> Plan:
+    reasons = {
+        "negative_slope": "that of the model it starts from",
+        "batch_norm": "it starts from a model, whose convolutions are plain",
+    }
+    return replace(
+        plan,
+        negative_slope=negative_slope,
+        batch_norm=False,
+        reasons={**plan.reasons, **reasons},
     )
 
 

@@ -23,6 +23,7 @@ from ulens.train.session import PLAN, STATE
 PUBLISHED_WINDOW = 95
 SEARCH_SHARE = 0.1
 FINAL_SHARE = 1 - SEARCH_SHARE * len(RATE_FACTORS)
+CLEARLY_BETTER = 0.005  # less is chance: the score is of few images, after few steps
 CHOSEN_BY = ("mean AP", "V_Info", "mean IoU")
 
 
@@ -158,7 +159,7 @@ def train_contender(
         if bundle is None:
             return
         chosen_by, scores[rate] = _quality(bundle)
-    best = max(scores, key=lambda rate: scores[rate])
+    best = _best_rate(scores)
     plan = _final_plan(base, best, chosen_by)
     yield Message(f"{contender.title}: training with the learning rate {best:.2g}")
     bundle = yield from _train(folder / "model", plan, settings)
@@ -168,10 +169,18 @@ def train_contender(
         )
 
 
+def _best_rate(scores: dict[float, float]) -> float:
+    """Return the rate of the best score; the first one where none is better by `CLEARLY_BETTER`."""
+    first = next(iter(scores))
+    best = max(scores, key=lambda rate: scores[rate])
+    return best if scores[best] > scores[first] + CLEARLY_BETTER else first
+
+
 def _final_plan(base: Plan, rate: float, chosen_by: str) -> Plan:
     reason = (
         f"the best of {len(RATE_FACTORS)} by {chosen_by} on the held-out part, each tried for "
-        f"{SEARCH_SHARE:.0%} of the time"
+        f"{SEARCH_SHARE:.0%} of the time; another than the first only if it is better by more than "
+        f"{CLEARLY_BETTER}"
     )
     return replace(base, learning_rate=rate, reasons={**base.reasons, "learning_rate": reason})
 

@@ -99,37 +99,31 @@ def choose_plan(
         _refuse_others(settings, plan, ("width",))
         if settings.seed is not None:
             plan = replace(plan, seed=settings.seed)
-        if settings.start_from is not None:
-            plan = _without_batch_norm(plan)
+        if settings.start_from is not None and plan.batch_norm:
+            why = "the training starts from a model, whose convolutions are plain"
+            plan = replace(plan, batch_norm=False, reasons={**plan.reasons, "batch_norm": why})
         _refuse_other_labels(settings.plan, plan, fingerprint)
         return _with_length(plan, settings)
     by_class = ENCODINGS["classes" if annotated.labels_are == "classes" else "boundary"]
     targets = [by_class.encode(sample.label) for sample in split.training]
-    # a model that is started from brings its own width and depth
+    # a model that is started from brings its own width, depth and slope
     start = load_bundle(settings.start_from).net if settings.start_from else None
     seconds = settings.seconds
     if seconds is None and settings.steps is None:
         seconds = DEFAULT_SECONDS
-    plan = make_plan(
+    return make_plan(
         fingerprint,
         recipe=settings.recipe,
         steps=settings.steps,
         seconds=seconds,
         width=settings.width or (start.width if start else None),
         depth=start.depth if isinstance(start, UNet) else DEPTH,
+        slope_of_start=start.negative_slope if isinstance(start, UNet) else None,
         class_weights=class_balance(targets, fingerprint.num_classes),
         precision=torch_engine(device),
         seed=settings.seed or 0,
         measure=partial(steps_per_second, in_channels=fingerprint.num_channels, device=device),
     )
-    if isinstance(start, UNet):
-        plan = _without_batch_norm(replace(plan, negative_slope=start.negative_slope))
-    return plan
-
-
-def _without_batch_norm(plan: Plan) -> Plan:
-    why = "the training starts from a model, whose convolutions are plain"
-    return replace(plan, batch_norm=False, reasons={**plan.reasons, "batch_norm": why})
 
 
 def _with_length(plan: Plan, settings: TrainSettings) -> Plan:

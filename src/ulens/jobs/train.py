@@ -126,6 +126,7 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
         try:
             bundle = session.prepare_int8(bundle)
         except KeyboardInterrupt:
+            interrupted.set()
             yield Message("left out; the model is complete without")
     yield Trained(bundle=bundle, stopped=interrupted.is_set())
 

@@ -1,6 +1,7 @@
 """Convolutions that are normalised in training, and plain ones again afterwards."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -36,21 +37,24 @@ class NormalizedConvolution(nn.Conv2d):
         self.weight, self.bias = convolution.weight, convolution.bias
         self.scale = nn.Parameter(torch.ones_like(convolution.bias))
         self.frozen: Moments | None = None
-        self.seen: list[Moments] | None = None
+        self.measured: Moments | None = None
+        self.is_measuring = False
 
     def forward(self, x: Tensor) -> Tensor:
         assert self.bias is not None
         if self.frozen is not None:
             return functional.conv2d(x, *_fold(self.weight, self.bias, self.scale, self.frozen))
-        tiles = [self._normalize(tile) for tile in functional.conv2d(x, self.weight).split(1)]
+        x = functional.conv2d(x, self.weight)
+        if self.is_measuring:
+            variance, mean = torch.var_mean(x.float(), (0, 2, 3), correction=0)
+            self.measured = mean, variance
+            return self._normalize(x)
+        tiles = [self._normalize(tile) for tile in x.split(1)]
         return tiles[0] if len(tiles) == 1 else torch.cat(tiles)
 
-    def _normalize(self, tile: Tensor) -> Tensor:
-        if self.seen is not None:
-            variance, mean = torch.var_mean(tile.float(), (0, 2, 3), correction=0)
-            self.seen.append((mean, variance))
+    def _normalize(self, tiles: Tensor) -> Tensor:
         return functional.batch_norm(
-            tile, None, None, self.scale, self.bias, training=True, eps=EPSILON
+            tiles, None, None, self.scale, self.bias, training=True, eps=EPSILON
         )
 
 
@@ -67,20 +71,19 @@ def normalize(net: UNet) -> None:
 
 
 @torch.no_grad()
-def measure_moments(
-    net: UNet, weights: Mapping[str, Tensor], tiles: Sequence[Tensor]
-) -> dict[str, Moments]:
-    """Return what the normalised convolutions make, before they are normalised.
+def measure_moments(net: UNet, weights: Mapping[str, Tensor], tiles: Tensor) -> dict[str, Moments]:
+    """Return the moments of what the normalised convolutions make of tiles, taken together.
 
     Parameters
     ----------
-    net : as `normalize` leaves it, not frozen; it keeps its own weights
+    net : as `normalize` leaves it, not frozen; it keeps its own weights, and is in eval mode then
     weights : by the names of its parameters
-    tiles : (1, C, Y, X) float32
+    tiles : (B, C, Y, X) float32; in every convolution they are normalised by the moments returned,
+        so these fit together from level to level, whatever single tiles are like
 
     Returns
     -------
-    the mean of the tiles' moments, by the names of the convolutions
+    moments by the names of the convolutions
 
     Notes
     -----
@@ -88,22 +91,20 @@ def measure_moments(
     """
     net.eval()
     convolutions = dict(_normalized(net))
-    for convolution in convolutions.values():
-        convolution.seen = []
-    for tile in tiles:
-        functional_call(net, dict(weights), (tile,))
-    moments = {}
-    for name, convolution in convolutions.items():
-        means, variances = zip(*(convolution.seen or ()), strict=True)
-        moments[name] = torch.stack(means).mean(0), torch.stack(variances).mean(0)
-        convolution.seen = None
-    return moments
+    try:
+        for convolution in convolutions.values():
+            convolution.is_measuring = True
+        functional_call(net, dict(weights), (tiles,), strict=True)
+    finally:
+        for convolution in convolutions.values():
+            convolution.is_measuring = False
+    return {name: cast(Moments, each.measured) for name, each in convolutions.items()}
 
 
 def freeze(net: UNet, moments: Mapping[str, Moments]) -> None:
     """Normalise every tile by these moments from now on; without any, by its own again."""
     for name, convolution in _normalized(net):
-        convolution.frozen = moments.get(name)
+        convolution.frozen = moments[name] if moments else None
 
 
 @torch.no_grad()

@@ -328,7 +328,7 @@ class Session:
         if theirs != ours:
             raise SettingError(
                 f"{start_from} is {_name(theirs)}, the plan asks for {_name(ours)}; leave these to "
-                "the model"
+                "the model, or write them so in the plan"
             )
         if start.in_channels != net.in_channels:
             raise ModelError(

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, cast
 
 import numpy as np
@@ -27,7 +28,8 @@ SNAPSHOT_SECONDS = 30.0
 MAX_BAD_DRAWS = 3
 DENSE_AVERAGE_STEPS, AVERAGE_EVERY = 100, 4
 FROZEN_AT = 0.4
-NUM_PLAIN_TILES = 10
+NUM_PLAIN_TILES, PLAIN_OUTPUT_PX, MAX_PLAIN_DRAWS = 10, 196, 100
+CONSTANT_SD = 1e-3  # whole images have 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +77,8 @@ class Trainer:
     one would have done.
 
     Where the plan wants batch normalisation, a tile is normalised by its own moments until
-    `FROZEN_AT` of the training is done, and from then on by moments that stay, as at prediction.
+    `FROZEN_AT` of the time from the first step on has passed, and then by moments that stay, as at
+    prediction.
     """
 
     def __init__(
@@ -99,7 +102,7 @@ class Trainer:
         self.average = {name: value.detach().clone() for name, value in net.named_parameters()}
         self.optimizer = _optimizer(net, plan)
         self.step = 0
-        self.seconds = 0.0
+        self.seconds = self.begun_at = 0.0
         self.rate_factor = 1.0
         self.skipped: list[int] = []
         self._is_stopped = False
@@ -124,20 +127,40 @@ class Trainer:
         with self._precision():
             return measure_moments(cast(UNet, self.net), weights, self._plain_tiles())
 
-    def _freeze(self, moments: dict[str, Moments]) -> None:
-        self.moments = moments
-        freeze(cast(UNet, self.net), moments)
+    def _freezing_is_due(self) -> bool:
+        begun = self.begun_at / self.plan.seconds if self.plan.seconds is not None else 0.0
+        return self.plan.batch_norm and self.progress >= begun + FROZEN_AT * (1 - begun)
 
-    def _plain_tiles(self) -> list[Tensor]:
-        """Return a few (1, C, Y, X) tiles as they are, of different images."""
+    @torch.no_grad()
+    def _freeze(self) -> None:
+        """Go on from the averaged weights, and normalise by the moments that they have."""
+        if self.plan.averaging > 0:
+            for name, value in self.net.named_parameters():
+                value.copy_(self.average[name])
+        own = self._measure_moments(dict(self.net.named_parameters()))
+        self._use_moments(self.ranks.from_first(own))
+
+    def _use_moments(self, moments: Mapping[str, Moments]) -> None:
+        self.moments = {
+            name: (mean.to(self.device), variance.to(self.device))
+            for name, (mean, variance) in moments.items()
+        }
+        freeze(cast(UNet, self.net), self.moments)
+
+    def _plain_tiles(self) -> Tensor:
+        """Return (B, C, Y, X) tiles as they are, of as many images as there are, not constant."""
+        geometry = self.plan.network_geometry
         plan = replace(
             self.plan,
+            crop=min(self.plan.crop, geometry.input_size(PLAIN_OUTPUT_PX)),
             geometry=GeometrySettings(elastic_sd_px=0, rotation_deg=0, mirror=False),
             intensity=IntensitySettings(slope=(1, 1), offset_sd=0),
         )
         images = self._images()
-        tiles = (cut(images, plan, draw(images, plan, i))[0] for i in range(NUM_PLAIN_TILES))
-        return [tile[None] for tile in tiles]
+        tiles = (cut(images, plan, draw(images, plan, i))[0] for i in range(MAX_PLAIN_DRAWS))
+        varied = (tile for tile in tiles if float(tile.std()) > CONSTANT_SD)
+        chosen = list(islice(varied, NUM_PLAIN_TILES))
+        return torch.stack(chosen or [cut(images, plan, draw(images, plan, 0))[0]])
 
     def _precision(self) -> torch.autocast:
         is_mixed = self.plan.precision == "bf16"
@@ -156,9 +179,10 @@ class Trainer:
             self.restore(*self.ranks.from_first(self.snapshot))
         while self._goes_on():
             started = time.perf_counter()
-            if self.plan.batch_norm and not self.moments and self.progress >= FROZEN_AT:
-                own = self._measure_moments(dict(self.net.named_parameters()))
-                self._freeze(self.ranks.from_first(own))
+            if self.step == 0:
+                self.begun_at = self.seconds
+            if not self.moments and self._freezing_is_due():
+                self._freeze()
             rate = self.rate_factor * learning_rate(self.plan, self.step, self.progress)
             visits = self._visits()
             loss = self._loss(visits)
@@ -202,15 +226,17 @@ class Trainer:
                     value.copy_(tensors[f"net.{name}"])
                     self.average[name].copy_(tensors[f"average.{name}"])
             self._restore_optimizer(tensors)
+            names = [name.removeprefix("mean.") for name in tensors if name.startswith("mean.")]
+            moments = {n: (tensors[f"mean.{n}"], tensors[f"variance.{n}"]) for n in names}
         except (KeyError, RuntimeError) as error:
             raise TrainingError(
                 f"the saved training does not fit this network ({error}); resume with the plan "
                 "it was started with"
             ) from error
-        if self.plan.batch_norm:
-            names = [name.removeprefix("mean.") for name in tensors if name.startswith("mean.")]
-            self._freeze({n: (tensors[f"mean.{n}"], tensors[f"variance.{n}"]) for n in names})
         self.step, self.seconds = record["step"], record["seconds"]
+        self.begun_at = record.get("begun_at", 0.0)
+        # a training that has become longer is normalised anew until it is due again
+        self._use_moments(moments if self._freezing_is_due() else {})
         self.uses_all = record["uses_all"]
         self.rate_factor, self.skipped = record["rate_factor"], list(record["skipped"])
         self.snapshot = (tensors, record)
@@ -243,6 +269,7 @@ class Trainer:
         record = {
             "step": self.step,
             "seconds": self.seconds,
+            "begun_at": self.begun_at,
             "uses_all": self.uses_all,
             "rate_factor": self.rate_factor,
             "skipped": list(self.skipped),
