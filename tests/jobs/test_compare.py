@@ -1,5 +1,6 @@
 import json
 import re
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -12,7 +13,14 @@ from ulens.jobs import comparison_measures, contenders
 from ulens.jobs.compare import Compared, run_comparison
 from ulens.jobs.comparison_plans import CompareSettings
 from ulens.jobs.comparison_report import name_rates
-from ulens.jobs.contenders import CLEARLY_BETTER, _best_rate, list_contenders, parse_windows
+from ulens.jobs.contenders import (
+    CLEARLY_BETTER,
+    _best_rate,
+    _train,
+    list_contenders,
+    parse_windows,
+)
+from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained
 from ulens.predict.timing import time_patchwise
 from ulens.terminal import show_table
@@ -213,3 +221,13 @@ def test_windows_come_with_the_sliding_window_alone():
 def test_another_rate_than_the_first_has_to_be_clearly_better():
     assert _best_rate({2e-3: 0.97, 6e-4: 0.96, 6e-3: 0.974}) == 2e-3
     assert _best_rate({2e-3: 0.97, 6e-4: 0.98, 6e-3: 0.976}) == 6e-4
+
+
+def test_a_model_of_another_learning_rate_is_trained_anew(tmp_path):
+    data = write_folder(tmp_path, steps=2)
+    plan = read_plan(data / "plan.json")
+    settings = TrainSettings(images=data / "images", labels=data / "labels", out=data / "unet")
+    for rate in (1e-2, 2e-2):
+        events = list(_train(data / "unet" / "model", replace(plan, learning_rate=rate), settings))
+        assert sum(isinstance(event, StepLog) for event in events) == 2
+        assert read_plan(data / "unet" / "model" / "plan.json").learning_rate == rate

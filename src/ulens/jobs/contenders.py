@@ -9,7 +9,7 @@ from typing import get_args
 import torch
 
 from ulens.bundle import MODEL, ModelBundle, load_bundle
-from ulens.data.plan import Plan
+from ulens.data.plan import Plan, read_plan
 from ulens.data.rivals import RATE_FACTORS, search_rates, share_of
 from ulens.errors import SettingError
 from ulens.io.atomic import replace_files
@@ -192,7 +192,11 @@ def _train(
     if (bundle := finished_model(folder, plan)) is not None:
         yield Message(f"{folder.parent.name}/{folder.name} is trained already")
         return bundle
-    resume = (folder / STATE).is_file() and (folder / MODEL).is_file()
+    resume = (
+        (folder / STATE).is_file()
+        and (folder / MODEL).is_file()
+        and read_plan(folder / PLAN).learning_rate == plan.learning_rate
+    )
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)  # what a kill left before the first save
         make_folder(folder)
