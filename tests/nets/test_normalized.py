@@ -8,7 +8,7 @@ from ulens.nets.normalized import (
     NormalizedConvolution,
     fold,
     freeze,
-    measure_moments,
+    measure_outputs,
     normalize,
 )
 from ulens.nets.unet import UNet
@@ -74,13 +74,13 @@ def test_folded_weights_compute_the_same_on_the_tile_whose_moments_they_have():
     net = vary(normalized())
     tile = tiles(1)
     plain = a_net().eval()
-    plain.load_state_dict(fold(weights_of(net), measure_moments(net, weights_of(net), tile)))
+    plain.load_state_dict(fold(weights_of(net), measure_outputs(net, weights_of(net), tile)))
     torch.testing.assert_close(plain(tile), net(tile), rtol=1e-3, atol=1e-3)
 
 
 def test_frozen_it_computes_what_folded_weights_do_on_every_tile():
     net = vary(normalized())
-    moments = measure_moments(net, weights_of(net), tiles(3))
+    moments = measure_outputs(net, weights_of(net), tiles(3))
     plain = a_net().eval()
     plain.load_state_dict(fold(weights_of(net), moments))
     others = tiles(2, seed=5)
@@ -98,7 +98,7 @@ def test_moments_are_those_of_all_tiles_together():
     net.down[0][0].weight.data[:, :, 1, 1] = 1  # hands the image on
     normalize(net)
     both = tiles(2) * torch.tensor([1.0, 3.0])[:, None, None, None] + 2
-    mean, variance = measure_moments(net, weights_of(net), both)["down.0.0"]
+    mean, variance = measure_outputs(net, weights_of(net), both)["down.0.0"]
     inner = both[..., 1:-1, 1:-1]
     torch.testing.assert_close(mean, inner.mean().expand(4))
     torch.testing.assert_close(variance, inner.var(correction=0).expand(4))
@@ -109,7 +109,7 @@ def test_constant_tiles_do_not_blow_the_others_up(num_constant):
     net = normalized()
     shown = tiles(10)
     shown[:num_constant] = -0.5
-    moments = measure_moments(net, weights_of(net), shown)
+    moments = measure_outputs(net, weights_of(net), shown)
     before = net(shown[-1:]).std()
     freeze(net, moments)
     assert net(shown[-1:]).std() < 5 * before
@@ -119,8 +119,8 @@ def test_measuring_takes_the_weights_given_and_leaves_those_of_the_network():
     net = vary(normalized())
     before = copy.deepcopy(net.state_dict())
     others = {name: 2 * value for name, value in net.named_parameters()}
-    mean, _ = measure_moments(net, others, tiles(2))["down.0.0"]
-    own, _ = measure_moments(net, weights_of(net), tiles(2))["down.0.0"]
+    mean, _ = measure_outputs(net, others, tiles(2))["down.0.0"]
+    own, _ = measure_outputs(net, weights_of(net), tiles(2))["down.0.0"]
     torch.testing.assert_close(mean, 2 * own)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
 

@@ -107,7 +107,7 @@ def make_plan(
         widths = (width,) if width else WIDTHS if timed else (DEFAULT_WIDTH,)
         plans = [_default_plan(fingerprint, each, given) for each in widths]
         if slope_of_start is not None:
-            plans = [_start_from(plan, slope_of_start) for plan in plans]
+            plans = [without_batch_norm(_with_slope(plan, slope_of_start)) for plan in plans]
     else:
         raise SettingError(f"recipe is {recipe!r}; it takes 'default' or 'paper'")
     plan = plans[0]
@@ -144,17 +144,18 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
     )
 
 
-def _start_from(plan: Plan, negative_slope: float) -> Plan:
+def _with_slope(plan: Plan, negative_slope: float) -> Plan:
+    reasons = {**plan.reasons, "negative_slope": "that of the model it starts from"}
+    return replace(plan, negative_slope=negative_slope, reasons=reasons)
+
+
+def without_batch_norm(plan: Plan) -> Plan:
+    """Return the plan of a training that starts from a model."""
     reasons = {
-        "negative_slope": "that of the model it starts from",
-        "batch_norm": "it starts from a model, whose convolutions are plain",
+        **plan.reasons,
+        "batch_norm": "the training starts from a model, whose convolutions are plain",
     }
-    return replace(
-        plan,
-        negative_slope=negative_slope,
-        batch_norm=False,
-        reasons={**plan.reasons, **reasons},
-    )
+    return replace(plan, batch_norm=False, reasons=reasons)
 
 
 def _augment(plan: Plan) -> Plan:

@@ -10,7 +10,7 @@ from ulens.bundle import LabelsAre, load_bundle
 from ulens.data.fingerprint import Fingerprint
 from ulens.data.holdout import Split
 from ulens.data.plan import Plan, Recipe, read_plan
-from ulens.data.recipes import DEPTH, make_plan
+from ulens.data.recipes import DEPTH, make_plan, without_batch_norm
 from ulens.errors import SettingError
 from ulens.instances.encodings import ENCODINGS
 from ulens.instances.weights import class_balance
@@ -100,8 +100,7 @@ def choose_plan(
         if settings.seed is not None:
             plan = replace(plan, seed=settings.seed)
         if settings.start_from is not None and plan.batch_norm:
-            why = "the training starts from a model, whose convolutions are plain"
-            plan = replace(plan, batch_norm=False, reasons={**plan.reasons, "batch_norm": why})
+            plan = without_batch_norm(plan)
         _refuse_other_labels(settings.plan, plan, fingerprint)
         return _with_length(plan, settings)
     by_class = ENCODINGS["classes" if annotated.labels_are == "classes" else "boundary"]

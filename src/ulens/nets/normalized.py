@@ -71,7 +71,7 @@ def normalize(net: UNet) -> None:
 
 
 @torch.no_grad()
-def measure_moments(net: UNet, weights: Mapping[str, Tensor], tiles: Tensor) -> dict[str, Moments]:
+def measure_outputs(net: UNet, weights: Mapping[str, Tensor], tiles: Tensor) -> dict[str, Moments]:
     """Return the moments of what the normalised convolutions make of tiles, taken together.
 
     Parameters

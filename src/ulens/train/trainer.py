@@ -18,7 +18,7 @@ from ulens.data.plan import Plan
 from ulens.errors import TrainingError
 from ulens.instances.encodings import ENCODINGS
 from ulens.losses import counted_weight
-from ulens.nets.normalized import Moments, fold, freeze, measure_moments, normalize
+from ulens.nets.normalized import Moments, fold, freeze, measure_outputs, normalize
 from ulens.nets.unet import UNet
 from ulens.train.ranks import ALONE, Ranks
 from ulens.train.schedule import learning_rate
@@ -125,7 +125,7 @@ class Trainer:
 
     def _measure_moments(self, weights: Mapping[str, Tensor]) -> dict[str, Moments]:
         with self._precision():
-            return measure_moments(cast(UNet, self.net), weights, self._plain_tiles())
+            return measure_outputs(cast(UNet, self.net), weights, self._plain_tiles())
 
     def _freezing_is_due(self) -> bool:
         begun = self.begun_at / self.plan.seconds if self.plan.seconds is not None else 0.0
