@@ -37,23 +37,14 @@ from ulens.image import Image
 from ulens.instances.encodings import ENCODINGS
 from ulens.io.annotations import Sample, read_annotated
 from ulens.io.files import write_tiff
-from ulens.jobs.compare import _border_px
+from ulens.jobs.comparison_measures import unseen_errors
+from ulens.jobs.scoring import score_unseen
 from ulens.jobs.unseen import divide
-from ulens.metrics.boundary_error import (
-    boundary_errors,
-    boundary_errors_of_probability,
-    rename_matched,
-)
+from ulens.labels.field_of_interest import find_field_of_interest
 from ulens.nets.properties import count_parameters
 from ulens.predict.timing import time_once
-from ulens.train.session import SCORED_AT, _decoding
-from ulens.train.validate import (
-    Prediction,
-    score,
-    score_cells,
-    score_membranes,
-    tune_thresholds,
-)
+from ulens.train.session import SCORED_AT
+from ulens.train.validate import Prediction, first_decoding, score, tune_thresholds
 
 DATASET = "Dataset001_compare"
 PATCH_PX, BATCH, NUM_RUNS, SIDE_PX = 96, 20, 3, 512
@@ -108,7 +99,7 @@ def main() -> None:
     encoding = make_plan(fingerprint, steps=1, class_weights=weights).encoding
     way = ENCODINGS[encoding]
     torch.manual_seed(0)
-    decoding = _decoding(split.training, encoding)
+    decoding = first_decoding(split.training, encoding)
     held_out: list[Prediction] = []
 
     def run(predict: Predict, each: Sequence[Sample]) -> list[Prediction]:
@@ -139,15 +130,9 @@ def main() -> None:
     if not held_out:
         tune(rival.predict)
     found = run(rival.predict, division.samples)
-    truth = [each.sample.label for each in found]
-    scores = score(found, division.labels_are)
-    if division.labels_are == "instances":
-        border = _border_px(options.data)
-        scores |= score_cells(found, field_of_interest_px=border)
-        errors = boundary_errors(truth, [rename_matched(e.sample.label, e.labels) for e in found])
-    else:
-        scores |= score_membranes(found)
-        errors = boundary_errors_of_probability(truth, [each.maps[1] for each in found])
+    border = find_field_of_interest(options.data)
+    scores = score_unseen(found, division.labels_are, field_of_interest_px=border)
+    errors = unseen_errors(found, division.labels_are)
     square = np.resize(division.samples[0].image, (len(found[0].sample.image), SIDE_PX, SIDE_PX))
     record = {
         "rival": options.rival,

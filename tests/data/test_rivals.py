@@ -20,7 +20,7 @@ def test_a_rival_learns_as_long_from_the_same_variety_as_the_unet(network):
     for name in ("encoding", "seconds", "seed", "optimizer", "precision", "intensity", "averaging"):
         assert getattr(rival, name) == getattr(plan, name)
     assert rival.network == network
-    assert "guess" in rival.reasons["learning_rate"]
+    assert "to be searched" in rival.reasons["learning_rate"]
 
 
 def test_the_unet_keeps_its_plan():

@@ -14,17 +14,17 @@ from ulens.jobs.comparison_measures import (
     Redundancy,
     measure_redundancy,
     outcome,
-    predict_unseen,
-    score_unseen,
     time_networks,
+    unseen_errors,
 )
 from ulens.jobs.comparison_plans import CompareSettings, plan_all, training_settings
 from ulens.jobs.comparison_report import cost_table, score_table, write_comparison
 from ulens.jobs.contenders import PUBLISHED_WINDOW, Finished, list_contenders, train_contender
 from ulens.jobs.outputs import make_folder
+from ulens.jobs.scoring import predict_unseen, score_unseen
 from ulens.jobs.train import Message, TrainEvent
 from ulens.jobs.unseen import Division, divide
-from ulens.labels.field_of_interest import FIELD_OF_INTEREST_PX
+from ulens.labels.field_of_interest import find_field_of_interest
 from ulens.predict.engines import choose_device
 from ulens.report.page import Table
 
@@ -99,11 +99,14 @@ def run_comparison(settings: CompareSettings) -> Iterator[TrainEvent | Compared]
     image = division.samples[0].image
     seconds = time_networks(contestants, image, settings.device)
     outcomes, shown = [], []
+    border_px = find_field_of_interest(settings.images)
     for each in contestants:
         yield Message(f"{each.contender.title}: predicting {len(division.samples)} unseen images …")
-        predictions = predict_unseen(each, division.samples, settings.device)
-        scores = score_unseen(each, predictions, field_of_interest_px=_border_px(settings.images))
-        outcomes.append(outcome(each, *scores, seconds[each.contender.name]))
+        labels_are = each.bundle.labels_are
+        predictions = predict_unseen(each.bundle, division.samples, settings.device)
+        scores = score_unseen(predictions, labels_are, field_of_interest_px=border_px)
+        errors = unseen_errors(predictions, labels_are)
+        outcomes.append(outcome(each, scores, errors, seconds[each.contender.name]))
         shown.append(predictions[0])
     redundancy = None
     for each in contestants:
@@ -161,10 +164,3 @@ def _begin(settings: CompareSettings, division: Division) -> None:
                 f"{name} is {value}, but the comparison in {settings.out} was begun with "
                 f"{begun.get(name)}; ask for the same, or begin a new one in another folder"
             )
-
-
-def _border_px(images: Path) -> int:
-    """Return the field of interest of a data set of the challenge, or of the set of a sequence."""
-    place = images.absolute()
-    known = (FIELD_OF_INTEREST_PX.get(folder.name) for folder in (place, place.parent))
-    return next((border for border in known if border is not None), 0)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from ulens.bundle import LabelsAre
 from ulens.data.plan import Plan
 from ulens.instances.encodings import ENCODINGS
-from ulens.io.annotations import Sample
 from ulens.jobs.contenders import Finished
 from ulens.metrics.boundary_error import (
     BoundaryErrors,
@@ -21,13 +21,7 @@ from ulens.nets.sliding_window import SlidingWindow
 from ulens.predict.predictor import Predictor
 from ulens.predict.tiles import read_mirrored
 from ulens.predict.timing import PatchwiseTime, time_interleaved, time_patchwise
-from ulens.train.validate import (
-    Prediction,
-    predict_held_out,
-    score,
-    score_cells,
-    score_membranes,
-)
+from ulens.train.validate import Prediction
 
 SIDE_PX = 512
 
@@ -99,37 +93,18 @@ class Redundancy:
         return self.patchwise.seconds / self.dense_seconds
 
 
-def predict_unseen(finished: Finished, samples: Sequence[Sample], device: str) -> list[Prediction]:
-    """Predict the unseen images with one network, each in one view."""
-    bundle = finished.bundle
-    return predict_held_out(
-        bundle.net,
-        samples,
-        bundle.normalization,
-        encoding=bundle.encoding,
-        decoding=bundle.decoding,
-        device=device,
-    )
+def unseen_errors(predictions: Sequence[Prediction], labels_are: LabelsAre) -> BoundaryErrors:
+    """Return the wrong pixels near borders and elsewhere.
 
-
-def score_unseen(
-    finished: Finished, predictions: Sequence[Prediction], *, field_of_interest_px: int
-) -> tuple[dict[str, float], BoundaryErrors]:
-    """Return the scores that the labels allow, and the errors near borders and elsewhere."""
-    bundle = finished.bundle
+    Instances count as right where they match; two classes are taken at the best threshold.
+    """
     truth = [each.sample.label for each in predictions]
-    found = score(predictions, bundle.labels_are)
-    if bundle.labels_are == "instances":
-        cells = score_cells(predictions, field_of_interest_px=field_of_interest_px)
+    if labels_are == "instances":
         renamed = [rename_matched(each.sample.label, each.labels) for each in predictions]
-        return {**cells, **found}, boundary_errors(truth, renamed)
-    if len(bundle.class_values) != 2:
-        return found, boundary_errors(truth, [each.labels for each in predictions])
-    probability = [each.maps[1] for each in predictions]
-    return {
-        **score_membranes(predictions),
-        **found,
-    }, boundary_errors_of_probability(truth, probability)
+        return boundary_errors(truth, renamed)
+    if len(predictions[0].maps) != 2:
+        return boundary_errors(truth, [each.labels for each in predictions])
+    return boundary_errors_of_probability(truth, [each.maps[1] for each in predictions])
 
 
 def time_networks(

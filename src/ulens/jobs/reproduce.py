@@ -16,12 +16,12 @@ from ulens.jobs.contenders import finished_model
 from ulens.jobs.datasets import DatasetEvent, run_fetch, use_copy
 from ulens.jobs.paper_tables import PaperTable, find_table
 from ulens.jobs.planning import TrainSettings
+from ulens.jobs.scoring import predict_unseen, score_unseen
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.jobs.unseen import Division, divide
 from ulens.labels.field_of_interest import FIELD_OF_INTEREST_PX
 from ulens.report.page import Section, Table, write_report
 from ulens.train.session import PLAN, STATE
-from ulens.train.validate import predict_held_out, score_cells, score_membranes
 
 MODEL_FOLDER, PAGE = "model", "reproduce.html"
 PAPER_SECONDS = 10 * 3600.0
@@ -173,20 +173,9 @@ def _train(
 def _score(
     bundle: ModelBundle, division: Division, table: PaperTable, device: str
 ) -> dict[str, float]:
-    predictions = predict_held_out(
-        bundle.net,
-        division.samples,
-        bundle.normalization,
-        encoding=bundle.encoding,
-        decoding=bundle.decoding,
-        device=device,
-        average=table.average,
-    )
-    if bundle.labels_are == "classes":
-        found = score_membranes(predictions)
-    else:
-        border_px = FIELD_OF_INTEREST_PX.get(table.dataset, 0)
-        found = score_cells(predictions, field_of_interest_px=border_px)
+    predictions = predict_unseen(bundle, division.samples, device, average=table.average)
+    border_px = FIELD_OF_INTEREST_PX.get(table.dataset, 0)
+    found = score_unseen(predictions, bundle.labels_are, field_of_interest_px=border_px)
     return {name: found[name] for name in table.measures}
 
 

@@ -9,6 +9,8 @@ programs do it. Borders: "Naming and file content conventions" on the challenge'
 participants transcribe it.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from ulens.errors import SettingError
@@ -33,6 +35,13 @@ FIELD_OF_INTEREST_PX = {
     ),
     "Fluo-N2DH-SIM+": 0,
 }
+
+
+def find_field_of_interest(images: Path) -> int:
+    """Return the border of the data set that a folder is, or whose sequence it is; 0 of others."""
+    place = images.absolute()
+    known = (FIELD_OF_INTEREST_PX.get(folder.name) for folder in (place, place.parent))
+    return next((border for border in known if border is not None), 0)
 
 
 def drop_outside_field(label_image: np.ndarray, field_of_interest_px: int) -> np.ndarray:

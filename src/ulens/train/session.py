@@ -3,7 +3,6 @@
 import hashlib
 import json
 import time
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -18,7 +17,7 @@ from ulens.data.dataset import prepare
 from ulens.data.holdout import Split
 from ulens.data.plan import Plan
 from ulens.errors import ModelError, OutputError, SettingError, TrainingError
-from ulens.instances.encodings import ENCODINGS, EncodingName
+from ulens.instances.encodings import ENCODINGS
 from ulens.io.annotations import Annotated, Sample
 from ulens.io.atomic import replace_files
 from ulens.losses import IGNORED
@@ -35,6 +34,7 @@ from ulens.train.state import load_state, save_state
 from ulens.train.trainer import StepLog, Trainer
 from ulens.train.validate import (
     Prediction,
+    first_decoding,
     predict_held_out,
     score,
     score_membranes,
@@ -110,7 +110,7 @@ class Session:
     ) -> None:
         self.folder, self.annotated, self.split, self.plan = folder, annotated, split, plan
         self.normalization = fit_normalization(sample.image for sample in split.training)
-        self.decoding = _decoding(split.training, plan.encoding)
+        self.decoding = first_decoding(split.training, plan.encoding)
         self.data_sha256 = _hash(annotated)
         images = prepare(split.training, self.normalization, plan=plan, device=device)
         shown = (split.held_out or split.training)[:NUM_EXAMPLES]
@@ -464,18 +464,6 @@ def _shape(net: Network) -> dict[str, Any]:
 def _name(shape: dict[str, Any]) -> str:
     slope = shape.get("negative_slope")
     return name_network(shape) + (f" with ReLUs of slope {slope}" if slope is not None else "")
-
-
-def _decoding(training: Sequence[Sample], encoding: EncodingName) -> dict[str, Any]:
-    """Return how instances are decoded; nothing below half the smallest annotated one counts."""
-    way = ENCODINGS[encoding]
-    if way.labels_are == "classes":
-        return dict(way.decoding)
-    areas = np.concatenate(
-        [np.bincount(np.maximum(sample.label, 0).ravel())[1:] for sample in training]
-    )
-    smallest = float(np.percentile(areas[areas > 0], 1)) if areas.any() else 0.0
-    return {**way.decoding, "min_area_px": int(smallest / 2)}
 
 
 def _hash(annotated: Annotated) -> str:

@@ -114,6 +114,21 @@ def score_cells(
     return {"SEG": seg_scores(pairs, field_of_interest_px=field_of_interest_px).seg}
 
 
+def first_decoding(training: Sequence[Sample], encoding: EncodingName) -> dict[str, Any]:
+    """Return how outputs are decoded before the thresholds are tuned.
+
+    Nothing below half the smallest annotated instance counts (smallest: the first percentile).
+    """
+    way = ENCODINGS[encoding]
+    if way.labels_are == "classes":
+        return dict(way.decoding)
+    areas = np.concatenate(
+        [np.bincount(np.maximum(sample.label, 0).ravel())[1:] for sample in training]
+    )
+    smallest = float(np.percentile(areas[areas > 0], 1)) if areas.any() else 0.0
+    return {**way.decoding, "min_area_px": int(smallest / 2)}
+
+
 def tune_thresholds(
     predictions: Sequence[Prediction], encoding: EncodingName, decoding: Mapping[str, Any]
 ) -> tuple[list[Prediction], dict[str, Any]]:
