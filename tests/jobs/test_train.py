@@ -254,6 +254,8 @@ def test_a_recipe_goes_on_with_the_slope_of_the_model_that_it_starts_from(tmp_pa
     assert (plan.width, plan.depth, plan.negative_slope) == (8, 2, 0.3)
     assert not plan.batch_norm
     assert "starts from a model" in plan.reasons["batch_norm"]
+    with pytest.raises(SettingError, match=r"leaky ReLUs of slope 0.3, the paper's recipe plain"):
+        list(run_training(settings_for(folder, out=folder / "next", recipe="paper", **start)))
 
 
 def test_interrupted_while_looking_for_8_bits_the_model_and_its_report_are_there(

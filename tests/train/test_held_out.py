@@ -12,7 +12,7 @@ from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import run_training
-from ulens.train import session, trainer
+from ulens.train import quantization, session, trainer
 from ulens.train.session import Validation, read_log
 
 STEPS = 20
@@ -181,6 +181,6 @@ def test_a_network_that_takes_time_is_prepared_for_8_bit_integers(folder, monkey
     x = torch.from_numpy(plain.example)[None]
     with torch.inference_mode():
         assert torch.equal(prepared.net(x), plain.net(x))
-    monkeypatch.setattr(session, "MAX_SCORE_CHANGE", -1)
+    monkeypatch.setattr(quantization, "MAX_SCORE_CHANGE", -1)
     train(folder, "moved")
     assert load_bundle(folder / "moved").int8 == {}

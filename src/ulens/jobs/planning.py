@@ -107,6 +107,12 @@ def choose_plan(
     targets = [by_class.encode(sample.label) for sample in split.training]
     # a model that is started from brings its own width, depth and slope
     start = load_bundle(settings.start_from).net if settings.start_from else None
+    slope = start.negative_slope if isinstance(start, UNet) else None
+    if settings.recipe == "paper" and slope:
+        raise SettingError(
+            f"{settings.start_from} has leaky ReLUs of slope {slope}, the paper's recipe plain "
+            "ones; leave the recipe out to go on from this model, or start without it"
+        )
     seconds = settings.seconds
     if seconds is None and settings.steps is None:
         seconds = DEFAULT_SECONDS
@@ -117,7 +123,7 @@ def choose_plan(
         seconds=seconds,
         width=settings.width or (start.width if start else None),
         depth=start.depth if isinstance(start, UNet) else DEPTH,
-        slope_of_start=start.negative_slope if isinstance(start, UNet) else None,
+        slope_of_start=slope,
         class_weights=class_balance(targets, fingerprint.num_classes),
         precision=torch_engine(device),
         seed=settings.seed or 0,

@@ -1,19 +1,71 @@
 """Which convolutions of a trained network 8-bit integers compute well enough."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ulens.instances.encodings import Activation
-from ulens.nets.quantized import Ranges, measure_inputs, quantize
+from ulens.instances.encodings import ENCODINGS, Activation, EncodingName
+from ulens.nets.quantized import Ranges, equalize, measure_inputs, quantize
 from ulens.nets.unet import UNet
-from ulens.predict.engine_choice import MAX_DIFFERENCE, MIN_AGREEMENT, differences
+from ulens.predict.engine_choice import (
+    MAX_DIFFERENCE,
+    MAX_SCORE_CHANGE,
+    MIN_AGREEMENT,
+    differences,
+    smooth_score,
+)
 from ulens.predict.engines import activate
+from ulens.train.examples import Example
 
 # The other convolutions are computed in bfloat16, which needs a part of what is allowed.
 SHARE_OF_ALLOWED = 0.6
+
+
+def prepare_int8(
+    net: UNet,
+    windows: Sequence[np.ndarray],
+    examples: Sequence[Example],
+    *,
+    encoding: EncodingName,
+    decoding: Mapping[str, Any],
+) -> tuple[UNet, dict[str, tuple[float, float]]]:
+    """Return a network equalised for 8-bit integers, and which of its convolutions bear them.
+
+    Parameters
+    ----------
+    net : trained; not changed
+    windows : (C, Y, X) float32, normalised, of training images, by which they are found
+    examples : held out, by which they are judged: their maps differ little, and so does their score
+
+    Returns
+    -------
+    the network, whose outputs are the same in fp32, and convolutions as `find_int8`
+    """
+    way = ENCODINGS[encoding]
+
+    def score(maps: np.ndarray) -> float:
+        """Return a score of the examples; 0 where there is nothing to find in them."""
+        found = [way.decode(way.refine(each), **decoding) for each in maps]
+        return smooth_score([label for _, label in examples], found, way.labels_are) or 0.0
+
+    shown = [torch.from_numpy(window)[None] for window in windows]
+    net = equalize(net, shown)
+    int8 = list(find_int8(net, shown, way.activation).items())
+    images = [torch.from_numpy(image)[None] for image, _ in examples]
+    exact = maps_of(net, images, way.activation)
+    exact_score = score(exact)
+    while int8:
+        maps = maps_of(quantize(net, dict(int8)), images, way.activation)
+        if (
+            are_close(exact, maps, way.activation)
+            and abs(exact_score - score(maps)) <= MAX_SCORE_CHANGE
+        ):
+            break
+        int8 = int8[: len(int8) // 2]
+    return net, dict(int8)
 
 
 def find_int8(

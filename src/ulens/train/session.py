@@ -18,17 +18,14 @@ from ulens.data.holdout import Split
 from ulens.data.plan import Plan
 from ulens.errors import ModelError, OutputError, SettingError, TrainingError
 from ulens.instances.encodings import ENCODINGS
-from ulens.io.annotations import Annotated, Sample
+from ulens.io.annotations import Annotated
 from ulens.io.atomic import replace_files
-from ulens.losses import IGNORED
 from ulens.nets.build import Network, describe_architecture, name_network
 from ulens.nets.properties import count_multiplications
-from ulens.nets.quantized import equalize, quantize
 from ulens.nets.unet import UNet
-from ulens.normalize import Normalization, fit_normalization, measure_statistics
-from ulens.predict.engine_choice import MAX_SCORE_CHANGE, smooth_score
-from ulens.predict.tiles import read_mirrored
-from ulens.train.quantization import are_close, find_int8, maps_of
+from ulens.normalize import fit_normalization
+from ulens.train.examples import cut_example
+from ulens.train.quantization import prepare_int8
 from ulens.train.ranks import ALONE, Ranks
 from ulens.train.state import load_state, save_state
 from ulens.train.trainer import StepLog, Trainer
@@ -47,7 +44,6 @@ SAVE_SECONDS = 60.0
 NUM_VALIDATIONS = 10
 VALIDATION_SHARE = 0.1
 SCORED_AT = 0.7
-EXAMPLE_PX = 388
 NUM_EXAMPLES = 8
 NUM_WINDOWS, WINDOW_PX = 2, 196
 WORTH_MULTIPLICATIONS = 10**9
@@ -114,7 +110,7 @@ class Session:
         self.data_sha256 = _hash(annotated)
         images = prepare(split.training, self.normalization, plan=plan, device=device)
         shown = (split.held_out or split.training)[:NUM_EXAMPLES]
-        self.examples = [_cut_example(plan, self.normalization, sample) for sample in shown]
+        self.examples = [cut_example(plan, self.normalization, sample) for sample in shown]
         known = dict(zip(map(id, split.training), images, strict=True))
         new = [sample for sample in split.whole if id(sample) not in known]
         prepared = prepare(new, self.normalization, plan=plan, device=device)
@@ -261,40 +257,22 @@ class Session:
         Well enough: the maps of up to `NUM_EXAMPLES` held-out windows differ little, and so does
         their score.
         """
-        size = self.examples[0][0].shape[-2:]
+        size = self.examples[0].image.shape[-2:]
         if (
             not isinstance(bundle.net, UNet)
             or count_multiplications(bundle.net, (size[0], size[1])) < WORTH_MULTIPLICATIONS
         ):
             return bundle
         windows = [
-            torch.from_numpy(_cut_example(self.plan, self.normalization, each, WINDOW_PX)[0])[None]
-            for each in self.split.training[:NUM_WINDOWS]
+            cut_example(self.plan, self.normalization, sample, WINDOW_PX).image
+            for sample in self.split.training[:NUM_WINDOWS]
         ]
-        net = equalize(bundle.net, windows)
-        activation = ENCODINGS[self.plan.encoding].activation
-        int8 = list(find_int8(net, windows, activation).items())
-        examples = [torch.from_numpy(image)[None] for image, _ in self.examples]
-        exact = maps_of(net, examples, activation)
-        score = self._score_examples(exact)
-        while int8:
-            maps = maps_of(quantize(net, dict(int8)), examples, activation)
-            if (
-                are_close(exact, maps, activation)
-                and abs(score - self._score_examples(maps)) <= MAX_SCORE_CHANGE
-            ):
-                break
-            int8 = int8[: len(int8) // 2]
-        bundle = replace(bundle, net=net, int8=dict(int8))
+        net, int8 = prepare_int8(
+            bundle.net, windows, self.examples, encoding=bundle.encoding, decoding=bundle.decoding
+        )
+        bundle = replace(bundle, net=net, int8=int8)
         save_bundle(bundle, self.folder)
         return bundle
-
-    def _score_examples(self, maps: np.ndarray) -> float:
-        """Return a score of the examples; 0 where there is nothing to find in them."""
-        way = ENCODINGS[self.plan.encoding]
-        truth = [label for _, label in self.examples]
-        found = [way.decode(way.refine(each), **self.decoding) for each in maps]
-        return smooth_score(truth, found, self.annotated.labels_are) or 0.0
 
     def _read_scored(self) -> Scored:
         tensors, record = load_state(self.folder / HELD_OUT)
@@ -373,8 +351,8 @@ class Session:
                 "steps": self.trainer.step,
                 "training_seconds": round(self.trainer.seconds, 1),
             },
-            example=self.examples[0][0],
-            example_label=self.examples[0][1],
+            example=self.examples[0].image,
+            example_label=self.examples[0].label,
         )
 
     def _write(self, files: dict[str, bytes]) -> None:
@@ -416,39 +394,6 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return rows
-
-
-def _cut_example(
-    plan: Plan, normalization: Normalization, sample: Sample, output_px: int = EXAMPLE_PX
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return a window around the middle of the annotated pixels, and the label of its output.
-
-    Returns
-    -------
-    image : (C, Y, X) float32, normalised, mirrored where the window reaches beyond the image
-    label : (Y, X) int32, of the network's output, −1 there
-    """
-    geometry = plan.network_geometry
-    side = geometry.input_size(output_px)
-    is_annotated = sample.label != IGNORED
-    middles = [_median(is_annotated.sum(axis=other)) for other in (1, 0)]
-    starts = [middle - side // 2 for middle in middles]
-    rows, columns = (slice(start, start + side) for start in starts)
-    label = np.full((side - 2 * geometry.margin,) * 2, IGNORED, np.int32)
-    place, source = [], []
-    for start, length in zip(starts, sample.label.shape, strict=True):
-        first = start + geometry.margin
-        low, high = max(0, first), min(length, first + len(label))
-        place.append(slice(low - first, high - first))
-        source.append(slice(low, high))
-    label[*place] = sample.label[*source]
-    window = read_mirrored(sample.image, (rows, columns))
-    return normalization.apply(window, measure_statistics(sample.image)), label
-
-
-def _median(counts: np.ndarray) -> int:
-    """Return the place before which half of what is counted lies."""
-    return 1 + int(np.searchsorted(counts.cumsum(), counts.sum() / 2))
 
 
 def _shape(net: Network) -> dict[str, Any]:

@@ -1,0 +1,58 @@
+"""Windows of annotated images, by which engines are judged."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ulens.data.plan import Plan
+from ulens.io.annotations import Sample
+from ulens.losses import IGNORED
+from ulens.normalize import Normalization, measure_statistics
+from ulens.predict.tiles import read_mirrored
+
+EXAMPLE_PX = 388
+
+
+class Example(NamedTuple):
+    """A window of an annotated image.
+
+    Parameters
+    ----------
+    image : (C, Y, X) float32, normalised, mirrored where the window reaches beyond the image
+    label : (Y, X) int32, of what the network makes of it, which lacks a margin; −1 beyond the image
+    """
+
+    image: np.ndarray
+    label: np.ndarray
+
+
+def cut_example(
+    plan: Plan, normalization: Normalization, sample: Sample, output_px: int = EXAMPLE_PX
+) -> Example:
+    """Return the window around the middle of the annotated pixels.
+
+    Parameters
+    ----------
+    output_px : least side of the label
+    """
+    geometry = plan.network_geometry
+    side = geometry.input_size(output_px)
+    is_annotated = sample.label != IGNORED
+    middles = [_median(is_annotated.sum(axis=other)) for other in (1, 0)]
+    starts = [middle - side // 2 for middle in middles]
+    rows, columns = (slice(start, start + side) for start in starts)
+    label = np.full((side - 2 * geometry.margin,) * 2, IGNORED, np.int32)
+    place, source = [], []
+    for start, length in zip(starts, sample.label.shape, strict=True):
+        first = start + geometry.margin
+        low, high = max(0, first), min(length, first + len(label))
+        place.append(slice(low - first, high - first))
+        source.append(slice(low, high))
+    label[*place] = sample.label[*source]
+    window = read_mirrored(sample.image, (rows, columns))
+    return Example(normalization.apply(window, measure_statistics(sample.image)), label)
+
+
+def _median(counts: np.ndarray) -> int:
+    """Return the place before which half of what is counted lies."""
+    return 1 + int(np.searchsorted(counts.cumsum(), counts.sum() / 2))
