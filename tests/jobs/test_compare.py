@@ -8,13 +8,14 @@ from imageio.v3 import imread
 
 from training import write_folder
 from ulens.data.plan import read_plan
-from ulens.errors import DataError, OutputError, SettingError
+from ulens.errors import DataError, OutputError, SettingError, TrainingError
 from ulens.jobs import comparison_measures, contenders
 from ulens.jobs.compare import Compared, run_comparison
 from ulens.jobs.comparison_plans import CompareSettings
 from ulens.jobs.comparison_report import name_rates
 from ulens.jobs.contenders import (
     CLEARLY_BETTER,
+    DIVERGED,
     _best_rate,
     _train,
     list_contenders,
@@ -58,16 +59,16 @@ def compared(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("rates", "chosen", "end"),
+    ("rates", "end"),
     [
-        ({1e-3: 0.5, 2e-3: 0.4, 3e-3: 0.3}, 1e-3, "smallest is the best, so a smaller one may be"),
-        ({1e-3: 0.5, 2e-3: 0.6, 3e-3: 0.3}, 2e-3, "0.003 0.300"),
-        ({1e-3: 0.5}, 1e-3, "0.001 0.500"),
+        ({1e-3: 0.5, 2e-3: 0.4, 3e-3: 0.3}, "smallest scored best, so a smaller one may be"),
+        ({1e-3: 0.5, 2e-3: 0.6, 3e-3: DIVERGED}, "0.003 diverged"),
+        ({1e-3: 0.5}, "0.001 0.500"),
     ],
 )
-def test_a_best_rate_at_the_edge_of_the_search_is_told(rates, chosen, end):
-    assert end in name_rates(rates, chosen)
-    assert ("may be better" in name_rates(rates, chosen)) == ("best" in end)
+def test_a_best_rate_at_the_edge_of_the_search_is_told(rates, end):
+    assert end in name_rates(rates)
+    assert ("may be better" in name_rates(rates)) == ("best" in end)
 
 
 def test_every_network_searches_and_trains_for_the_same_steps(compared):
@@ -91,7 +92,7 @@ def test_every_network_is_scored_timed_and_counted(compared):
         assert each.num_multiplications > 0
         assert len(each.rates) == 3
         chosen = each.rates[each.plan.learning_rate]
-        assert chosen >= max(each.rates.values()) - CLEARLY_BETTER
+        assert chosen >= max(each.rates.values()) * (1 - CLEARLY_BETTER)
     unet, sliding = result.outcomes
     assert sliding.receptive_field_px == 95
     assert unet.receptive_field_px > 150
@@ -221,6 +222,32 @@ def test_windows_come_with_the_sliding_window_alone():
 def test_another_rate_than_the_first_has_to_be_clearly_better():
     assert _best_rate({2e-3: 0.95, 6e-4: 0.96, 6e-3: 0.965}) == 2e-3
     assert _best_rate({2e-3: 0.95, 6e-4: 0.98, 6e-3: 0.976}) == 6e-4
+    assert _best_rate({2e-3: 0.04, 6e-4: 0.055, 6e-3: DIVERGED}) == 6e-4
+
+
+def test_a_rate_that_diverges_is_left_out(tmp_path, monkeypatch):
+    plain = contenders.run_training
+
+    def diverging(settings):
+        if settings.out.name == "rate-3":
+            raise TrainingError("the loss was not finite")
+        yield from plain(settings)
+
+    monkeypatch.setattr(contenders, "run_training", diverging)
+    folder = write_folder(tmp_path, number=4)
+    result = list(run_comparison(settings_for(folder)))[-1]
+    assert [list(each.rates.values())[2] for each in result.outcomes] == [DIVERGED, DIVERGED]
+    assert "diverged" in result.page.read_text(encoding="utf-8")
+    record = json.loads((folder / "compare" / "compare.json").read_text())
+    assert list(record["networks"][0]["rates"].values())[2] is None
+
+    def none(settings):
+        raise TrainingError("the loss was not finite")
+        yield
+
+    monkeypatch.setattr(contenders, "run_training", none)
+    with pytest.raises(TrainingError, match="U-Net learned with none of the learning rates"):
+        list(run_comparison(settings_for(folder, out=folder / "none")))
 
 
 def test_a_model_of_another_learning_rate_is_trained_anew(tmp_path):

@@ -1,7 +1,7 @@
 """Training images as tensors: normalised pixels, targets and weight maps."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -35,6 +35,18 @@ class TrainingImage:
     image: Tensor
     target: Tensor
     weight: Tensor
+    _pixels: dict[int, np.ndarray] = field(default_factory=dict, init=False, compare=False)
+
+    def pixels(self, number: int) -> np.ndarray:
+        """Return where class `number` lies in the flattened target; all that is annotated if none.
+
+        They are looked for once and kept.
+        """
+        if number not in self._pixels:
+            target = self.target.cpu().numpy()
+            found = np.flatnonzero(target == number)
+            self._pixels[number] = found if len(found) else np.flatnonzero(target != IGNORED)
+        return self._pixels[number]
 
 
 def weight_map(label: np.ndarray, target: np.ndarray, plan: Plan) -> np.ndarray:
@@ -85,6 +97,15 @@ def prepare(
     return images
 
 
+def class_frequencies(images: Sequence[TrainingImage], num_classes: int) -> np.ndarray:
+    """Return the share of each class in the annotated pixels, (K,) float64."""
+    counts = sum(
+        torch.bincount(each.target[each.target != IGNORED].long(), minlength=num_classes)
+        for each in images
+    )
+    return np.asarray(counts) / np.asarray(counts).sum()
+
+
 def draw(images: Sequence[TrainingImage], plan: Plan, visit: int) -> Draw:
     """Draw training tile number `visit`."""
     output = plan.network_geometry.output_size(plan.crop)
@@ -104,12 +125,9 @@ def draw(images: Sequence[TrainingImage], plan: Plan, visit: int) -> Draw:
 
 def _balanced_centre(image: TrainingImage, plan: Plan, visit: int) -> tuple[float, float]:
     """Draw a pixel of the class whose turn it is, or of any where the image has none of it."""
-    target = image.target.cpu().numpy()
-    pixels = np.flatnonzero(target == visit % len(plan.class_weights))
-    if not len(pixels):
-        pixels = np.flatnonzero(target != IGNORED)
-    drawn = np.random.default_rng([plan.seed, 3, visit]).choice(pixels)
-    y, x = np.unravel_index(drawn, target.shape)
+    pixels = image.pixels(visit % len(plan.class_weights))
+    drawn = pixels[np.random.default_rng([plan.seed, 3, visit]).integers(len(pixels))]
+    y, x = np.unravel_index(drawn, image.target.shape)
     return float(y), float(x)
 
 

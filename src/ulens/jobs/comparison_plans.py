@@ -85,8 +85,8 @@ def plan_all(
 ) -> dict[str, Plan]:
     """Return by name the plan of each network's final training, before its learning rate is found.
 
-    Plans that lie in a network's folder are kept; the others are made from the U-Net's and written
-    there.
+    Plans that lie in a network's folder are kept; the others are made from the U-Net's, which is
+    made once for all, and written there.
     """
     paths = {each.name: settings.out / each.name / PLAN for each in contenders}
     missing = [each for each in contenders if not paths[each.name].is_file()]
@@ -106,16 +106,20 @@ def _write_plans(
         labels_are=training.labels_are,
         ignore=training.ignore,
     )
-    split = split_samples(annotated.samples, labels_are=annotated.labels_are)
     fingerprint = take_fingerprint(annotated)
-    asked = replace(
-        training,
-        seconds=None if settings.seconds is None else FINAL_SHARE * settings.seconds,
-        steps=None if settings.steps is None else max(1, round(FINAL_SHARE * settings.steps)),
-        width=settings.width,
-        seed=settings.seed,
-    )
-    unet = choose_plan(asked, fingerprint, annotated, split, device)
+    if (settings.out / PLAN).is_file():
+        unet = read_plan(settings.out / PLAN)
+    else:
+        split = split_samples(annotated.samples, labels_are=annotated.labels_are)
+        asked = replace(
+            training,
+            seconds=None if settings.seconds is None else FINAL_SHARE * settings.seconds,
+            steps=None if settings.steps is None else max(1, round(FINAL_SHARE * settings.steps)),
+            width=settings.width,
+            seed=settings.seed,
+        )
+        unet = choose_plan(asked, fingerprint, annotated, split, device)
+        replace_files(settings.out, {PLAN: unet.to_bytes()})
     measure = partial(steps_per_second, in_channels=fingerprint.num_channels, device=device)
     for each in contenders:
         plan = make_rival(

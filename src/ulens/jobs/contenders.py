@@ -11,7 +11,7 @@ import torch
 from ulens.bundle import MODEL, ModelBundle, load_bundle
 from ulens.data.plan import Plan, read_plan
 from ulens.data.rivals import RATE_FACTORS, search_rates, share_of
-from ulens.errors import SettingError
+from ulens.errors import SettingError, TrainingError
 from ulens.io.atomic import replace_files
 from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings
@@ -23,7 +23,9 @@ from ulens.train.session import PLAN, STATE
 PUBLISHED_WINDOW = 95
 SEARCH_SHARE = 0.1
 FINAL_SHARE = 1 - SEARCH_SHARE * len(RATE_FACTORS)
-CLEARLY_BETTER = 0.02  # less is chance: with another seed as short a training differs by 0.01
+# Of its score: less is chance, as short a training differs by half of it with another seed.
+CLEARLY_BETTER = 0.02
+DIVERGED = float("-inf")
 CHOSEN_BY = ("mean AP", "V_Info", "mean IoU")
 
 
@@ -54,7 +56,7 @@ class Finished:
     contender : which
     bundle : its model
     plan : of the final training
-    rates : each learning rate tried with what it scored on held-out annotations
+    rates : each learning rate tried with what it scored on held-out annotations, or `DIVERGED`
     chosen_by : the name of that score
     """
 
@@ -155,10 +157,20 @@ def train_contender(
             f"{contender.title}: learning rate {rate:.2g}, {number} of {len(RATE_FACTORS)}"
         )
         trial = replace(settings, int8=False)
-        bundle = yield from _train(folder / f"rate-{number}", plan, trial)
+        try:
+            bundle = yield from _train(folder / f"rate-{number}", plan, trial)
+        except TrainingError as error:
+            yield Message(f"{contender.title}: learning rate {rate:.2g} is left out: {error}")
+            scores[rate] = DIVERGED
+            continue
         if bundle is None:
             return
         chosen_by, scores[rate] = _quality(bundle)
+    if not chosen_by:
+        raise TrainingError(
+            f"{contender.title} learned with none of the learning rates "
+            f"{', '.join(f'{rate:.2g}' for rate in scores)}; leave it out, or look at the images"
+        )
     best = _best_rate(scores)
     plan = _final_plan(base, best, chosen_by)
     yield Message(f"{contender.title}: training with the learning rate {best:.2g}")
@@ -170,17 +182,17 @@ def train_contender(
 
 
 def _best_rate(scores: dict[float, float]) -> float:
-    """Return the rate of the best score; the first one where none is better by `CLEARLY_BETTER`."""
+    """Return the rate of the best score; the first one where that is hardly worse."""
     first = next(iter(scores))
     best = max(scores, key=lambda rate: scores[rate])
-    return best if scores[best] > scores[first] + CLEARLY_BETTER else first
+    return best if scores[best] * (1 - CLEARLY_BETTER) > scores[first] else first
 
 
 def _final_plan(base: Plan, rate: float, chosen_by: str) -> Plan:
     reason = (
         f"the best of {len(RATE_FACTORS)} by {chosen_by} on the held-out part, each tried for "
         f"{SEARCH_SHARE:.0%} of the time; another than the first only if it is better by more than "
-        f"{CLEARLY_BETTER}"
+        f"{CLEARLY_BETTER:.0%}"
     )
     return replace(base, learning_rate=rate, reasons={**base.reasons, "learning_rate": reason})
 

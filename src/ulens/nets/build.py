@@ -1,7 +1,10 @@
 """The networks by name: the U-Net and those it is compared with."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
+
+import numpy as np
+import torch
 
 from ulens.nets.fcn import FCN8s, FCNAlexNet
 from ulens.nets.shapes import Geometry, unet_geometry
@@ -52,6 +55,26 @@ def name_network(architecture: Mapping[str, Any]) -> str:
     settings = [setting for setting in _SETTINGS[name] if setting not in _UNSAID]
     words = " and ".join(f"{setting} {architecture[setting]}" for setting in settings)
     return f"{'U-Net' if name == 'unet' else name} of {words}"
+
+
+@torch.no_grad()
+def undo_balance(net: Network, frequencies: Sequence[float] | np.ndarray) -> None:
+    """Make a network that learned from as many pixels of each class expect them as they are.
+
+    Parameters
+    ----------
+    net : its outputs are logits; changed in place
+    frequencies : (K,) shares of the classes, above 0 and of sum 1
+
+    Notes
+    -----
+    Bayes' rule for a changed prior: a constant for each class is added to the logits. Source:
+    Saerens, Latinne and Decaestecker, Neural Computation 14 (2002), equation 2.4.
+    """
+    last = net.score_fc7 if isinstance(net, FCN8s | FCNAlexNet) else net.head
+    assert last.bias is not None
+    shares = torch.as_tensor(frequencies, dtype=torch.float64)
+    last.bias += torch.log(shares * len(shares)).to(last.bias)
 
 
 def build_network(architecture: Mapping[str, Any], *, dropout: float = 0.5) -> Network:

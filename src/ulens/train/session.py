@@ -13,14 +13,14 @@ import numpy as np
 import torch
 
 from ulens.bundle import ModelBundle, load_bundle, save_bundle
-from ulens.data.dataset import prepare
+from ulens.data.dataset import class_frequencies, prepare
 from ulens.data.holdout import Split
 from ulens.data.plan import Plan
 from ulens.errors import ModelError, OutputError, SettingError, TrainingError
 from ulens.instances.encodings import ENCODINGS
 from ulens.io.annotations import Annotated
 from ulens.io.atomic import replace_files
-from ulens.nets.build import Network, describe_architecture, name_network
+from ulens.nets.build import Network, describe_architecture, name_network, undo_balance
 from ulens.nets.properties import count_multiplications
 from ulens.nets.unet import UNet
 from ulens.normalize import fit_normalization
@@ -286,7 +286,7 @@ class Session:
 
     def _predict(self) -> list[Prediction]:
         return predict_held_out(
-            self._network(self.trainer.weights()),
+            self._trained_network(),
             self.split.held_out,
             self.normalization,
             encoding=self.plan.encoding,
@@ -330,9 +330,16 @@ class Session:
             net.load_state_dict(weights)
         return net
 
+    def _trained_network(self) -> Network:
+        net = self._network(self.trainer.weights())
+        if self.plan.balanced:
+            shares = class_frequencies(self.trainer.images, len(self.plan.class_weights))
+            undo_balance(net, shares.clip(1e-6))
+        return net
+
     def _bundle(self, scores: dict[str, float]) -> ModelBundle:
         return ModelBundle(
-            net=self._network(self.trainer.weights()).eval(),
+            net=self._trained_network().eval(),
             normalization=self.normalization,
             encoding=self.plan.encoding,
             class_values=self.annotated.class_values,
