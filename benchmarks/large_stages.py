@@ -41,16 +41,17 @@ def main() -> None:
         job = plan_job(
             bundle, options.model, volume, average=1,
             engine=options.engine or choose_engine(bundle, choose_device("cpu")).engine,
-            memory_gb=2.0, block_px=None, halo_px=None,
+            device="cpu", memory_gb=2.0, block_px=None, halo_px=None,
         )  # fmt: skip
         request = JobRequest(
-            model=options.model, image=image, axes=None, folder=folder, device="cpu", suffix=".zarr"
-        )
-        [work] = cut_planes(request, bundle, volume, job)
-        output = zarr_output(request, bundle, volume, job)
+            model=options.model, image=image, axes=None, job=job, folder=folder, device="cpu",
+            suffix=".zarr",
+        )  # fmt: skip
+        [work] = cut_planes(request, bundle, volume)
+        output = zarr_output(request, bundle, volume)
         assert output is not None
         output.create()
-        predictor = make_predictor(bundle, job, "cpu")
+        predictor = make_predictor(request, bundle)
         next(iter(work.do("measure", work.parts("measure")[0], predictor)))
         parts, together = defaultdict(float), defaultdict(float)
         for stage in work.stages:

@@ -99,9 +99,9 @@ def reproduce(
     data: Path | None = None,
     accept_terms: Annotated[bool, Flag] = False,
     cache: Path | None = None,
-    time: str = "10h",
+    time: str | None = None,
     width: int | None = None,
-    seed: int = 0,
+    seed: int | None = None,
     device: str = "auto",
     resume: Annotated[bool, Flag] = False,
 ) -> None:
@@ -120,11 +120,11 @@ def reproduce(
     cache
         folder in which downloaded archives are kept
     time
-        for the training; the paper's took ten hours
+        for the training; without it the paper's ten hours, or what OUT was begun with
     width
         channels of the network's first level; the paper's 64 without it
     seed
-        of all random draws
+        of all random draws; 0 without it
     device
         auto, cpu, cuda or mps
     resume
@@ -136,7 +136,7 @@ def reproduce(
         data=data,
         accept_terms=accept_terms,
         cache=cache,
-        seconds=parse_duration(time),
+        seconds=None if time is None else parse_duration(time),
         width=width,
         seed=seed,
         device=device,

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from training import tiny_plan
-from ulens.data.dataset import cut, draw, prepare
+from ulens.data.dataset import class_frequencies, cut, draw, prepare
 from ulens.data.fingerprint import take_fingerprint
 from ulens.errors import LabelError
 from ulens.instances import distance
@@ -75,6 +75,13 @@ def test_balanced_tiles_are_centred_on_each_class_in_turn():
         assert label[int(y), int(x)] == visit % 2
     centres = {draw(images, plan, visit).geometry.centre for visit in range(1, 200, 2)}
     assert centres == {(20.0, 20.0), (20.0, 21.0), (20.0, 22.0)}
+
+
+def test_frequencies_are_of_the_annotated_pixels_of_all_images():
+    few, many = np.zeros((10, 10), int), np.ones((20, 10), int)
+    few[:, :5] = -1
+    images = prepared([a_sample(few), a_sample(many)], "classes")
+    np.testing.assert_allclose(class_frequencies(images, 3), [50 / 250, 200 / 250, 0])
 
 
 def test_an_image_without_the_class_gives_any_annotated_pixel():

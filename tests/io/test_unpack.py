@@ -116,6 +116,17 @@ def test_a_zero_byte_hides_nothing(refused, tmp_path):
     assert "leads elsewhere" in refused(None)
 
 
+def test_no_compression_that_fails_in_ways_of_its_own(refused, tmp_path):
+    write_zip(tmp_path / "evil.zip", {"a": NOISE}, zipfile.ZIP_LZMA)
+    assert "compressed in a way that is seldom used" in refused(None)
+
+
+def test_a_name_that_is_no_utf8_is_damage(refused, tmp_path):
+    archive = write_zip(tmp_path / "evil.zip", {"ä": b"1"})
+    archive.write_bytes(archive.read_bytes().replace("ä".encode(), b"\xff\xff"))
+    assert "no ZIP archive or a damaged one" in refused(None)
+
+
 @pytest.mark.parametrize("kind", [stat.S_IFLNK, stat.S_IFIFO, stat.S_IFCHR])
 def test_no_links_or_devices(refused, kind):
     info = zipfile.ZipInfo("link")

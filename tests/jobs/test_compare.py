@@ -1,14 +1,19 @@
 import json
 import re
+import shutil
 from dataclasses import replace
 from functools import partial
 
+import numpy as np
 import pytest
 from imageio.v3 import imread
+from skimage.measure import label as connected_components
 
-from training import write_folder
+from training import squares, write_folder
 from ulens.data.plan import read_plan
 from ulens.errors import DataError, OutputError, SettingError, TrainingError
+from ulens.image import Image
+from ulens.io.files import write_tiff
 from ulens.jobs import comparison_measures, contenders
 from ulens.jobs.compare import Compared, run_comparison
 from ulens.jobs.comparison_plans import CompareSettings
@@ -174,6 +179,42 @@ def test_another_comparison_is_not_mixed_with_the_one_that_is_resumed(compared):
     folder, _ = compared
     with pytest.raises(SettingError, match=r"steps is 20, but the comparison in .* with 10"):
         list(run_comparison(settings_for(folder, steps=20, resume=True)))
+
+
+def test_a_comparison_of_other_labels_is_not_gone_on_with(compared, tmp_path):
+    folder, _ = compared
+    shutil.copytree(folder, tmp_path / "copy")
+    settings = settings_for(tmp_path / "copy", resume=True)
+    path = settings.out / "settings.json"
+    here = {"images": str(settings.images), "labels": str(settings.labels)}
+    path.write_text(json.dumps(json.loads(path.read_text()) | here))
+    label = next((tmp_path / "copy" / "labels").iterdir())
+    write_tiff(label, Image(data=squares(9)[1], axes="YX"))
+    with pytest.raises(SettingError, match="data_sha256 is"):
+        list(run_comparison(settings))
+
+
+@pytest.mark.slow
+def test_by_time_with_cells_fcns_and_further_windows(tmp_path):
+    data = tmp_path / "cells"
+    for k in range(8):
+        image, label = squares(k, size=96)
+        cells = connected_components(label > 0).astype(np.uint16)
+        for kind, plane in (("images", image), ("labels", cells)):
+            (data / kind).mkdir(parents=True, exist_ok=True)
+            write_tiff(data / kind / f"{k}.tif", Image(data=plane, axes="YX"))
+    settings = settings_for(data, nets=("unet", "sliding-window", "fcn-alexnet"), windows=(33,),
+                            steps=None, seconds=6.0)  # fmt: skip
+    result = list(run_comparison(settings))[-1]
+    titles = ["U-Net", "sliding window, 33 px", "sliding window, 95 px", "FCN-AlexNet"]
+    assert [each.title for each in result.outcomes] == titles
+    for each in result.outcomes:
+        assert {"SEG", "AP@0.5", "mean AP"} <= set(each.scores)
+        assert each.plan.seconds == pytest.approx(4.2)
+    rates = [each.rates for each in result.outcomes]
+    again = list(run_comparison(replace(settings, resume=True)))
+    assert not any(isinstance(event, StepLog) for event in again)
+    assert [each.rates for each in again[-1].outcomes] == rates
 
 
 def test_a_training_that_is_stopped_ends_the_comparison(tmp_path, monkeypatch):

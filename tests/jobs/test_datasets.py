@@ -116,7 +116,7 @@ def test_nothing_is_downloaded_for_a_folder_that_exists(server, isbi, tmp_path):
     assert server.asked == []
 
 
-def test_a_changed_archive_is_refused_and_an_evil_one_not_recorded(server, isbi, tmp_path):
+def test_an_archive_of_something_else_is_not_recorded(server, isbi, tmp_path):
     server.data = b"<html>log in first</html>"
     with pytest.raises(FileError, match="no ZIP archive or a damaged one"):
         list(run_fetch(isbi, tmp_path / "a", accept_terms=True, cache=tmp_path / "c"))
@@ -127,8 +127,14 @@ def test_a_changed_archive_is_refused_and_an_evil_one_not_recorded(server, isbi,
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("train-volume.tif", b"1")
     server.data = stream.getvalue()
-    with pytest.raises(FileError, match="is no copy of ISBI2012"):
+    with pytest.raises(FileError, match=r"archive.zip is not ISBI2012 .*remove it and run"):
         list(run_fetch(isbi, tmp_path / "a", accept_terms=True, cache=tmp_path / "c"))
+    assert read_checksums(tmp_path / "c") == {}
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_changed_archive_is_refused(server, isbi, tmp_path):
+    list(run_fetch(isbi, tmp_path / "a", accept_terms=True, cache=tmp_path / "c"))
     (tmp_path / "c/archive.zip").unlink()
     server.data += b"changed"
     with pytest.raises(DownloadError, match="not what it was at the first download"):

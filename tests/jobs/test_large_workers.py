@@ -20,9 +20,14 @@ from ulens.errors import DataError, OutputError, SettingError
 from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.jobs import large_workers
+from ulens.jobs.large_job import LargeJob, read_job
 from ulens.jobs.large_parts import JobRequest
 from ulens.jobs.segment_large import run_large_segmentation
 
+A_JOB = LargeJob(
+    model="", image="", average=1, engine="fp32", beside_int8="fp32", tile_px=100, block_px=32,
+    halo_px=8,
+)  # fmt: skip
 SMALL = {"block_px": 32, "halo_px": 8, "device": "cpu", "engine": "fp32"}
 
 
@@ -150,6 +155,7 @@ def begun(model, stack, tmp_path):
         model=model,
         image=stack,
         axes=None,
+        job=read_job(tmp_path / "o.zarr.job"),
         folder=tmp_path / "o.zarr.job",
         device="cpu",
         suffix=".zarr",
@@ -173,14 +179,26 @@ def test_a_worker_without_the_same_files_says_so(model, stack, tmp_path, client)
     assert len(list(request.folder.rglob("maps/0_0.npy"))) == 1
 
 
+def test_a_worker_that_stays_takes_up_the_next_job_of_the_same_name(model, stack, tmp_path, client):
+    request = begun(model, stack, tmp_path)
+    part = large_workers.Part(0, "predict", (0, 0))
+    assert list(large_workers._compute(client, request, [part])) == [part]
+    other = replace(request, job=replace(request.job, block_px=64))
+    part = large_workers.Part(0, "predict", (1, 1))
+    assert list(large_workers._compute(client, other, [part])) == [part]
+    [maps] = request.folder.rglob("maps/1_1.npy")
+    assert np.load(maps).shape[1:] == (64, 64)
+
+
 def test_a_part_that_takes_workers_down_is_named(client, monkeypatch, tmp_path):
     def kill(request, part):
         raise KilledWorker("key", SimpleNamespace(address="tcp://x"), 3)
 
     monkeypatch.setattr(large_workers, "do_part", kill)
     request = JobRequest(
-        model=tmp_path, image=tmp_path, axes=None, folder=tmp_path, device="cpu", suffix=".tif"
-    )
+        model=tmp_path, image=tmp_path, axes=None, job=A_JOB, folder=tmp_path, device="cpu",
+        suffix=".tif",
+    )  # fmt: skip
     with pytest.raises(OutputError, match=r"block=\(1, 2\)\) took down .* too little mem"):
         list(large_workers._compute(client, request, [large_workers.Part(0, "seed", (1, 2))]))
 
@@ -188,8 +206,9 @@ def test_a_part_that_takes_workers_down_is_named(client, monkeypatch, tmp_path):
 def test_without_workers_the_job_gives_up(monkeypatch, tmp_path):
     monkeypatch.setattr(large_workers, "WAIT_SECONDS", 0.5)
     request = JobRequest(
-        model=tmp_path, image=tmp_path, axes=None, folder=tmp_path, device="cpu", suffix=".tif"
-    )
+        model=tmp_path, image=tmp_path, axes=None, job=A_JOB, folder=tmp_path, device="cpu",
+        suffix=".tif",
+    )  # fmt: skip
     start = monotonic()
     with (
         LocalCluster(n_workers=0, processes=False, dashboard_address=None) as cluster,

@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import zipfile
 from dataclasses import replace
 
@@ -7,7 +8,6 @@ import numpy as np
 import pytest
 
 from training import squares
-from ulens.data.recipes import LEFT_OPEN
 from ulens.errors import FileError, OutputError, SettingError
 from ulens.image import Image
 from ulens.io.files import write_tiff
@@ -16,6 +16,7 @@ from ulens.jobs.datasets import Ready, Terms
 from ulens.jobs.paper_tables import PAPER_TABLES, find_table
 from ulens.jobs.reproduce import Reproduced, ReproduceSettings, fetch_data, run_reproduction
 from ulens.train.trainer import StepLog
+from ulens.train.validate import Prediction
 from web import Server
 
 
@@ -77,8 +78,13 @@ def test_our_values_stand_beside_the_papers_and_both_sets_are_named(reproduced):
 def test_every_choice_that_the_paper_leaves_open_is_noted(reproduced):
     folder, _, events = reproduced
     notes = "\n".join(events[-1].notes)
-    for name in LEFT_OPEN:
+    for name in (
+        "learning_rate", "schedule", "warmup_steps", "weight_decay", "clip_norm", "averaging",
+        "precision", "class_weights", "dropout", "geometry", "intensity",
+    ):  # fmt: skip
         assert f"{name} " in notes
+    assert "nothing on mirroring" in notes
+    assert "grey values are normalised" in notes
     assert "which is not the paper's test" in notes
     assert "width 1, 2 steps" in notes
     page = (folder / "out" / "reproduce.html").read_text(encoding="utf-8")
@@ -102,7 +108,7 @@ def test_an_output_that_exists_is_refused_before_anything_is_fetched(reproduced)
         list(fetch_data(settings_for(folder, folder / "isbi2012")))
 
 
-def test_cells_are_scored_by_seg(tmp_path):
+def test_cells_are_scored_by_seg(tmp_path, monkeypatch):
     data = tmp_path / "DIC-C2DH-HeLa"
     truth = data / "01_GT" / "SEG"
     truth.mkdir(parents=True)
@@ -111,6 +117,7 @@ def test_cells_are_scored_by_seg(tmp_path):
         image, label = squares(k, size=128)
         write_tiff(data / "01" / f"t{k:03d}.tif", Image(data=image, axes="YX"))
         cells = (label > 0).astype(np.uint16)
+        cells[56:72, 56:72] = 1  # something in the field of interest
         write_tiff(truth / f"man_seg{k:03d}.tif", Image(data=cells, axes="YX"))
     write_tiff(data / "01" / "t083.tif", Image(data=image, axes="YX"))  # the last, without truth
     events = list(run_reproduction(settings_for(tmp_path, data, name="dic-hela", steps=1)))
@@ -118,6 +125,51 @@ def test_cells_are_scored_by_seg(tmp_path):
     assert ours[:2] == ("ulens", "frames 54-83 of training sequence 01")
     assert 0 <= float(ours[2]) <= 1
     assert unet[2] == "0.7756"
+    assert any(note.startswith("cells are decoded with threshold") for note in events[-1].notes)
+
+    def perfect(bundle, samples, device, **_):
+        return [
+            Prediction(sample=each, maps=np.zeros((2, *each.label.shape)), labels=each.label)
+            for each in samples
+        ]
+
+    monkeypatch.setattr(reproduce, "predict_unseen", perfect)
+    settings = settings_for(tmp_path, data, name="dic-hela", steps=1, resume=True)
+    assert list(run_reproduction(settings))[-1].table.rows[0][2] == "1.0000"
+
+
+def test_a_model_of_other_images_is_not_taken_for_it(reproduced, tmp_path):
+    folder, _, _ = reproduced
+    shutil.copytree(folder / "out", tmp_path / "out")
+    for k in range(20):
+        name = f"train/image/{k:02d}.tif"
+        (tmp_path / "isbi2012" / name).parent.mkdir(parents=True, exist_ok=True)
+        write_tiff(tmp_path / "isbi2012" / name, Image(data=squares(k + 30)[0], axes="YX"))
+    shutil.copytree(folder / "isbi2012/train/label", tmp_path / "isbi2012/train/label")
+    settings = settings_for(tmp_path, tmp_path / "isbi2012", resume=True)
+    with pytest.raises(SettingError, match="was trained on other images than those of isbi2012"):
+        list(run_reproduction(settings))
+
+
+def test_what_was_killed_before_the_first_save_begins_anew(reproduced, tmp_path):
+    folder, _, _ = reproduced
+    model = tmp_path / "out" / "model"
+    model.mkdir(parents=True)
+    shutil.copy(folder / "out" / "model" / "plan.json", model)
+    settings = settings_for(tmp_path, folder / "isbi2012", resume=True)
+    events = list(run_reproduction(settings))
+    assert sum(isinstance(event, StepLog) for event in events) == 2
+
+
+def test_a_reproduction_is_resumed_as_it_was_begun(reproduced, tmp_path):
+    folder, _, _ = reproduced
+    shutil.copytree(folder / "out", tmp_path / "out")
+    settings = settings_for(tmp_path, folder / "isbi2012", resume=True, steps=None, width=None)
+    assert not any(isinstance(event, StepLog) for event in run_reproduction(settings))
+    longer = replace(settings, steps=3)
+    assert sum(isinstance(event, StepLog) for event in run_reproduction(longer)) == 1
+    with pytest.raises(SettingError, match="width is 5, the plan's is 1"):
+        list(run_reproduction(replace(longer, steps=4, width=5)))
 
 
 def test_the_data_set_is_fetched_into_the_folder(tmp_path, monkeypatch):

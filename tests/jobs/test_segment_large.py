@@ -18,9 +18,11 @@ from ulens.bundle import load_bundle, save_bundle
 from ulens.errors import DataError, FileError, OutputError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
-from ulens.jobs import large_job
+from ulens.io.regions import is_zarr
+from ulens.jobs import large_job, segment_large
 from ulens.jobs.segment import run_segmentation
 from ulens.jobs.segment_large import is_large_output, run_large_segmentation
+from ulens.predict.engine_choice import EngineChoice
 from ulens.predict.predictor import Predictor
 
 SMALL = {"block_px": 32, "halo_px": 8, "device": "cpu"}
@@ -81,7 +83,7 @@ def test_labels_are_those_of_the_folder(model, stack, tmp_path, name):
     assert ") needs about" in notes[0]
     assert "memory at most 0." in notes[0]
     num_objects = sum(int(plane.max()) for plane in whole.data)
-    assert notes[1] == f"objects {num_objects}, all as from the image in one piece"
+    assert notes[1].startswith(f"objects {num_objects}, as from the image in one piece")
     assert events[-1].written == (tmp_path / name,)
     assert events[-1].tile == events[-1].num_tiles > 0
     assert not (tmp_path / f"{name}.job").exists()
@@ -247,7 +249,7 @@ def test_a_damaged_or_foreign_job_is_told(model, stack, tmp_path):
     found = json.loads(job.read_bytes())
     for text, message in (
         ("{", "job.json is damaged"),
-        (json.dumps(found | {"version": 1}), "has version 1, this ulens knows 2"),
+        (json.dumps(found | {"version": 1}), "has version 1, this ulens knows 3"),
         (json.dumps(found | {"halo_px": None}), "job.json is damaged"),
     ):
         job.write_text(text)
@@ -258,11 +260,52 @@ def test_a_damaged_or_foreign_job_is_told(model, stack, tmp_path):
         list(run_large_segmentation(model, stack, out, **SMALL))
 
 
+def test_what_a_kill_leaves_of_the_first_file_is_no_hindrance(model, stack, tmp_path):
+    out = tmp_path / "out.zarr"
+    (tmp_path / "out.zarr.job").mkdir()
+    (tmp_path / "out.zarr.job" / "job.json.new").write_text("{")
+    list(run_large_segmentation(model, stack, out, **SMALL))
+    assert is_zarr(out)
+
+
+def test_an_image_of_other_channels_is_refused_before_it_is_read(model, tmp_path, monkeypatch):
+    image = Image(data=np.zeros((4, 40, 60), np.uint8), axes="CYX")
+    write_tiff(tmp_path / "four.tif", image)
+    monkeypatch.setattr("ulens.predict.volumes.PlaneWork.do", None)
+    with pytest.raises(ShapeError, match="4 channels"):
+        list(run_large_segmentation(model, tmp_path / "four.tif", tmp_path / "o.zarr", **SMALL))
+
+
+def test_a_choice_of_the_engine_is_told_once(model, stack, tmp_path, monkeypatch):
+    new = EngineChoice(engine="fp32", seconds={}, rejected={"bf16": "rough"}, is_new=True)
+    monkeypatch.setattr(segment_large, "choose_engine", lambda *_: new)
+    options = SMALL | {"engine": None}
+    work = run_large_segmentation(model, stack, tmp_path / "out.zarr", **options)
+    assert "not bf16: rough" in next(work).note
+    next(work)
+    work.close()
+    events = run_large_segmentation(model, stack, tmp_path / "out.zarr", **options)
+    assert not any("not bf16" in (event.note or "") for event in events)
+
+
+def test_8_bits_go_on_with_what_was_computed_beside_them(model, stack, tmp_path):
+    out = tmp_path / "out.zarr"
+    cut_off(model, stack, out)
+    path = tmp_path / "out.zarr.job" / "job.json"
+    job = json.loads(path.read_text())
+    other = {"bf16": "fp32", "fp32": "bf16"}[job["beside_int8"]]
+    path.write_text(json.dumps(job | {"engine": "openvino-int8", "beside_int8": other}))
+    with pytest.raises(SettingError, match=f"computes in {other} what 8-bit integers"):
+        list(run_large_segmentation(model, stack, out, **SMALL))
+
+
 def test_outputs_that_are_refused(model, stack, tmp_path):
     (tmp_path / "file.zarr").write_text("")
     (tmp_path / "folder.tif").mkdir()
     for image, out, overwrite, message in (
-        (stack, stack, True, "is the image itself"),
+        (stack, stack, True, "which is needed"),
+        (stack, tmp_path, True, "which is needed"),
+        (stack, model, True, "which is needed"),
         (stack, tmp_path / "file.zarr", False, "exists; choose another name, or allow"),
         (stack, tmp_path / "file.zarr", True, "is a file"),
         (stack, tmp_path / "folder.tif", True, "is a folder"),
@@ -351,6 +394,7 @@ def test_the_forecast_bounds_memory(model):
             volume,
             average=1,
             engine="fp32",
+            device="cpu",
             memory_gb=2,
             block_px=None,
             halo_px=None,

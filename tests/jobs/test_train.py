@@ -35,6 +35,7 @@ from ulens.jobs.segment import segment
 from ulens.jobs.train import Message, Trained, run_training
 from ulens.train import session
 from ulens.train.session import Validation, read_log
+from ulens.train.state import load_state
 from ulens.train.trainer import StepLog
 
 # saves at every snapshot, so that a kill soon after the start has something to resume from
@@ -532,6 +533,12 @@ def test_a_sliding_window_trains_on_balanced_windows_and_segments_as_any_model(t
     assert trained.bundle.provenance["steps"] == 30
     model = ulens.Model.load(folder / "model")
     assert model.bundle.net.window == 33
+    state, _ = load_state(folder / "model" / session.STATE)
+    added = trained.bundle.net.head.bias - state["average.head.bias"]
+    (held_out,) = trained.bundle.provenance["held_out"]
+    share = np.mean([squares(k)[1] > 0 for k in range(7) if k != int(held_out)])
+    expected = torch.log(torch.tensor([2 * (1 - share), 2 * share]))
+    torch.testing.assert_close(added, expected.float(), atol=1e-5, rtol=0)
     assert model.segment(squares(0)[0]).shape == (40, 40)
 
 

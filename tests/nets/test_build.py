@@ -6,6 +6,7 @@ from ulens.nets.build import (
     build_network,
     describe_architecture,
     network_geometry,
+    undo_balance,
 )
 
 SMALL = {"in_channels": 3, "num_classes": 2, "width": 4, "depth": 2, "window": 33}
@@ -30,6 +31,20 @@ def test_a_network_is_described_so_that_another_like_it_can_be_made(name):
 def test_a_model_of_the_time_before_there_was_a_slope_has_relus():
     architecture = {key: value for key, value in SMALL.items() if key != "negative_slope"}
     assert build_network({"name": "unet", **architecture}).negative_slope == 0.0
+
+
+@pytest.mark.parametrize("name", ["unet", "sliding-window", "fcn-8s", "fcn-alexnet"])
+def test_a_network_learned_from_balanced_pixels_expects_the_true_shares(name):
+    torch.manual_seed(0)
+    net = build_network({"name": name, **SMALL}).eval()
+    geometry = net.geometry
+    x = torch.randn(1, 3, *2 * [geometry.base + geometry.alignment])
+    with torch.no_grad():
+        before = net(x).softmax(1)
+        undo_balance(net, (0.9, 0.1))
+        after = net(x).softmax(1)
+    expected = before * torch.tensor([0.9, 0.1])[:, None, None]  # Bayes, with a prior of 1/2 each
+    torch.testing.assert_close(after, expected / expected.sum(1, keepdim=True))
 
 
 def test_dropout_goes_to_the_networks_that_have_it():

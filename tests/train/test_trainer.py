@@ -191,6 +191,23 @@ def test_a_bad_draw_rolls_back_is_named_and_never_drawn_again(tiny_images):
     assert torch.isfinite(weights_of(trainer)).all()
 
 
+def test_a_roll_back_keeps_what_was_decided_since(tiny_images):
+    trainer = Trainer(tiny_plan(steps=20).make_network(1), tiny_images[:1], tiny_plan(steps=20),
+                      all_images=tiny_images)  # fmt: skip
+    poison(trainer, lambda visit: visit == 10)
+    for log in trainer:
+        if log.step == 8:
+            trainer.use_all()
+    assert trainer.skipped == [10]
+    assert trainer.uses_all
+
+    timed = a_trainer(tiny_images, steps=None, seconds=1000.0)
+    timed.seconds = 40.0
+    poison(timed, lambda visit: visit == 0)
+    assert next(iter(timed)).skipped
+    assert timed.seconds >= 40
+
+
 def test_after_three_bad_draws_training_stops_with_advice(tiny_images):
     trainer = a_trainer(tiny_images)
     poison(trainer, lambda visit: visit >= 4)

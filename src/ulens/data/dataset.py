@@ -99,11 +99,11 @@ def prepare(
 
 def class_frequencies(images: Sequence[TrainingImage], num_classes: int) -> np.ndarray:
     """Return the share of each class in the annotated pixels, (K,) float64."""
-    counts = sum(
-        torch.bincount(each.target[each.target != IGNORED].long(), minlength=num_classes)
-        for each in images
-    )
-    return np.asarray(counts) / np.asarray(counts).sum()
+    counts = np.zeros(num_classes)
+    for each in images:
+        target = each.target.cpu().numpy()
+        counts += np.bincount(target[target != IGNORED], minlength=num_classes)
+    return counts / counts.sum()
 
 
 def draw(images: Sequence[TrainingImage], plan: Plan, visit: int) -> Draw:

@@ -37,6 +37,8 @@ LEFT_OPEN = {
     "precision": "the paper does not say; what this machine computes fastest",
     "class_weights": "paper: w_c balances the classes, no values; here 1/frequency, mean 1",
     "dropout": "paper: at the end of the contracting path, no rate; 0.5 in the released network",
+    "geometry": "paper: shift, rotation, displacements of 10 px on a 3×3 grid; no range of "
+    "rotation, nothing on mirroring: here any angle, and mirrored",
     "intensity": "paper: grey value variations, no numbers; the curve is that of Falk et al. 2019",
 }
 """Choices that the paper leaves open, with what was chosen."""
@@ -47,7 +49,6 @@ PAPER_REASONS = {
     "momentum": "paper: 0.99",
     "border_weight": "paper: w0 = 10",
     "border_sigma_px": "paper: about 5",
-    "geometry": "paper: shift, rotation, displacements of 10 px on a 3×3 grid",
     **LEFT_OPEN,
 }
 DEFAULT_REASONS = {

@@ -1,7 +1,8 @@
 """Annotated images: every 2-D plane with its labels, read as classes or as instances."""
 
+import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -149,6 +150,16 @@ def read_annotated(
         reading=describe(encoded, meaning, values, told=labels_are is not None, ignore=ignore),
         unpaired=pairing.unpaired,
     )
+
+
+def hash_samples(samples: Iterable[Sample]) -> str:
+    """Return what tells images and labels from all others."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        for array in (sample.image, sample.label):
+            digest.update(f"{array.shape}{array.dtype}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
 
 
 def parse_frames(spec: str, num_frames: int) -> list[int]:

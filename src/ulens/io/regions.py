@@ -15,7 +15,8 @@ from ulens.errors import FileError, SettingError
 from ulens.io.files import name_some
 from ulens.io.tiff import check_page_chain, in_um, only_series, read_spacing_um
 
-_LARGEST_PIECE_BYTES = 2**28
+_LARGEST_PIECE_BYTES = 2**27  # three times as much is taken while it is decoded
+_MOST_PIECES_AT_ONCE = 8
 _SAMPLE_PX = 64
 _ZARR_METADATA = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 
@@ -217,9 +218,15 @@ def _describe_multiscales(
 
 
 def _reader(stored: Any, path: Path) -> Callable[[tuple[slice | int, ...]], np.ndarray]:
+    import zarr
+
+    # no more memory for pieces that are being decoded than the largest alone may take
+    num_pieces = min(_MOST_PIECES_AT_ONCE, _LARGEST_PIECE_BYTES // _piece_bytes(stored))
+
     def cut(where: tuple[slice | int, ...]) -> np.ndarray:
         try:
-            return np.asarray(stored[where])
+            with zarr.config.set({"async.concurrency": num_pieces}):
+                return np.asarray(stored[where])
         except (MemoryError, KeyboardInterrupt):
             raise
         except Exception as error:  # decoders raise errors of many kinds for damaged files
@@ -232,13 +239,17 @@ def _reader(stored: Any, path: Path) -> Callable[[tuple[slice | int, ...]], np.n
 
 
 def _check_pieces(stored: Any, path: Path) -> None:
-    piece_bytes = int(np.prod(stored.chunks)) * stored.dtype.itemsize
+    piece_bytes = _piece_bytes(stored)
     if piece_bytes > _LARGEST_PIECE_BYTES:
         raise FileError(
             f"{path} is stored in pieces of {'×'.join(map(str, stored.chunks))} pixels, "
             f"{piece_bytes / 2**30:.1f} GB each, which are read as a whole; save it in tiles of "
             "256 or 512 pixels"
         )
+
+
+def _piece_bytes(stored: Any) -> int:
+    return int(np.prod(stored.chunks)) * stored.dtype.itemsize
 
 
 def _make_volume(

@@ -99,7 +99,9 @@ def _extract_all(archive: Path, folder: Path, limits: Limits) -> Iterator[Unpack
                 for num_bytes in _extract(opened, entry, folder, archive):
                     done += num_bytes
                     yield Unpacked(done, total)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
+    except (
+        zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError,
+    ) as error:  # fmt: skip
         raise FileError(
             f"{archive} is no ZIP archive or a damaged one ({error}); remove it and run the same "
             "command again to fetch it anew"
@@ -150,6 +152,8 @@ def _safe_parts(info: zipfile.ZipInfo, archive: Path) -> tuple[str, ...]:
     kind = stat.S_IFMT(info.external_attr >> 16)
     if kind not in {0, stat.S_IFREG, stat.S_IFDIR}:
         raise _refuse(archive, f"{name!r} is a link or a device")
+    if info.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise _refuse(archive, f"{name!r} is compressed in a way that is seldom used")
     if info.flag_bits & _ENCRYPTED:
         raise _refuse(archive, f"{name!r} is encrypted")
     return parts

@@ -145,6 +145,9 @@ def _begin(settings: CompareSettings, division: Division) -> None:
     record = {
         "images": str(settings.images),
         "labels": None if settings.labels is None else str(settings.labels),
+        "labels_are": settings.labels_are,
+        "ignore": settings.ignore,
+        "data_sha256": division.data_sha256,
         "training": division.training,
         "scored": division.unseen,
         "seconds": settings.seconds,

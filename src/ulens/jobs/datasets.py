@@ -1,6 +1,7 @@
 """The story of a public data set: show the terms, fetch, unpack, say how to train on it."""
 
 import shlex
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Literal
 
 import pooch
 
-from ulens.errors import SettingError
+from ulens.errors import FileError, SettingError
 from ulens.io.datasets import Dataset, training_paths
 from ulens.io.download import (
     CHECKSUMS,
@@ -114,13 +115,20 @@ def run_fetch(
         yield Step(
             stage="unpacking", num_bytes=unpacked.num_bytes, total_bytes=unpacked.total_bytes
         )
-    # Only now: an archive that cannot be unpacked is nothing to measure others by.
+    try:
+        paths = training_paths(dataset, out)
+    except FileError as error:
+        shutil.rmtree(out)
+        raise FileError(
+            f"{archive} is not {dataset.name} ({error}); remove it and run the same command again"
+        ) from error
+    # Only now: an archive that is not the data set is nothing to measure others by.
     if checksum := record_checksum(dataset.url, cache):
         yield Note(f"sha256 {checksum}, recorded in {cache / CHECKSUMS} for later downloads")
     else:
         yield Note("sha256 as at the first download")
     yield Note(f"the archive stays in {archive}; remove it when you like")
-    yield Ready(dataset=dataset, paths=training_paths(dataset, out))
+    yield Ready(dataset=dataset, paths=paths)
 
 
 def use_copy(dataset: Dataset, folder: Path) -> Iterator[DatasetEvent]:

@@ -13,15 +13,15 @@ import numpy as np
 
 from ulens.bundle import MODEL, ModelBundle
 from ulens.errors import OutputError, SettingError
-from ulens.io.atomic import write_file
+from ulens.io.atomic import new_name, write_file
 from ulens.io.label_volumes import CHUNK_PX
 from ulens.io.regions import Volume
-from ulens.predict.engines import EngineName
+from ulens.predict.engines import EngineName, choose_device, torch_engine
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.tiles import plan_tiles
 
 JOB, OUTPUT, CREATED, COMPLETE = "job.json", "output", "created", "complete"
-VERSION = 2
+VERSION = 3
 SUFFIXES = (".zarr", ".tif", ".tiff")
 
 # Python with torch; maps of the network's width and the tile's size that are in memory at once;
@@ -43,6 +43,7 @@ class LargeJob:
     model, image : hashes
     average : as in `Predictor`
     engine : how the network is computed
+    beside_int8 : where by "openvino-int8", the rest of it
     tile_px : largest tile, in input pixels
     block_px : side of the blocks
     halo_px : how far the decoding of a block sees beyond it
@@ -52,6 +53,7 @@ class LargeJob:
     image: str
     average: Literal[1, 8]
     engine: EngineName
+    beside_int8: Literal["bf16", "fp32"]
     tile_px: int
     block_px: int
     halo_px: int
@@ -82,6 +84,7 @@ def plan_job(
     *,
     average: Average,
     engine: EngineName,
+    device: str,
     memory_gb: float,
     block_px: int | None,
     halo_px: int | None,
@@ -90,6 +93,7 @@ def plan_job(
 
     Parameters
     ----------
+    engine, device : how and where the network is computed
     memory_gb : what the program may take in all, in 10⁹ bytes
     block_px, halo_px : instead of what the memory gives
 
@@ -115,6 +119,7 @@ def plan_job(
         image=volume.fingerprint(),
         average=average,  # type: ignore[arg-type]  # checked there
         engine=engine,
+        beside_int8=torch_engine(choose_device(device)),
         tile_px=tile_px,
         block_px=chosen,
         halo_px=chosen // _HALO_FRACTION if halo_px is None else halo_px,
@@ -138,7 +143,8 @@ def keep_to_job(work: Path, planned: LargeJob) -> LargeJob:
     if (work / COMPLETE).is_file() and not path.is_file():
         shutil.rmtree(work)  # the last that a killed run left of a job that was done
     if not path.is_file():
-        if work.exists() and any(work.iterdir()):
+        # what a kill left of its first file is no reason to stop
+        if work.exists() and any(entry != new_name(path) for entry in work.iterdir()):
             raise OutputError(f"{work} exists but holds no job of ulens; move it away")
         work.mkdir(parents=True, exist_ok=True)
         write_file(path, json.dumps({"version": VERSION} | asdict(planned), indent=2).encode())
@@ -210,8 +216,11 @@ def _output(work: Path) -> Path:
     return work / OUTPUT
 
 
-def check_output(out: Path, image: Path, overwrite: bool) -> None:
+def check_output(out: Path, image: Path, model: Path, overwrite: bool) -> None:
     """Raise OutputError where writing could damage what is there."""
+    for needed in (image, model):
+        if out.resolve() in (needed.resolve(), *needed.resolve().parents):
+            raise OutputError(f"output {out} is or holds {needed}, which is needed; choose another")
     if out.exists() and not overwrite:
         raise OutputError(
             f"output {out} exists; choose another name, or allow it to be replaced with overwrite "
@@ -220,8 +229,6 @@ def check_output(out: Path, image: Path, overwrite: bool) -> None:
     if out.is_dir() != (out.suffix.lower() == ".zarr") and out.exists():
         kind = "folder" if out.is_dir() else "file"
         raise OutputError(f"output {out} is a {kind}; choose another name")
-    if out.resolve() == image.resolve():
-        raise OutputError(f"output {out} is the image itself; choose another name")
     if not out.parent.is_dir():
         raise OutputError(f"there is no folder {out.parent} for {out.name}; make it")
 
@@ -236,13 +243,17 @@ def check_disk(work: Path, needed_bytes: int) -> None:
         )
 
 
-def count_disk_bytes(bundle: ModelBundle, volume: Volume) -> int:
-    """Return what the files of a job take at most, its output included."""
+def count_disk_bytes(bundle: ModelBundle, volume: Volume, suffix: str) -> int:
+    """Return what the files of a job take at most, its output included.
+
+    Maps, seeds and labels are there for the plane at work; for TIFF the labels of all planes.
+    """
     plane_px = volume.size[0] * volume.size[1]
     num_planes = len(volume.planes())
+    num_kept = 1 if suffix.lower() == ".zarr" else num_planes
     if bundle.encoding == "classes":
-        return 2 * plane_px * num_planes
-    return 4 * plane_px * (bundle.net.num_classes + 1) + 8 * plane_px * num_planes
+        return plane_px * (num_kept + num_planes)
+    return 4 * plane_px * (bundle.net.num_classes + 1 + num_kept + num_planes)
 
 
 def count_memory_bytes(bundle: ModelBundle, volume: Volume, job: LargeJob) -> int:

@@ -6,11 +6,13 @@ from pathlib import Path
 import numpy as np
 
 from ulens.bundle import ModelBundle
+from ulens.errors import SettingError
 from ulens.instances.encodings import ENCODINGS
 from ulens.io.label_volumes import LabelShape, ZarrLabels
 from ulens.io.regions import Volume
 from ulens.jobs.large_job import OUTPUT, LargeJob
 from ulens.predict.blocks import Blocks
+from ulens.predict.engines import choose_device, torch_engine
 from ulens.predict.predictor import Predictor
 from ulens.predict.volumes import PlaneWork
 
@@ -22,6 +24,7 @@ class JobRequest:
     Parameters
     ----------
     model, image, axes, device : as in `run_large_segmentation`
+    job : what every process keeps to
     folder : of the job, with its files of all blocks
     suffix : of the output, which decides its format
     """
@@ -29,17 +32,31 @@ class JobRequest:
     model: Path
     image: Path
     axes: str | None
+    job: LargeJob
     folder: Path
     device: str
     suffix: str
 
 
-def make_predictor(bundle: ModelBundle, job: LargeJob, device: str) -> Predictor:
-    """Return the predictor that all processes use."""
+def make_predictor(request: JobRequest, bundle: ModelBundle) -> Predictor:
+    """Return the predictor that all processes use.
+
+    Raises
+    ------
+    SettingError : this computer lacks the engine of the job
+    """
+    job = request.job
+    here = torch_engine(choose_device(request.device))
+    if job.engine == "openvino-int8" and here != job.beside_int8:
+        raise SettingError(
+            f"the job in {request.folder} computes in {job.beside_int8} what 8-bit integers "
+            f"compute too roughly, this computer in {here}; go on where it was begun, or remove "
+            "the folder to start anew"
+        )
     return Predictor(
         bundle.net,
         activation=ENCODINGS[bundle.encoding].activation,
-        device=device,
+        device=request.device,
         average=job.average,
         engine=job.engine,
         int8=bundle.int8,
@@ -47,12 +64,10 @@ def make_predictor(bundle: ModelBundle, job: LargeJob, device: str) -> Predictor
     )
 
 
-def cut_planes(
-    request: JobRequest, bundle: ModelBundle, volume: Volume, job: LargeJob
-) -> list[PlaneWork]:
+def cut_planes(request: JobRequest, bundle: ModelBundle, volume: Volume) -> list[PlaneWork]:
     """Return the work on each plane of the image."""
-    blocks = Blocks(volume.size, job.block_px)
-    output = zarr_output(request, bundle, volume, job)
+    blocks = Blocks(volume.size, request.job.block_px)
+    output = zarr_output(request, bundle, volume)
     return [
         PlaneWork(
             volume,
@@ -60,21 +75,19 @@ def cut_planes(
             bundle,
             folder=request.folder / (plane.name or "plane"),
             blocks=blocks,
-            halo_px=job.halo_px,
+            halo_px=request.job.halo_px,
             output=output,
         )
         for plane in volume.planes()
     ]
 
 
-def zarr_output(
-    request: JobRequest, bundle: ModelBundle, volume: Volume, job: LargeJob
-) -> ZarrLabels | None:
+def zarr_output(request: JobRequest, bundle: ModelBundle, volume: Volume) -> ZarrLabels | None:
     """Return the file that the blocks are written to; None for TIFF, which is written in order."""
     if request.suffix.lower() != ".zarr":
         return None
-    labels = describe_labels(bundle, volume, job)
-    return ZarrLabels(request.folder / OUTPUT, labels, job.block_px)
+    labels = describe_labels(bundle, volume, request.job)
+    return ZarrLabels(request.folder / OUTPUT, labels, request.job.block_px)
 
 
 def describe_labels(bundle: ModelBundle, volume: Volume, job: LargeJob) -> LabelShape:

@@ -20,7 +20,7 @@ import torch
 from ulens.bundle import load_bundle
 from ulens.errors import OutputError, SettingError
 from ulens.io.regions import open_volume
-from ulens.jobs.large_job import hash_model, read_job
+from ulens.jobs.large_job import hash_model
 from ulens.jobs.large_parts import JobRequest, cut_planes, make_predictor
 from ulens.predict.blocks import Block
 from ulens.predict.predictor import Predictor
@@ -37,7 +37,7 @@ WAIT_SECONDS = 120.0
 
 _lock = Lock()
 _files = ExitStack()
-"""Images that this worker has open, until it ends."""
+"""The image that this worker has open, until it gets another job or ends."""
 
 
 class Part(NamedTuple):
@@ -137,7 +137,8 @@ def _num_under_way(client: "Client") -> int:
 
 def _compute(client: "Client", request: JobRequest, parts: list[Part]) -> Iterator[Part]:
     """Have parts done; yield them in the order in which they are."""
-    from distributed import Future, KilledWorker, wait
+    from distributed import CancelledError, Future, KilledWorker, wait
+    from distributed.comm import CommClosedError
 
     waiting = deque(parts)
     under_way: dict[Future, Part] = {}
@@ -158,6 +159,7 @@ def _compute(client: "Client", request: JobRequest, parts: list[Part]) -> Iterat
                         f"in {request.folder}: start workers and the job again"
                     ) from None
                 continue
+            last_seen = monotonic()
             for future in done:
                 part = under_way.pop(future)
                 try:
@@ -168,6 +170,11 @@ def _compute(client: "Client", request: JobRequest, parts: list[Part]) -> Iterat
                         f"memory: give each more. What is done stays in {request.folder}"
                     ) from error
                 yield part
+    except (CancelledError, CommClosedError) as error:
+        raise OutputError(
+            f"the dask scheduler no longer answers ({error or type(error).__name__}); what is done "
+            f"stays in {request.folder}: start it and the job again"
+        ) from error
     finally:
         client.cancel(list(under_way))
 
@@ -202,8 +209,9 @@ def _open(request: JobRequest) -> tuple[list[PlaneWork], Predictor]:
                 f"{here} does not see {path}; model, image and output must lie on storage that "
                 "all workers reach by the same path"
             )
-    job = read_job(request.folder)
+    job = request.job
     bundle = load_bundle(request.model)
+    _files.close()  # the image of the job before
     volume = _files.enter_context(open_volume(request.image, request.axes))
     for name, expected, found in (
         ("model", job.model, hash_model(request.model)),
@@ -214,5 +222,4 @@ def _open(request: JobRequest) -> tuple[list[PlaneWork], Predictor]:
                 f"{here} has another {name} under {getattr(request, name)} than the job was "
                 "planned for; put the same files there"
             )
-    predictor = make_predictor(bundle, job, request.device)
-    return cut_planes(request, bundle, volume, job), predictor
+    return cut_planes(request, bundle, volume), make_predictor(request, bundle)

@@ -1,14 +1,16 @@
 """The paper's tables again: fetch the data, train as published, score, set side by side."""
 
 import json
+import shutil
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ulens.bundle import ModelBundle
+from ulens.bundle import MODEL, ModelBundle
 from ulens.data.plan import Plan, read_plan
 from ulens.data.recipes import LEFT_OPEN
-from ulens.errors import OutputError
+from ulens.errors import OutputError, SettingError
+from ulens.io.annotations import hash_samples, read_annotated
 from ulens.io.atomic import replace_files
 from ulens.io.datasets import find_dataset, training_paths
 from ulens.io.files import name_some
@@ -37,9 +39,10 @@ class ReproduceSettings:
     out : folder for the model, the page and, where it is fetched, the data set
     data : a copy of the data set, or the folder that holds it; None to fetch it
     accept_terms, cache : as `run_fetch`
-    seconds, steps : length of the training; the paper's 10 hours without either
+    seconds, steps : length of the training; without either the paper's 10 hours, or what the
+        training that is resumed was begun with
     width : channels of the first level; None = the paper's
-    seed : all random draws depend on it
+    seed : all random draws depend on it; None = 0
     device : as `choose_device`
     resume : go on in `out`
     """
@@ -52,7 +55,7 @@ class ReproduceSettings:
     seconds: float | None = None
     steps: int | None = None
     width: int | None = None
-    seed: int = 0
+    seed: int | None = None
     device: str = "auto"
     resume: bool = False
 
@@ -142,10 +145,12 @@ def _train(
 ) -> Generator[TrainEvent, None, ModelBundle]:
     """Train, or go on; returns the model."""
     folder = settings.out / MODEL_FOLDER
-    seconds = settings.seconds
-    if seconds is None and settings.steps is None:
+    seconds, frames = settings.seconds, find_table(settings.name).training
+    resume = settings.resume and (folder / STATE).is_file() and (folder / MODEL).is_file()
+    if settings.resume and not resume:
+        shutil.rmtree(folder, ignore_errors=True)  # what a kill left before the first save
+    if not resume and seconds is None and settings.steps is None:
         seconds = PAPER_SECONDS
-    resume = settings.resume and (folder / STATE).is_file()
     asked = TrainSettings(
         images=images,
         labels=labels,
@@ -153,15 +158,23 @@ def _train(
         seconds=seconds,
         steps=settings.steps,
         recipe="paper",
-        frames=find_table(settings.name).training,
-        width=None if resume else settings.width,
-        seed=None if resume else settings.seed,
+        frames=frames,
+        width=settings.width,
+        seed=settings.seed,
         device=settings.device,
         resume=resume,
     )
     if resume:
-        plan = replace(read_plan(folder / PLAN), seconds=seconds, steps=settings.steps)
+        plan = read_plan(folder / PLAN)
+        if seconds is not None or settings.steps is not None:
+            plan = replace(plan, seconds=seconds, steps=settings.steps)
         if (finished := finished_model(folder, plan)) is not None:
+            learned = hash_samples(read_annotated(images, labels, frames=frames).samples)
+            if finished.provenance["data_sha256"] != learned:
+                raise SettingError(
+                    f"{folder} was trained on other images than those of {settings.name}; choose "
+                    "another folder"
+                )
             yield Message(f"{folder} is trained already")
             return finished
     for event in run_training(asked):
@@ -206,11 +219,22 @@ def _notes(table: PaperTable, plan: Plan, bundle: ModelBundle) -> list[str]:
         "paper trained a width of 64 for 10 hours on a graphics card",
         f"held out of the first part of our training, for its own report: {held_out}",
         *table.notes,
+        *_note_decoding(bundle),
         "grey values are normalised by their mean and deviation; the paper does not say",
         *(
             f"{name} {record[name]}: {plan.reasons.get(name, why)}"
             for name, why in LEFT_OPEN.items()
         ),
+    ]
+
+
+def _note_decoding(bundle: ModelBundle) -> list[str]:
+    if bundle.labels_are == "classes":
+        return []
+    values = ", ".join(f"{name} {value}" for name, value in bundle.decoding.items())
+    return [
+        f"cells are decoded with {values}: the paper does not say; the thresholds were tuned on "
+        "what was held out, a cell of less than half the size of the smallest counts for none"
     ]
 
 

@@ -16,6 +16,7 @@ from ulens.io.regions import Volume, open_volume
 from ulens.jobs.large_job import (
     COMPLETE,
     CREATED,
+    JOB,
     OUTPUT,
     SUFFIXES,
     LargeJob,
@@ -28,6 +29,7 @@ from ulens.jobs.large_job import (
     measure_tile,
     plan_job,
     put_in_place,
+    read_job,
 )
 from ulens.jobs.large_parts import (
     JobRequest,
@@ -38,6 +40,7 @@ from ulens.jobs.large_parts import (
 )
 from ulens.jobs.large_workers import connect, do_on_workers
 from ulens.jobs.segment import SegmentProgress
+from ulens.normalize import check_channels
 from ulens.predict.blocks import Blocks
 from ulens.predict.engine_choice import choose_engine
 from ulens.predict.engines import EngineName, choose_device
@@ -100,25 +103,32 @@ def run_large_segmentation(
     """
     folder = out.with_name(f"{out.name}.job")
     if not is_in_place(folder):
-        check_output(out, image, overwrite)
+        check_output(out, image, model, overwrite)
     bundle = load_bundle(model)
     with connect(workers, scheduler) as client, open_volume(image, axes) as volume:
         _check_spacing(bundle, volume)
+        _check_channels(bundle, volume)
+        progress = SegmentProgress(image=image, number=1, num_images=1)
+        if engine is None:
+            begun = read_job(folder).engine if (folder / JOB).is_file() else None
+            choice = None if begun else choose_engine(bundle, choose_device(device))
+            if choice and choice.is_new:
+                yield replace(progress, note=str(choice))
+            engine = choice.engine if choice else begun
+        assert engine is not None
         planned = plan_job(
-            bundle, model, volume, average=average,
-            engine=engine or choose_engine(bundle, choose_device(device)).engine,
+            bundle, model, volume, average=average, engine=engine, device=device,
             memory_gb=memory_gb, block_px=block_px, halo_px=halo_px,
         )  # fmt: skip
         job = keep_to_job(folder, planned)
-        progress = SegmentProgress(image=image, number=1, num_images=1)
         if not (folder / COMPLETE).is_file():
             request = JobRequest(
-                model=model.resolve(), image=image.resolve(), axes=axes,
+                model=model.resolve(), image=image.resolve(), axes=axes, job=job,
                 folder=folder.resolve(), device=device, suffix=out.suffix,
             )  # fmt: skip
-            works = cut_planes(request, bundle, volume, job)
-            predictor = make_predictor(bundle, job, device)
-            output = zarr_output(request, bundle, volume, job)
+            works = cut_planes(request, bundle, volume)
+            predictor = make_predictor(request, bundle)
+            output = zarr_output(request, bundle, volume)
             if output is not None and not (folder / CREATED).is_file():
                 output.create()
                 write_file(folder / CREATED, b"")
@@ -129,7 +139,7 @@ def run_large_segmentation(
                 for part in work.parts(stage)
             )
             progress = replace(progress, num_tiles=total)
-            for note in _forecast(bundle, volume, job, works, predictor, folder, client):
+            for note in _forecast(bundle, volume, request, works, predictor, client):
                 yield replace(progress, note=note)
             with _told_where_it_stays(out, folder):
                 for step in _do(request, works, predictor, client):
@@ -167,32 +177,41 @@ def _check_spacing(bundle: ModelBundle, volume: Volume) -> None:
         )
 
 
+def _check_channels(bundle: ModelBundle, volume: Volume) -> None:
+    """Raise ShapeError before anything is read, where no pixel could make the channels fit."""
+    counts = (bundle.net.in_channels, volume.num_channels)
+    if counts not in ((1, 3), (3, 1)):  # a grey image saved as color, or one among color images
+        seen = np.broadcast_to(np.uint8(0), (volume.num_channels, *volume.size))
+        check_channels(seen, bundle.net.in_channels, str(volume.path))
+
+
 def _forecast(
     bundle: ModelBundle,
     volume: Volume,
-    job: LargeJob,
+    request: JobRequest,
     works: list[PlaneWork],
     predictor: Predictor,
-    folder: Path,
     client: "Client | None",
 ) -> Iterator[str]:
     """Yield what the user should know beforehand."""
+    job, folder = request.job, request.folder
     num_all = sum(_count_tiles(work, predictor) for work in works)
     num_missing = sum(_count_tiles(work, predictor, missing=True) for work in works)
     if num_missing < num_all:
         yield f"going on with {folder}: {num_all - num_missing} of {num_all} tiles are done"
     else:
-        check_disk(folder, count_disk_bytes(bundle, volume))
+        check_disk(folder, count_disk_bytes(bundle, volume, request.suffix))
     first = tuple(min(job.block_px, length) for length in volume.size)
     minutes = num_missing * measure_tile(predictor, (first[0], first[1])) / 60
     by_whom, each = (" of one worker", " each") if client else ("", "")
     num_blocks = sum(len(work.blocks) for work in works)
     sizes = "×".join(map(str, volume.shape))
+    disk_gb = count_disk_bytes(bundle, volume, request.suffix) / 1e9
     yield (
         f"{sizes} pixels ({volume.axes}) in {num_blocks} block{'s' * (num_blocks > 1)}; the "
         f"network ({job.engine}) needs about {minutes:.1f} minutes{by_whom}; memory at most "
         f"{count_memory_bytes(bundle, volume, job) / 1e9:.1f} GB{each}; "
-        f"on disk up to {count_disk_bytes(bundle, volume) / 1e9:.1f} GB until {folder} is done"
+        f"on disk up to {disk_gb:.1f} GB until {folder} is done"
     )
     if bundle.encoding == "membrane" and len(works[0].blocks) > 1:
         yield (
@@ -236,7 +255,10 @@ def _report(works: list[PlaneWork], job: LargeJob) -> str:
     num_objects = sum(count or 0 for count in counts)
     num_unsure = sum(work.num_unsure for work in works)
     if num_unsure == 0:
-        return f"objects {num_objects}, all as from the image in one piece"
+        return (
+            f"objects {num_objects}, as from the image in one piece, but for pixels that lie "
+            "equally near two"
+        )
     return (
         f"objects {num_objects}; about {num_unsure} of them grow over more than {job.halo_px} px "
         "of a neighbouring block: there they can end, or have another outline than from the image "

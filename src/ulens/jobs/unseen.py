@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ulens.errors import DataError, LabelError, SettingError
-from ulens.io.annotations import Annotated, Sample, parse_frames, read_annotated
+from ulens.io.annotations import Annotated, Sample, hash_samples, parse_frames, read_annotated
 from ulens.io.challenge import find_annotated_sequences, select_frames
 from ulens.io.label_values import LabelsAre
 from ulens.losses import IGNORED
@@ -26,6 +26,7 @@ class Division:
     num_training : images to train on
     samples : the unseen images
     labels_are, class_values : how their labels were read
+    data_sha256 : of all images and labels, divided or not
     """
 
     training: str
@@ -34,6 +35,7 @@ class Division:
     samples: list[Sample]
     labels_are: LabelsAre
     class_values: tuple[int, ...]
+    data_sha256: str
 
 
 def divide(
@@ -84,6 +86,7 @@ def divide(
         samples=[samples[k] for k in scored],
         labels_are=annotated.labels_are,
         class_values=annotated.class_values,
+        data_sha256=hash_samples(samples),
     )
 
 

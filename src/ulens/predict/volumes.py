@@ -106,7 +106,7 @@ class PlaneWork:
         if stage == "write":
             return self._written.has(part)
         files = {"predict": self._maps, "seed": self._seeds}.get(stage, self._labels)
-        return self._labels.has(part) or files.has(part)
+        return any(each.has(part) for each in (files, self._labels, self._written))
 
     def num_steps(self, stage: Stage, part: Block, predictor: Predictor) -> int:
         """Return the sum of what `do` yields."""
@@ -147,6 +147,8 @@ class PlaneWork:
         if all(self._labels.has(block) for block in self.blocks):
             for files in (self._maps, self._seeds, self._numbers):
                 shutil.rmtree(files.folder, ignore_errors=True)
+        if stage == "write":
+            shutil.rmtree(self._labels.folder, ignore_errors=True)
 
     @property
     def num_objects(self) -> int | None:
@@ -154,7 +156,10 @@ class PlaneWork:
         return int(self._table().max()) if self._way.decoder is not None else None
 
     def labels(self, window: Window) -> np.ndarray:
-        """Return the final labels of a window: classes, or instances by number."""
+        """Return the final labels of a window: classes, or instances by number.
+
+        They are there until `finish` of the stage "write", which leaves them in the output.
+        """
         if self._way.decoder is None:
             return self._labels.read_window(window)
         table = self._table()

@@ -1,6 +1,5 @@
 """One training with its folder: what is logged, validated, saved and scored."""
 
-import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass, replace
@@ -9,7 +8,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from ulens.bundle import ModelBundle, load_bundle, save_bundle
@@ -18,7 +16,7 @@ from ulens.data.holdout import Split
 from ulens.data.plan import Plan
 from ulens.errors import ModelError, OutputError, SettingError, TrainingError
 from ulens.instances.encodings import ENCODINGS
-from ulens.io.annotations import Annotated
+from ulens.io.annotations import Annotated, hash_samples
 from ulens.io.atomic import replace_files
 from ulens.nets.build import Network, describe_architecture, name_network, undo_balance
 from ulens.nets.properties import count_multiplications
@@ -107,7 +105,7 @@ class Session:
         self.folder, self.annotated, self.split, self.plan = folder, annotated, split, plan
         self.normalization = fit_normalization(sample.image for sample in split.training)
         self.decoding = first_decoding(split.training, plan.encoding)
-        self.data_sha256 = _hash(annotated)
+        self.data_sha256 = hash_samples(annotated.samples)
         images = prepare(split.training, self.normalization, plan=plan, device=device)
         shown = (split.held_out or split.training)[:NUM_EXAMPLES]
         self.examples = [cut_example(plan, self.normalization, sample) for sample in shown]
@@ -416,12 +414,3 @@ def _shape(net: Network) -> dict[str, Any]:
 def _name(shape: dict[str, Any]) -> str:
     slope = shape.get("negative_slope")
     return name_network(shape) + (f" with ReLUs of slope {slope}" if slope is not None else "")
-
-
-def _hash(annotated: Annotated) -> str:
-    digest = hashlib.sha256()
-    for sample in annotated.samples:
-        for array in (sample.image, sample.label):
-            digest.update(f"{array.shape}{array.dtype}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()

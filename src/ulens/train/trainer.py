@@ -176,6 +176,7 @@ class Trainer:
 
     def __iter__(self) -> Iterator[StepLog]:
         if self.ranks.num > 1:
+            self.take_snapshot()
             self.restore(*self.ranks.from_first(self.snapshot))
         while self._goes_on():
             started = time.perf_counter()
@@ -341,8 +342,11 @@ class Trainer:
                 "the learning rate was halved each time; look at that image, or lower "
                 f"learning_rate ({self.plan.learning_rate}) in the plan"
             )
+        uses_all, seconds = self.uses_all, self.seconds
         self.restore(*self.snapshot)
-        self.skipped, self.rate_factor = skipped, rate_factor
+        self.skipped, self.rate_factor, self.uses_all = skipped, rate_factor, uses_all
+        if self.plan.seconds is not None:
+            self.seconds = seconds  # they are spent
         self.take_snapshot()
         return names
 
