@@ -114,13 +114,17 @@ def score_table(outcomes: Sequence[Outcome]) -> Table:
     """Return the scores on unseen images, a column for each network."""
     errors = [each.errors for each in outcomes]
     return Table(
-        header=("measure", *(each.title for each in outcomes)),
+        header=("measure", *(_short_title(each) for each in outcomes)),
         rows=[
             *(_row(name, [each.scores[name] for each in outcomes]) for name in outcomes[0].scores),
             ("wrong near borders", *(each.boundary for each in errors)),
             ("wrong elsewhere", *(each.context for each in errors)),
         ],
     )
+
+
+def _short_title(each: Outcome) -> str:
+    return f"window {each.window}" if each.window else each.title
 
 
 def _row(name: str, values: Sequence[float]) -> tuple[str | float, ...]:
@@ -161,7 +165,7 @@ def _marks(outcomes: Sequence[Outcome]) -> list[Mark]:
     windows = sorted((each for each in outcomes if each.window), key=lambda each: each.window or 0)
     return [
         Mark(
-            title=f"window {each.window}" if each.window else each.title,
+            title=_short_title(each),
             boundary=each.errors.boundary,
             context=each.errors.context,
             in_series=each.window is not None,
