@@ -147,8 +147,8 @@ def _train(
     folder = settings.out / MODEL_FOLDER
     seconds, frames = settings.seconds, find_table(settings.name).training
     resume = settings.resume and (folder / STATE).is_file() and (folder / MODEL).is_file()
-    if settings.resume and not resume:
-        shutil.rmtree(folder, ignore_errors=True)  # what a kill left before the first save
+    if settings.resume and (folder / PLAN).is_file() and not (folder / MODEL).is_file():
+        shutil.rmtree(folder)  # what a kill left before the first save
     if not resume and seconds is None and settings.steps is None:
         seconds = PAPER_SECONDS
     asked = TrainSettings(
