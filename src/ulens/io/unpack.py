@@ -14,6 +14,13 @@ from typing import NamedTuple
 from ulens.errors import FileError, OutputError
 
 _CHUNK_BYTES = 2**17
+_DAMAGE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    EOFError,
+    NotImplementedError,
+    UnicodeDecodeError,
+)
 _ENCRYPTED = 0x1  # of zipfile's flag_bits
 # What file managers leave in archives, at any level.
 _CLUTTER = {"__MACOSX", ".DS_Store", "Thumbs.db"}
@@ -99,9 +106,7 @@ def _extract_all(archive: Path, folder: Path, limits: Limits) -> Iterator[Unpack
                 for num_bytes in _extract(opened, entry, folder, archive):
                     done += num_bytes
                     yield Unpacked(done, total)
-    except (
-        zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, UnicodeDecodeError,
-    ) as error:  # fmt: skip
+    except _DAMAGE as error:
         raise FileError(
             f"{archive} is no ZIP archive or a damaged one ({error}); remove it and run the same "
             "command again to fetch it anew"

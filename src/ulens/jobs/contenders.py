@@ -204,11 +204,7 @@ def _train(
     if (bundle := finished_model(folder, plan)) is not None:
         yield Message(f"{folder.parent.name}/{folder.name} is trained already")
         return bundle
-    resume = (
-        (folder / STATE).is_file()
-        and (folder / MODEL).is_file()
-        and read_plan(folder / PLAN).learning_rate == plan.learning_rate
-    )
+    resume = is_begun(folder) and read_plan(folder / PLAN).learning_rate == plan.learning_rate
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)  # what a kill left before the first save
         make_folder(folder)
@@ -219,6 +215,11 @@ def _train(
         if isinstance(event, Trained):
             return None if event.stopped else event.bundle
     return None
+
+
+def is_begun(folder: Path) -> bool:
+    """Return whether a training was saved in a folder, so that it can be resumed."""
+    return (folder / STATE).is_file() and (folder / MODEL).is_file()
 
 
 def finished_model(folder: Path, plan: Plan) -> ModelBundle | None:

@@ -20,12 +20,13 @@ from ulens.io.atomic import replace_files
 from ulens.io.files import write_tiff
 from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings
+from ulens.jobs.scoring import predict_unseen
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.metrics.instance import instance_scores
 from ulens.report.charts import INK, figure_png
 from ulens.report.overlays import color_labels, color_probability, stretch_contrast
 from ulens.report.page import Picture, Section, Table, write_report
-from ulens.train.validate import Prediction, predict_held_out, score, score_membranes
+from ulens.train.validate import Prediction, score, score_membranes
 
 NUM_TRAINING, NUM_UNSEEN, SIZE = 8, 4, 256
 HEADLINES = ("V_Rand", "V_Info", "AP@0.5", "AP@0.5 of Otsu + components", "mean IoU")
@@ -97,7 +98,8 @@ def run_demo(
                 bundle = event.bundle
         annotated = read_annotated(story.images, story.labels, labels_are=bundle.labels_are)
         unseen = parse_frames(story.unseen, len(annotated.samples))
-        predictions = _segment(bundle, [annotated.samples[k] for k in unseen])
+        samples = [annotated.samples[k] for k in unseen]
+        predictions = predict_unseen(bundle, samples, "auto", average=8)
         scores[story.name] = _score(predictions, bundle)
         rows[story.name] = _views(predictions[0], bundle.encoding)
         sections.append(_section(story, predictions, bundle, scores[story.name]))
@@ -191,18 +193,6 @@ def _check_classes(training: list[Sample], class_values: tuple[int, ...], data: 
             f"of the images in {data} every fourth stays unseen, and the others lack label value "
             f"{', '.join(missing)}; annotate more images, or use ulens train and --frames"
         )
-
-
-def _segment(bundle: ModelBundle, unseen: list[Sample]) -> list[Prediction]:
-    return predict_held_out(
-        bundle.net,
-        unseen,
-        bundle.normalization,
-        encoding=bundle.encoding,
-        decoding=bundle.decoding,
-        device="auto",
-        average=8,
-    )
 
 
 def _score(predictions: list[Prediction], bundle: ModelBundle) -> dict[str, float]:

@@ -14,7 +14,7 @@ from ulens.io.annotations import hash_samples, read_annotated
 from ulens.io.atomic import replace_files
 from ulens.io.datasets import find_dataset, training_paths
 from ulens.io.files import name_some
-from ulens.jobs.contenders import finished_model
+from ulens.jobs.contenders import finished_model, is_begun
 from ulens.jobs.datasets import DatasetEvent, run_fetch, use_copy
 from ulens.jobs.paper_tables import PaperTable, find_table
 from ulens.jobs.planning import TrainSettings
@@ -23,7 +23,7 @@ from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.jobs.unseen import Division, divide
 from ulens.labels.field_of_interest import FIELD_OF_INTEREST_PX
 from ulens.report.page import Section, Table, write_report
-from ulens.train.session import PLAN, STATE
+from ulens.train.session import PLAN
 
 MODEL_FOLDER, PAGE = "model", "reproduce.html"
 PAPER_SECONDS = 10 * 3600.0
@@ -146,7 +146,7 @@ def _train(
     """Train, or go on; returns the model."""
     folder = settings.out / MODEL_FOLDER
     seconds, frames = settings.seconds, find_table(settings.name).training
-    resume = settings.resume and (folder / STATE).is_file() and (folder / MODEL).is_file()
+    resume = settings.resume and is_begun(folder)
     if settings.resume and (folder / PLAN).is_file() and not (folder / MODEL).is_file():
         shutil.rmtree(folder)  # what a kill left before the first save
     if not resume and seconds is None and settings.steps is None:

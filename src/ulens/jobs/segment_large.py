@@ -109,13 +109,13 @@ def run_large_segmentation(
         _check_spacing(bundle, volume)
         _check_channels(bundle, volume)
         progress = SegmentProgress(image=image, number=1, num_images=1)
+        if engine is None and (folder / JOB).is_file():
+            engine = read_job(folder).engine
         if engine is None:
-            begun = read_job(folder).engine if (folder / JOB).is_file() else None
-            choice = None if begun else choose_engine(bundle, choose_device(device))
-            if choice and choice.is_new:
+            choice = choose_engine(bundle, choose_device(device))
+            if choice.is_new:
                 yield replace(progress, note=str(choice))
-            engine = choice.engine if choice else begun
-        assert engine is not None
+            engine = choice.engine
         planned = plan_job(
             bundle, model, volume, average=average, engine=engine, device=device,
             memory_gb=memory_gb, block_px=block_px, halo_px=halo_px,

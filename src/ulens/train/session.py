@@ -4,10 +4,12 @@ import json
 import time
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ulens.bundle import ModelBundle, load_bundle, save_bundle
@@ -331,9 +333,12 @@ class Session:
     def _trained_network(self) -> Network:
         net = self._network(self.trainer.weights())
         if self.plan.balanced:
-            shares = class_frequencies(self.trainer.images, len(self.plan.class_weights))
-            undo_balance(net, shares.clip(1e-6))
+            undo_balance(net, self._class_shares)
         return net
+
+    @cached_property
+    def _class_shares(self) -> np.ndarray:
+        return class_frequencies(self.trainer.images, len(self.plan.class_weights)).clip(1e-6)
 
     def _bundle(self, scores: dict[str, float]) -> ModelBundle:
         return ModelBundle(
