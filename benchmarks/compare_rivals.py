@@ -43,8 +43,8 @@ from ulens.jobs.unseen import divide
 from ulens.labels.field_of_interest import find_field_of_interest
 from ulens.nets.properties import count_parameters
 from ulens.predict.timing import time_once
-from ulens.train.session import SCORED_AT
-from ulens.train.validate import Prediction, first_decoding, score, tune_thresholds
+from ulens.training.session import SCORED_AT
+from ulens.training.validate import Prediction, first_decoding, score, tune_thresholds
 
 DATASET = "Dataset001_compare"
 PATCH_PX, BATCH, NUM_RUNS, SIDE_PX = 96, 20, 3, 512

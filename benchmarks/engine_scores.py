@@ -23,7 +23,7 @@ from ulens.jobs.compare import _border_px
 from ulens.predict.engine_choice import choose_engine, differences
 from ulens.predict.engines import EngineName, engines_here
 from ulens.predict.predictor import Predictor
-from ulens.train.validate import Prediction, score_cells, score_membranes
+from ulens.training.validate import Prediction, score_cells, score_membranes
 
 CPU = torch.device("cpu")
 

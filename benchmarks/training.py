@@ -17,15 +17,18 @@ import torch
 
 from ulens.data.dataset import prepare
 from ulens.data.fingerprint import take_fingerprint
+from ulens.data.plan import TensorFormat
 from ulens.data.recipes import LONG_STEPS, make_plan
 from ulens.data.simulate import simulate_cells
 from ulens.io.annotations import Annotated, Sample
 from ulens.normalize import fit_normalization
-from ulens.train import trainer
-from ulens.train.memory import keep_freed_memory
+from ulens.training import trainer
+from ulens.training.memory import keep_freed_memory
+from ulens.training.speed import tensor_formats
 
 NUM_WARM_UP = 5
 SIDE_PX = 512
+CPU = torch.device("cpu")
 
 
 def main() -> None:
@@ -39,17 +42,24 @@ def main() -> None:
         f"{torch.get_num_threads()} of {os.cpu_count()} cores, torch {torch.__version__}"
     )
     print(
-        "| width | steps per second | augmentation | forward | backward | update | rest |\n"
-        "|---|---|---|---|---|---|---|"
+        "| width | precision, memory format | steps per second | augmentation | forward | backward "
+        "| update | rest |\n|---|---|---|---|---|---|---|---|"
     )
     for width in options.widths:
-        seconds, whole = time_steps(width, options.steps)
-        shares = " | ".join(f"{seconds[name] / whole:.1%}" for name in seconds)
-        rest = 1 - sum(seconds.values()) / whole
-        print(f"| {width} | {options.steps / whole:.2f} | {shares} | {rest:.1%} |", flush=True)
+        for tensor_format in tensor_formats(CPU):
+            seconds, whole = time_steps(width, options.steps, tensor_format)
+            shares = " | ".join(f"{seconds[name] / whole:.1%}" for name in seconds)
+            rest = 1 - sum(seconds.values()) / whole
+            print(
+                f"| {width} | {', '.join(tensor_format)} | {options.steps / whole:.2f} | {shares} "
+                f"| {rest:.1%} |",
+                flush=True,
+            )
 
 
-def time_steps(width: int, num_steps: int) -> tuple[dict[str, float], float]:
+def time_steps(
+    width: int, num_steps: int, tensor_format: TensorFormat
+) -> tuple[dict[str, float], float]:
     """Return the seconds of each part of so many steps, and of all together."""
     torch.manual_seed(0)
     images, labels = simulate_cells(4, size=SIDE_PX)
@@ -62,10 +72,11 @@ def time_steps(width: int, num_steps: int) -> tuple[dict[str, float], float]:
         reading="", unpaired=(),
     )  # fmt: skip
     plan = make_plan(
-        take_fingerprint(annotated), steps=LONG_STEPS, width=width, class_weights=(1.0, 1.0)
-    )
+        take_fingerprint(annotated), steps=LONG_STEPS, width=width, class_weights=(1.0, 1.0),
+        formats=[tensor_format],
+    )  # fmt: skip
     normalization = fit_normalization(sample.image for sample in samples)
-    tiles = prepare(samples, normalization, plan=plan, device=torch.device("cpu"))
+    tiles = prepare(samples, normalization, plan=plan, device=CPU)
     training = trainer.Trainer(plan.make_network(1), tiles, plan)
     seconds = dict.fromkeys(("augmentation", "forward", "backward", "update"), 0.0)
 

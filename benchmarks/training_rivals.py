@@ -31,8 +31,9 @@ from ulens.data.simulate import simulate_cells
 from ulens.instances.encodings import ENCODINGS
 from ulens.io.annotations import Annotated, Sample
 from ulens.normalize import fit_normalization
-from ulens.train.memory import keep_freed_memory
-from ulens.train.trainer import Trainer
+from ulens.training.memory import keep_freed_memory
+from ulens.training.speed import tensor_formats
+from ulens.training.trainer import Trainer
 
 SIDE_PX, TILE_PX, OUTPUT_PX = 572, 572, 388
 STEPS_A_ROUND = 3
@@ -77,7 +78,10 @@ def _plan(images: list[np.ndarray], labels: list[np.ndarray], width: int) -> Any
         spacing_um=None, reading="", unpaired=(),
     )  # fmt: skip
     fingerprint = take_fingerprint(annotated)
-    plan = make_plan(fingerprint, steps=LONG_STEPS, width=width, class_weights=(1.0, 1.0))
+    plan = make_plan(
+        fingerprint, steps=LONG_STEPS, width=width, class_weights=(1.0, 1.0),
+        formats=tensor_formats(torch.device("cpu")),
+    )  # fmt: skip
     return replace(plan, batch_norm=False)  # the others train the network as it is made
 
 

@@ -2,15 +2,19 @@ import inspect
 import json
 import re
 from dataclasses import replace
+from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from training import squares, write_folder
+from raw_names import find_raw_names, text_of
+from tiny_training import squares, write_folder
 from ulens import cli
 from ulens.bundle import load_bundle, save_bundle
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
+from ulens.jobs.demo import DemoResult
 
 
 @pytest.fixture
@@ -60,6 +64,58 @@ def test_train_tells_what_it_read_planned_and_scored(ulens, folder, tmp_path):
     assert "60 steps on cpu" in out
     assert "V_Rand" in out
     assert "report.html" in out
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ("--steps", 2),
+        ("--steps", 2, "--labels-are", "instances"),
+        ("--steps", 2, "--recipe", "paper"),
+        ("--time", "1s"),
+    ],
+)
+def test_a_training_is_told_in_words(ulens, folder, tmp_path, options):
+    train = ("train", folder / "images", folder / "labels", "-o", tmp_path / "m", *options)
+    status, planned, _ = ulens(*train, "--plan-only")
+    assert status == 0
+    plan = tmp_path / "m" / "plan.json"
+    record = json.loads(plan.read_text())
+    # as planned, but in no time
+    plan.write_text(json.dumps({**record, "width": 2, "depth": 1, "crop": 34}))
+    status, out, _ = ulens(*train, "--plan", plan)
+    assert status == 0
+    assert "what is learned: " in out
+    assert find_raw_names((planned + out).replace(str(tmp_path), "")) == []
+    page = text_of((tmp_path / "m" / "report.html").read_text(encoding="utf-8"))
+    assert "How it was trained: the learning" in page
+    assert "Every number stands in plan.json" in page
+    assert find_raw_names(page) == []
+
+
+def test_the_demo_ends_with_what_was_made_and_what_to_do_next(ulens, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = DemoResult(
+        report=Path("demo/report.html"),
+        models=[Path("demo/cells.model")],
+        simulated=[Path("demo/cells")],
+        scores={"cells": {"Dice": 0.5}},
+    )
+    monkeypatch.setattr("ulens.cli.demo.run_demo", lambda *_, **__: iter([made]))
+    monkeypatch.setattr("shutil.which", lambda _: None)
+    monkeypatch.setattr("sys.executable", str(tmp_path / ".venv" / "bin" / "python"))
+    _, out, _ = ulens("demo")
+    assert "made in demo:\n  report.html: scores and pictures; open it" in out
+    assert "  cells.model: a trained model" in out
+    assert "  cells: the simulated images, with their labels" in out
+    program = Path(".venv", "bin", "ulens")
+    assert f"  {program} train my_images/ my_labels/ --time 20min -o my.model" in out
+    monkeypatch.setattr("shutil.which", lambda _: "/usr/bin/ulens")
+    _, out, _ = ulens("demo")
+    lines = [line.split()[1:] for line in out.splitlines() if line.startswith("  ulens ")]
+    assert [line[0] for line in lines] == ["train", "segment"]
+    for line in lines:
+        cli.app.parse_args(line, print_error=False, exit_on_error=False)
 
 
 def test_segment_then_evaluate(ulens, folder, model, tmp_path):
@@ -179,7 +235,7 @@ def test_describe_draws_the_network_and_tells_a_models_scores(ulens, model, tmp_
 def test_every_option_is_explained(ulens, command):
     status, out, _ = ulens(command, "--help")
     assert status == 0
-    function = getattr(cli, command)
+    function = getattr(import_module(f"ulens.cli.{command}"), command)
     for name in inspect.signature(function).parameters:
         explained = re.search(rf"^    {name}\n        (\w.+)$", function.__doc__, re.M)
         assert explained is not None, name

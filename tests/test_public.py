@@ -9,13 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from cyclopts import CycloptsError
 
 import ulens
-from training import squares
+from tiny_training import squares
+from ulens.cli import app
 from ulens.image import Image
 from ulens.io.files import write_tiff
 
-README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def test_the_public_names():
@@ -88,3 +93,32 @@ def test_the_lines_of_python_in_the_readme(workplace, monkeypatch):
     labels = names["labels"]
     assert isinstance(labels, np.ndarray)
     assert labels.shape == (40, 40)
+
+
+def command_lines(page):
+    """The arguments of every `ulens …` in the shell snippets of a page."""
+    snippets = "".join(re.findall(r"^```sh\n(.*?)^```", page, re.S | re.M))
+    lines = [shlex.split(line, comments=True) for line in snippets.splitlines()]
+    return [line[line.index("ulens") + 1 :] for line in lines if "ulens" in line]
+
+
+def check_command_lines(page):
+    for arguments in command_lines(page):
+        app.parse_args(arguments, print_error=False, exit_on_error=False)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_command_line_in_the_docs_is_one_that_ulens_takes(page):
+    check_command_lines(page.read_text(encoding="utf-8"))
+
+
+def test_the_guide_shows_every_command():
+    assert {arguments[0] for arguments in command_lines(GUIDE)} == {
+        name for name in app if not name.startswith("-")
+    }
+
+
+@pytest.mark.parametrize("wrong", ["-o a.model --colour red", "--steps 9", "-o a --width wide"])
+def test_a_command_line_that_ulens_does_not_take_is_found(wrong):
+    with pytest.raises(CycloptsError):
+        check_command_lines(f"```sh\npip install .\nulens train images/ {wrong}  # so\n```\n")

@@ -5,17 +5,31 @@
 >>> labels = model.segment(image)  # doctest: +SKIP
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
 
-from ulens.errors import UlensError
-from ulens.image import Image
-from ulens.io.files import read_image
-from ulens.jobs.evaluate import evaluate
-from ulens.jobs.segment import Model, segment
-from ulens.jobs.train import train
-from ulens.nets.unet import UNet
+if TYPE_CHECKING:
+    from ulens.errors import UlensError
+    from ulens.image import Image
+    from ulens.io.files import read_image
+    from ulens.jobs.evaluate import evaluate
+    from ulens.jobs.segment import Model, load, segment
+    from ulens.jobs.train import train
+    from ulens.nets.unet import UNet
 
-load = Model.load
+_HOMES = {
+    "Image": "ulens.image",
+    "Model": "ulens.jobs.segment",
+    "UNet": "ulens.nets.unet",
+    "UlensError": "ulens.errors",
+    "evaluate": "ulens.jobs.evaluate",
+    "load": "ulens.jobs.segment",
+    "read_image": "ulens.io.files",
+    "segment": "ulens.jobs.segment",
+    "train": "ulens.jobs.train",
+}
 
 __all__ = [
     "Image",
@@ -29,3 +43,16 @@ __all__ = [
     "segment",
     "train",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    # each name is loaded when it is used: PyTorch alone takes seconds
+    if name not in _HOMES:
+        raise AttributeError(f"module 'ulens' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

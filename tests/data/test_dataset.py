@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from training import tiny_plan
+from tiny_training import tiny_plan
 from ulens.data.dataset import class_frequencies, cut, draw, prepare
 from ulens.data.fingerprint import take_fingerprint
 from ulens.errors import LabelError

@@ -3,7 +3,7 @@ from dataclasses import replace
 
 import pytest
 
-from training import tiny_plan
+from tiny_training import tiny_plan
 from ulens.data.plan import Plan, read_plan
 from ulens.errors import SettingError, ShapeError
 

@@ -2,7 +2,10 @@ from dataclasses import replace
 
 import pytest
 
+from raw_names import find_raw_names
 from ulens.data.fingerprint import Fingerprint
+from ulens.data.plan import TensorFormat
+from ulens.data.plan_in_words import put_in_words
 from ulens.data.recipes import (
     FEWEST_STEPS,
     LONG_STEPS,
@@ -14,6 +17,7 @@ from ulens.data.recipes import (
 from ulens.errors import SettingError
 
 WEIGHTS = (2.0, 0.7)
+FORMATS = (TensorFormat("fp32", "contiguous"), TensorFormat("fp32", "channels_last"))
 
 
 def a_fingerprint(
@@ -107,7 +111,7 @@ def test_where_contacts_are_rare_far_background_weighs_less(contact_fraction, we
     fingerprint = a_fingerprint(labels_are="instances", contact_fraction=contact_fraction)
     plan = make_plan(fingerprint, steps=1, class_weights=WEIGHTS)
     assert (plan.weight_map, plan.border_weight) == (weight_map, w0)
-    assert "where instances touch" in plan.reasons["weight_map"]
+    assert "where objects touch" in plan.reasons["weight_map"]
     paper = make_plan(fingerprint, recipe="paper", steps=1, class_weights=WEIGHTS)
     assert (paper.weight_map, paper.border_weight) == ("paper", 10)
 
@@ -115,7 +119,39 @@ def test_where_contacts_are_rare_far_background_weighs_less(contact_fraction, we
 def test_the_plan_says_how_crowded_the_instances_are():
     fingerprint = a_fingerprint(labels_are="instances", touching_fraction=0.62)
     reason = make_plan(fingerprint, steps=1, class_weights=WEIGHTS).reasons["encoding"]
-    assert reason.startswith("62% of the instances touch another one")
+    assert reason.startswith("62% of the objects touch another one")
+
+
+@pytest.mark.parametrize("recipe", ["default", "paper"])
+@pytest.mark.parametrize("length", [{"steps": 1}, {"seconds": 60}])
+@pytest.mark.parametrize(
+    "images",
+    [
+        {},
+        {"membrane_fraction": 0.95},
+        {"labels_are": "instances", "touching_fraction": 0.3, "contact_fraction": 1e-4},
+        {"labels_are": "instances", "contact_fraction": 2e-3},
+    ],
+)
+def test_every_choice_has_a_reason_in_words(recipe, length, images):
+    plan = make_plan(
+        a_fingerprint(**images), recipe=recipe, class_weights=WEIGHTS, formats=FORMATS,
+        measure=lambda plan: 50 / plan.width, **length,
+    )  # fmt: skip
+    assert [choice.what for choice in put_in_words(plan) if not choice.why] == []
+    assert find_raw_names(" ".join(plan.reasons.values())) == []
+
+
+def test_the_reason_for_a_width_is_true():
+    def reason(**asked):
+        return make_plan(a_fingerprint(), class_weights=WEIGHTS, **asked).reasons.get("width", "")
+
+    slow, fast = ({"seconds": 60, "measure": lambda _, rate=rate: rate} for rate in (1.0, 1e3))
+    assert reason(**slow).startswith(f"the narrowest, since none makes {FEWEST_STEPS} steps: 1.00")
+    assert reason(**fast).startswith(f"the widest that makes {FEWEST_STEPS} steps: 1000.00 steps")
+    assert "at equal work 24 beat 32" in reason(steps=10)
+    assert reason(steps=10, width=20) == ""  # the user's choice
+    assert reason(steps=10, width=20, slope_of_start=0.0) == "that of the model it starts from"
 
 
 @pytest.mark.parametrize("seconds", [1, 60, 1800, 1e6])
@@ -128,6 +164,32 @@ def test_the_widest_network_that_makes_enough_steps_is_taken(seconds):
     assert plan.width == max(fitting, default=WIDTHS[0])
     assert plan.learning_rate == pytest.approx(RATE_TIMES_WIDTH / plan.width)
     assert "steps per second" in plan.reasons["width"]
+
+
+def test_the_fastest_format_is_taken_if_it_clearly_is():
+    for other_rate, taken in ((2.0, "contiguous"), (2.05, "contiguous"), (2.2, "channels_last")):
+        rates = {"contiguous": 2.0, "channels_last": other_rate}
+        plan = make_plan(
+            a_fingerprint(), seconds=60, class_weights=WEIGHTS, formats=FORMATS,
+            measure=lambda plan, rates=rates: rates[plan.memory_format],
+        )  # fmt: skip
+        assert plan.memory_format == taken
+        assert plan.steps_per_second == rates[taken]
+        left = rates["contiguous" if taken == "channels_last" else "channels_last"]
+        assert plan.reasons["memory_format"].startswith(
+            f"{rates[taken]:.2f} steps per second on this computer, otherwise {left:.2f}"
+        )
+
+
+def test_a_network_too_slow_when_narrow_is_not_measured_wider():
+    widths = []
+
+    def measure(plan):
+        widths.append(plan.width)
+        return 1.0
+
+    make_plan(a_fingerprint(), seconds=60, class_weights=WEIGHTS, measure=measure)
+    assert widths == [WIDTHS[0]]
 
 
 def test_with_steps_no_timing_enters():
@@ -143,7 +205,7 @@ def test_a_width_asked_for_is_kept():
         a_fingerprint(), seconds=60, width=20, class_weights=WEIGHTS, measure=lambda _: 2.0
     )
     assert plan.width == 20
-    assert "about 120 in 1 minutes" in plan.reasons["width"]
+    assert "2.00 steps per second on this computer, about 120 in all" in plan.reasons["width"]
     assert plan.steps_per_second == 2.0
     assert plan.fingerprint["num_images"] == 15
 

@@ -1,6 +1,7 @@
 import pytest
 
-from training import tiny_plan
+from tiny_training import tiny_plan
+from ulens.data.plan import TensorFormat
 from ulens.data.recipes import FEWEST_STEPS
 from ulens.data.rivals import FCN_WIDTHS, make_rival, search_rates, share_of
 from ulens.nets.build import NETWORKS
@@ -63,8 +64,16 @@ def test_the_widest_fcn_that_makes_enough_steps_is_taken(network, seconds):
 
 
 @pytest.mark.parametrize("network", RIVALS)
-def test_a_width_asked_for_is_kept_and_nothing_is_measured(network):
-    assert make_rival(unet_plan(), network, width=2, measure=lambda _: 1 / 0).width == 2
+def test_a_width_asked_for_is_kept_and_no_other_measured(network):
+    def measure(plan):
+        measured.append((plan.width, plan.memory_format))
+        return len(measured)
+
+    measured = []
+    formats = (TensorFormat("fp32", "contiguous"), TensorFormat("fp32", "channels_last"))
+    rival = make_rival(unet_plan(), network, width=2, measure=measure, formats=formats)
+    assert (rival.width, rival.memory_format) == (2, "channels_last")
+    assert measured == [(2, "contiguous"), (2, "channels_last")]
 
 
 def test_every_network_tries_as_many_rates_its_own_first():

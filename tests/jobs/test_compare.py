@@ -9,7 +9,8 @@ import pytest
 from imageio.v3 import imread
 from skimage.measure import label as connected_components
 
-from training import squares, write_folder
+from tiny_training import squares, write_folder
+from ulens.cli.terminal import show_table
 from ulens.data.plan import read_plan
 from ulens.errors import DataError, OutputError, SettingError, TrainingError
 from ulens.image import Image
@@ -29,8 +30,7 @@ from ulens.jobs.contenders import (
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained
 from ulens.predict.timing import time_patchwise
-from ulens.terminal import show_table
-from ulens.train.trainer import StepLog
+from ulens.training.trainer import StepLog
 
 NETS = ("unet", "sliding-window")
 

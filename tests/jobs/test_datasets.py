@@ -10,7 +10,7 @@ import numpy as np
 import pooch
 import pytest
 
-from training import squares
+from tiny_training import squares
 from ulens import cli
 from ulens.errors import DownloadError, FileError, OutputError, SettingError
 from ulens.image import Image

@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from training import write_folder
+from tiny_training import write_folder
 from ulens.errors import DataError, OutputError
 from ulens.image import Image
 from ulens.io.files import write_tiff
@@ -25,6 +25,10 @@ def test_the_demo_trains_segments_unseen_images_and_scores_them(told):
     assert set(result.scores) == {"membranes", "cells"}
     assert {"AP@0.5", "AP@0.5 of Otsu + components"} <= set(result.scores["cells"])
     assert {"V_Rand", "V_Info"} <= set(result.scores["membranes"])
+    assert result.report == out / "report.html"
+    assert [path.name for path in result.models] == ["membranes.model", "cells.model"]
+    assert [path.name for path in result.simulated] == ["membranes", "cells"]
+    assert all(path.exists() for path in (result.report, *result.models, *result.simulated))
     assert (out / "picture.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -51,6 +55,8 @@ def test_the_same_story_on_the_users_images(tmp_path):
     folder = write_folder(tmp_path / "mine")
     events = list(run_demo(tmp_path / "demo", data=folder, seconds=1))
     assert set(events[-1].scores) == {"mine"}
+    assert events[-1].models == [tmp_path / "demo" / "mine.model"]
+    assert events[-1].simulated == []
     assert set(events[-1].scores["mine"]) >= {"mean IoU", "Dice"}
 
 

@@ -38,8 +38,8 @@ def model(tmp_path):
 
 @pytest.fixture
 def stack(tmp_path):
-    """Three planes in 49 blocks each, with bright squares, some of which overlap."""
-    data = make_cells(3, 200, 220, per_plane=150)
+    """Two planes in 25 blocks each, with bright squares, some of which overlap."""
+    data = make_cells(2, 140, 150, per_plane=70)
     write_tiff(tmp_path / "stack.tif", Image(data=data, axes="ZYX"))
     return tmp_path / "stack.tif"
 

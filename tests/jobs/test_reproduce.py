@@ -7,7 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training import squares
+from raw_names import find_raw_names
+from tiny_training import squares
 from ulens.errors import FileError, OutputError, SettingError
 from ulens.image import Image
 from ulens.io.files import write_tiff
@@ -15,8 +16,8 @@ from ulens.jobs import reproduce
 from ulens.jobs.datasets import Ready, Terms
 from ulens.jobs.paper_tables import PAPER_TABLES, find_table
 from ulens.jobs.reproduce import Reproduced, ReproduceSettings, fetch_data, run_reproduction
-from ulens.train.trainer import StepLog
-from ulens.train.validate import Prediction
+from ulens.training.trainer import StepLog
+from ulens.training.validate import Prediction
 from web import Server
 
 
@@ -78,12 +79,14 @@ def test_our_values_stand_beside_the_papers_and_both_sets_are_named(reproduced):
 def test_every_choice_that_the_paper_leaves_open_is_noted(reproduced):
     folder, _, events = reproduced
     notes = "\n".join(events[-1].notes)
-    for name in (
-        "learning_rate", "schedule", "warmup_steps", "weight_decay", "clip_norm", "averaging",
-        "precision", "class_weights", "dropout", "geometry", "intensity",
+    for what in (
+        "learning rate", "at the start", "later", "weight decay", "limit of a step",
+        "weights that are kept", "arithmetic", "weight of the classes", "deepest signals",
+        "shapes are varied", "grey values are varied",
     ):  # fmt: skip
-        assert f"{name} " in notes
-    assert "nothing on mirroring" in notes
+        assert f"\n{what}: " in notes
+    assert "whether to mirror" in notes
+    assert find_raw_names(notes) == []
     assert "grey values are normalised" in notes
     assert "which is not the paper's test" in notes
     assert "width 1, 2 steps" in notes
@@ -125,7 +128,8 @@ def test_cells_are_scored_by_seg(tmp_path, monkeypatch):
     assert ours[:2] == ("ulens", "frames 54-83 of training sequence 01")
     assert 0 <= float(ours[2]) <= 1
     assert unet[2] == "0.7756"
-    assert any(note.startswith("cells are decoded with threshold") for note in events[-1].notes)
+    assert any("an object starts where the probability" in note for note in events[-1].notes)
+    assert find_raw_names("".join(events[-1].notes)) == []
 
     def perfect(bundle, samples, device, **_):
         return [

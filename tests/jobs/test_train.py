@@ -15,7 +15,7 @@ import torch
 from skimage.measure import label as connected_components
 
 import ulens
-from training import squares, tiny_plan, write_folder
+from tiny_training import squares, tiny_plan, write_folder
 from ulens.bundle import load_bundle
 from ulens.data.plan import read_plan
 from ulens.errors import (
@@ -33,16 +33,16 @@ from ulens.io.store import ArrayStore
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.segment import segment
 from ulens.jobs.train import Message, Trained, run_training
-from ulens.train import session
-from ulens.train.session import Validation, read_log
-from ulens.train.state import load_state
-from ulens.train.trainer import StepLog
+from ulens.training import session
+from ulens.training.session import Validation, read_log
+from ulens.training.state import load_state
+from ulens.training.trainer import StepLog
 
 # saves at every snapshot, so that a kill soon after the start has something to resume from
 DRIVER = """
 import sys
 import torch
-from ulens.train import session
+from ulens.training import session
 session.SAVE_SECONDS = 0.0
 torch.set_num_threads(1)
 from ulens.cli import main
@@ -145,7 +145,7 @@ def test_distances_are_trained_decoded_and_scored(tmp_path):
     assert set(last.bundle.decoding) == {"seed_threshold", "cell_threshold", "min_area_px"}
     page = (folder / "model" / "report.html").read_text()
     assert "cell distance, 0 blue to 1 yellow" in page
-    assert "thresholds (seed_threshold 0." in page
+    assert "an object starts where its distance less that to the next one is above 0." in page
     written = segment(folder / "model", folder / "images", folder / "out", probabilities=True)
     names = {path.name for path in written}
     assert {"3.tif", "3_distances.tif"} <= names
@@ -269,7 +269,7 @@ def test_interrupted_while_looking_for_8_bits_the_model_and_its_report_are_there
 
     monkeypatch.setattr(session.Session, "prepare_int8", interrupt)
     *_, said, last = run_training(settings_for(folder))
-    assert said == Message("left out; the model is complete without")
+    assert said == Message("left that out; the model is complete without it")
     assert not last.bundle.int8
     assert (folder / "model" / "report.html").is_file()
     assert load_bundle(folder / "model").scores == last.bundle.scores
@@ -298,7 +298,7 @@ def test_starting_from_a_model_of_other_channels_is_refused(trained, tmp_path):
 def test_one_image_is_scored_on_a_block_of_it(tmp_path):
     folder = write_folder(tmp_path, number=1, steps=20)
     events = list(run_training(settings_for(folder)))
-    assert "the last 20%" in events[1].text
+    assert events[1].text == "held out for the score: the last 20% of the image"
     assert 0 <= events[-1].bundle.scores["Dice"] <= 1
 
 
@@ -338,7 +338,7 @@ def test_a_full_disk_during_training_keeps_the_old_state(tmp_path, monkeypatch):
         saved.append(files)
         return replace(folder_, files)
 
-    from ulens.train import state
+    from ulens.training import state
 
     replace = state.replace_files
     monkeypatch.setattr(state, "replace_files", full)
@@ -504,6 +504,13 @@ def test_files_in_unread_formats_are_named(tmp_path):
     (folder / "images" / "notes.czi").write_bytes(b"x")
     texts = [e.text for e in run_training(settings_for(folder)) if isinstance(e, Message)]
     assert any("notes.czi" in text for text in texts)
+
+
+def test_files_without_a_partner_are_named(tmp_path):
+    folder = write_folder(tmp_path, steps=2)
+    (folder / "labels" / "0.tif").unlink()
+    texts = [e.text for e in run_training(settings_for(folder)) if isinstance(e, Message)]
+    assert "left out, an image without label or a label without image: 0.tif" in texts
 
 
 def test_ctrl_c_in_a_timed_training_gives_up_no_step(tmp_path):

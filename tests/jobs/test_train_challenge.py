@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from training import squares, tiny_plan
+from tiny_training import squares, tiny_plan
 from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.jobs.planning import TrainSettings

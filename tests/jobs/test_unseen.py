@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from training import squares, write_folder
+from tiny_training import squares, write_folder
 from ulens.errors import DataError, LabelError, SettingError
 from ulens.image import Image
 from ulens.io.files import write_tiff

@@ -61,15 +61,32 @@ def test_openvino_takes_every_network(name, settings, size):
 
 @needs_openvino
 def test_8_bit_integers_compute_what_rounding_says(monkeypatch):
+    """One convolution at a time: what is rounded differently behind it is no error of its own.
+
+    A processor without VNNI adds products in 16 bits. Weights that took all of the 8 bits would
+    saturate there, which changes the outputs as much as rounding itself.
+    """
+    without_native_bf16(monkeypatch)
+    net = make_net(depth=2, negative_slope=0.01)
+    x = torch.randn(1, 1, 100, 100, generator=torch.Generator().manual_seed(1))
+    int8 = {name: (each.low, each.high) for name, each in measure_inputs(net, [x]).items()}
+    assert len(int8) == 13
+    with torch.inference_mode():
+        exact = net(x)
+        for name, ends in int8.items():
+            rounded = quantize(net, {name: ends})(x)
+            found = build_engine("openvino-int8", net, CPU, {name: ends})(x)
+            assert (found - rounded).abs().mean() < 0.02 * (exact - rounded).abs().mean(), name
+
+
+@needs_openvino
+def test_the_engine_computes_in_8_bit_integers(monkeypatch):
     without_native_bf16(monkeypatch)
     net = make_net(depth=1, negative_slope=0.01)
     x = torch.randn(1, 1, 60, 60, generator=torch.Generator().manual_seed(1))
     int8 = {name: (each.low, each.high) for name, each in measure_inputs(net, [x]).items()}
-    with torch.inference_mode():
-        exact, rounded = net(x), quantize(net, int8)(x)
     run = build_engine("openvino-int8", net, CPU, int8)
-    found = run(x)
-    assert (found - rounded).abs().mean() < 0.5 * (exact - rounded).abs().mean()
+    run(x)
     (compiled,) = run._compiled.values()
     types = [
         node.get_rt_info()["runtimePrecision"].astype(str)

@@ -41,13 +41,14 @@ def test_tells_all_it_was_given_in_order(tmp_path):
         text="First paragraph.\n\nSecond paragraph.",
         table=Table(header=["image", "V_Rand"], rows=[["a.tif", 0.97531]]),
         images=[Picture(image=np.zeros((4, 6), np.uint8), caption="image")],
+        closing="Last words.",
     )
     reader = Reader(page(tmp_path, summary=[("V_Rand", "0.975")], sections=[section]))
-    assert reader.text[-10:] == [
+    assert reader.text[-11:] == [
         "V_Rand", "0.975", "Best image", "First paragraph.", "Second paragraph.",
-        "image", "V_Rand", "a.tif", "0.9753", "image",
+        "image", "V_Rand", "a.tif", "0.9753", "image", "Last words.",
     ]  # fmt: skip
-    assert reader.tags.count("p") == 2
+    assert reader.tags.count("p") == 3
 
 
 def test_escapes_what_is_the_users(tmp_path):
@@ -57,11 +58,12 @@ def test_escapes_what_is_the_users(tmp_path):
         text=HOSTILE,
         table=Table(header=[HOSTILE], rows=[[HOSTILE]]),
         images=[Picture(image=pixel, caption=HOSTILE)],
+        closing=HOSTILE,
     )
     html = page(tmp_path, title=HOSTILE, summary=[(HOSTILE, HOSTILE)], sections=[section])
     reader = Reader(html)
     assert "script" not in reader.tags
-    assert reader.text.count(HOSTILE) == 9
+    assert reader.text.count(HOSTILE) == 10
     assert ("alt", HOSTILE) in reader.attributes
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
+import skimage as ski
 import torch
-from skimage.measure import label as connected_components
 from torch import Tensor
 
 from ulens.augment.pipeline import Draw, apply, draw_tile
@@ -63,7 +63,7 @@ def weight_map(label: np.ndarray, target: np.ndarray, plan: Plan) -> np.ndarray:
     weight = class_weights[np.maximum(target, 0)]
     instances = label
     if ENCODINGS[plan.encoding].labels_are == "classes":
-        instances = connected_components(label == 1, connectivity=1)
+        instances = ski.measure.label(label == 1, connectivity=1)
     gaps = {"w0": plan.border_weight, "sigma_px": plan.border_sigma_px}
     if plan.weight_map == "falk":
         weight = falk_weight(instances, **gaps)

@@ -5,8 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
-from skimage.measure import label as connected_components
-from skimage.measure import regionprops
+import skimage as ski
 
 from ulens.instances import boundary
 from ulens.io.annotations import Annotated, Sample
@@ -99,7 +98,7 @@ def _percentiles(samples: Sequence[Sample]) -> tuple[tuple[float, float, float],
 def _membrane_fraction(samples: Sequence[Sample]) -> float:
     num_in_gaps = num_background = 0
     for sample in samples:
-        cells = connected_components(sample.label > 0, connectivity=1)
+        cells = ski.measure.label(sample.label > 0, connectivity=1)
         nearest, second, _ = two_nearest(cells, reach_px=MEMBRANE_PX)
         is_background = sample.label == 0
         num_in_gaps += int((nearest + second <= MEMBRANE_PX)[is_background].sum())
@@ -116,7 +115,7 @@ def _instances(samples: Sequence[Sample]) -> tuple[np.ndarray, int]:
     num_touching = 0
     for sample in samples:
         labels = np.maximum(sample.label, 0)
-        areas += [region.area for region in regionprops(labels)]
+        areas += [region.area for region in ski.measure.regionprops(labels)]
         pairs = [(labels[1:], labels[:-1]), (labels[:, 1:], labels[:, :-1])]
         touching = [
             np.concatenate([a[contact], b[contact]])

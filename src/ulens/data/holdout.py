@@ -74,8 +74,8 @@ def _hold_out_blocks(samples: Sequence[Sample], labels_are: str) -> Split:
         training=training,
         held_out=held_out,
         whole=list(samples),
-        description=f"held out for the score: the last {BLOCK_FRACTION:.0%} of each of the "
-        f"{len(samples)} images",
+        description=f"held out for the score: the last {BLOCK_FRACTION:.0%} of "
+        + (f"each of the {len(samples)} images" if len(samples) > 1 else "the image"),
     )
 
 

@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
@@ -13,6 +13,21 @@ from ulens.nets.build import NetName, Network, build_network, network_geometry
 from ulens.nets.shapes import Geometry
 
 Recipe = Literal["default", "paper"]
+Precision = Literal["bf16", "fp32"]
+MemoryFormat = Literal["channels_last", "contiguous"]
+
+
+class TensorFormat(NamedTuple):
+    """How the numbers of a training are held: the same training, faster or slower.
+
+    Parameters
+    ----------
+    precision : of the arithmetic
+    memory_format : whether the channels of a pixel lie side by side, or the pixels of a channel
+    """
+
+    precision: Precision
+    memory_format: MemoryFormat
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,6 +56,7 @@ class Plan:
     clip_norm : largest norm of the gradient; 0 = no limit
     averaging : decay of the running average of the weights; 0 = the last weights are kept
     precision : 'bf16' (mixed) or 'fp32'
+    memory_format : 'channels_last' or 'contiguous', how the numbers of a tile lie in memory
     weight_map : 'paper' or 'falk', that of Falk et al. 2019, for instances and two classes
     class_weights : w_c of each class; not used by 'distance' and 'falk'
     border_weight, border_sigma_px : w0 and σ of the weight map's gaps (Falk et al.: λ and σ2, 50
@@ -73,7 +89,8 @@ class Plan:
     warmup_steps: int = 50
     clip_norm: float
     averaging: float
-    precision: Literal["bf16", "fp32"] = "bf16"
+    precision: Precision = "bf16"
+    memory_format: MemoryFormat = "channels_last"
     weight_map: Literal["paper", "falk"] = "paper"
     class_weights: tuple[float, ...]
     border_weight: float
@@ -221,7 +238,8 @@ _CHOICES = {
     "optimizer": ("adamw", "sgd"),
     "schedule": ("cosine", "constant"),
     "weight_map": ("paper", "falk"),
-    "precision": ("bf16", "fp32"),
+    "precision": get_args(Precision),
+    "memory_format": get_args(MemoryFormat),
 }
 
 

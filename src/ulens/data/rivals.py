@@ -1,10 +1,10 @@
 """The rivals' plans: the U-Net's, changed only where another network needs it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
 from ulens.augment.geometry import GeometrySettings
-from ulens.data.plan import Plan
+from ulens.data.plan import Plan, TensorFormat
 from ulens.data.recipes import PAPER_OUTPUT, widest
 from ulens.nets.build import NetName, network_geometry
 
@@ -27,17 +27,19 @@ RATE_FACTORS = (1.0, 10**-0.5, 10**0.5)
 
 _SEARCHED = "to be searched around this value, the best in trials on other occasions"
 _WINDOW_REASONS = {
+    "network": "Ciresan et al. 2012",
     "width": "Ciresan et al. 2012",
     "crop": "one window, whose pixel in the centre is decided",
     "batch": "a step of the published training is one window; many at once suit this machine",
     "balanced": "Ciresan et al. 2012: as many windows of each class",
     "geometry": "Ciresan et al. 2012: mirrors and rotations, here by any angle; not elastic",
-    "border_weight": "Ciresan et al. 2012: no weight map",
+    "weight_map": "Ciresan et al. 2012: none",
     "class_weights": "all alike: the sampling balances the classes",
     "intensity": "as the U-Net's, so that every network learns from the same variety",
     "learning_rate": _SEARCHED,
 }
 _FCN_REASONS = {
+    "network": "Long et al. 2015",
     "dropout": "Long et al. 2015",
     "crop": "the smallest that decides what the U-Net's crop decides, or more",
     "width": "as published in its proportions; where training is by steps a fixed one",
@@ -53,6 +55,7 @@ def make_rival(
     width: int | None = None,
     largest_side: int = PAPER_OUTPUT,
     measure: Callable[[Plan], float] | None = None,
+    formats: Sequence[TensorFormat] = (),
 ) -> Plan:
     """Turn the plan of a U-Net into that of a network it is compared with.
 
@@ -65,6 +68,7 @@ def make_rival(
         the widest that makes enough steps in the time, as the U-Net's is chosen
     largest_side : of the images, pixels
     measure : returns the steps per second of a plan on this machine
+    formats : as of `make_plan`; without any the plan's own is kept
 
     Returns
     -------
@@ -76,7 +80,7 @@ def make_rival(
     reasons = {name: why for name, why in plan.reasons.items() if name not in own}
     plan = replace(plan, negative_slope=0.0, batch_norm=False, reasons=reasons)
     if network == "sliding-window":
-        return replace(
+        changed = replace(
             plan,
             network=network,
             window=window,
@@ -92,6 +96,7 @@ def make_rival(
             steps_per_second=None,
             reasons={**plan.reasons, **_WINDOW_REASONS},
         )
+        return _timed([changed], measure, formats)
     geometry = network_geometry({"name": network})
     first_width = width or UNTIMED_WIDTHS[network]
     changed = replace(
@@ -104,13 +109,26 @@ def make_rival(
         steps_per_second=None,
         reasons={**plan.reasons, **_FCN_REASONS},
     )
-    if measure is None or plan.seconds is None or width is not None:
-        return changed
+    is_timed = measure is not None and plan.seconds is not None
+    widths = FCN_WIDTHS[network] if is_timed and width is None else (first_width,)
     candidates = [
         replace(changed, width=each, learning_rate=RATES_TIMES_WIDTH[network] / each)
-        for each in FCN_WIDTHS[network]
+        for each in widths
     ]
-    return widest(candidates, plan.seconds, measure)
+    return _timed(candidates, measure, formats)
+
+
+def _timed(
+    plans: Sequence[Plan],
+    measure: Callable[[Plan], float] | None,
+    formats: Sequence[TensorFormat],
+) -> Plan:
+    """Return the widest plan for the time there is; the first where nothing is to be measured."""
+    first = plans[0]
+    if measure is None or first.seconds is None:
+        return first
+    own = (TensorFormat(first.precision, first.memory_format),)
+    return widest(plans, first.seconds, measure, formats or own)
 
 
 def search_rates(plan: Plan) -> tuple[float, ...]:

@@ -9,8 +9,8 @@ import heapq
 from itertools import count
 
 import numpy as np
+import skimage as ski
 from scipy import ndimage
-from skimage.segmentation import watershed
 
 SMOOTHING_PX = 3.0
 """By trial on ISBI 2012, docs/lab-notes.md; 2 differs little, and neither do fewer fragments."""
@@ -67,7 +67,7 @@ def close_borders(interior: np.ndarray) -> np.ndarray:
     array([0.1 , 0.1 , 0.28, 0.1 , 0.1 ], dtype=float32)
     """
     border = 1 - interior.astype(np.float32)
-    fragments = watershed(ndimage.gaussian_filter(border, SMOOTHING_PX))
+    fragments = ski.segmentation.watershed(ndimage.gaussian_filter(border, SMOOTHING_PX))
     pairs, pixels = _contacts(fragments, border)
     ends, numbers = np.unique(pairs, axis=1, return_inverse=True)
     strengths = border.ravel()[pixels]

@@ -36,6 +36,7 @@ class Encoding:
         instances
     decoding : parameters of `decode` before they are tuned
     grid : the values of each that tuning tries
+    in_words : a sentence for the user with a place for each parameter of `grid`
     decoder : of instances; makes of these parameters the stages of `decode`
     """
 
@@ -50,6 +51,7 @@ class Encoding:
     decode: Callable[..., np.ndarray]
     decoding: Mapping[str, Any] = field(default_factory=dict)
     grid: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    in_words: str = ""
     decoder: Callable[..., SeedDecoder] | None = None
 
 
@@ -84,6 +86,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         decoding={"threshold": 0.3},
         # lower ones merge cells now and then, which a few held-out images may not show
         grid={"threshold": (0.25, 0.3, 0.35, 0.4, 0.5)},
+        in_words="a pixel counts as foreground above a probability of {threshold:g}",
     ),
     "boundary": Encoding(
         encode=boundary.encode,
@@ -95,6 +98,8 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
             "threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98),
             "reach_threshold": (0.1, 0.2, 0.3, 0.4, 0.5),
         },
+        in_words="an object starts where the probability of foreground is above {threshold:g}, and "
+        "reaches as far as it is above {reach_threshold:g}",
         decoder=boundary.decoder,
     ),
     "distance": Encoding(
@@ -110,6 +115,8 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
             "seed_threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
             "cell_threshold": (0.05, 0.1, 0.15, 0.2, 0.25),
         },
+        in_words="an object starts where its distance less that to the next one is above "
+        "{seed_threshold:g}, and reaches as far as its distance is above {cell_threshold:g}",
         decoder=distance.decoder,
     ),
 }

@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-from skimage.measure import regionprops_table
+import skimage as ski
 
 from ulens.errors import OutputError, SettingError
 from ulens.lineage import Lineage, Link, join_gaps
@@ -94,7 +94,7 @@ def _measure(masks: Iterable[tuple[int, np.ndarray]]) -> dict[str, list[Any]]:
     """Return frame, centroid, area and label of all objects, in the order of the frames."""
     nodes: dict[str, list[Any]] = {name: [] for name in ("t", "y", "x", "area", "label")}
     for frame, mask in masks:
-        found = regionprops_table(mask, properties=("centroid", "area", "label"))
+        found = ski.measure.regionprops_table(mask, properties=("centroid", "area", "label"))
         nodes["t"] += [frame] * len(found["label"])
         for name, column in zip(("y", "x", "area", "label"), found.values(), strict=True):
             nodes[name] += column.tolist()

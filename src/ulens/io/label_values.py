@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from skimage.measure import label as label_regions
+import skimage as ski
 
 from ulens.errors import LabelError
 
@@ -142,7 +142,7 @@ def encode(label: np.ndarray, meaning: LabelsAre, values: tuple[int, ...]) -> np
     if meaning == "classes":
         encoded = np.searchsorted(values, label)
     elif len(set(values) - {0}) == 1:
-        encoded = label_regions(label > 0, connectivity=2)
+        encoded = ski.measure.label(label > 0, connectivity=2)
     else:
         return number_instances(label)
     return np.where(label < 0, -1, encoded).astype(np.int32)
@@ -207,7 +207,7 @@ def describe(
 
 def _count_regions(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the positive values of a label plane and the number of 8-connected regions of each."""
-    regions = label_regions(np.maximum(label, 0), background=0, connectivity=2)
+    regions = ski.measure.label(np.maximum(label, 0), background=0, connectivity=2)
     region_ids, first_pixels = np.unique(regions, return_index=True)
     return np.unique(label.flat[first_pixels[region_ids > 0]], return_counts=True)
 

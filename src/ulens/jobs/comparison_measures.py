@@ -21,7 +21,7 @@ from ulens.nets.sliding_window import SlidingWindow
 from ulens.predict.predictor import Predictor
 from ulens.predict.tiles import read_mirrored
 from ulens.predict.timing import PatchwiseTime, time_interleaved, time_patchwise
-from ulens.train.validate import Prediction
+from ulens.training.validate import Prediction
 
 SIDE_PX = 512
 

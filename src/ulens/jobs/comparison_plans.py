@@ -18,8 +18,8 @@ from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings, choose_plan
 from ulens.jobs.unseen import Division
 from ulens.predict.engines import choose_device
-from ulens.train.session import PLAN
-from ulens.train.speed import steps_per_second
+from ulens.training.session import PLAN
+from ulens.training.speed import MEASURING_SHARE, steps_per_second, tensor_formats
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -120,7 +120,12 @@ def _write_plans(
         )
         unet = choose_plan(asked, fingerprint, annotated, split, device)
         replace_files(settings.out, {PLAN: unet.to_bytes()})
-    measure = partial(steps_per_second, in_channels=fingerprint.num_channels, device=device)
+    measure = partial(
+        steps_per_second,
+        in_channels=fingerprint.num_channels,
+        device=device,
+        allowed_seconds=MEASURING_SHARE * (settings.seconds or 0),
+    )
     for each in contenders:
         plan = make_rival(
             unet,
@@ -129,6 +134,7 @@ def _write_plans(
             width=settings.width,
             largest_side=max(fingerprint.sizes[1]),
             measure=measure,
+            formats=tensor_formats(device),
         )
         make_folder(settings.out / each.name)
         replace_files(settings.out / each.name, {PLAN: plan.to_bytes()})

@@ -18,7 +18,7 @@ from ulens.report.charts import figure_png
 from ulens.report.comparison_charts import Mark, seconds_chart, trade_off_chart
 from ulens.report.overlays import color_labels, overlay, stretch_contrast
 from ulens.report.page import Picture, Section, Table, write_report
-from ulens.train.validate import Prediction
+from ulens.training.validate import Prediction
 
 _KEPT_ALIKE = (
     "Every network saw the same images, encoding, variety of grey values, optimizer and seed, and "

@@ -18,7 +18,7 @@ from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.nets.build import NetName
 from ulens.nets.sliding_window import SlidingWindow
-from ulens.train.session import PLAN, STATE
+from ulens.training.session import PLAN, STATE
 
 PUBLISHED_WINDOW = 95
 SEARCH_SHARE = 0.1

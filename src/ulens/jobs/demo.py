@@ -26,7 +26,7 @@ from ulens.metrics.instance import instance_scores
 from ulens.report.charts import INK, figure_png
 from ulens.report.overlays import color_labels, color_probability, stretch_contrast
 from ulens.report.page import Picture, Section, Table, write_report
-from ulens.train.validate import Prediction, score, score_membranes
+from ulens.training.validate import Prediction, score, score_membranes
 
 NUM_TRAINING, NUM_UNSEEN, SIZE = 8, 4, 256
 HEADLINES = ("V_Rand", "V_Info", "AP@0.5", "AP@0.5 of Otsu + components", "mean IoU")
@@ -59,10 +59,14 @@ class DemoResult:
     Parameters
     ----------
     report : the page
+    models : folders of the trained models
+    simulated : folders of the images that were simulated, with their labels
     scores : by story: scores on unseen images, and of Otsu + connected components
     """
 
     report: Path
+    models: list[Path]
+    simulated: list[Path]
     scores: dict[str, dict[str, float]]
 
 
@@ -82,7 +86,9 @@ def run_demo(
     stories = stories or list(_simulate(out, seed))
     sections, rows, scores = [], {}, {}
     for story in stories:
-        yield Message(f"— {story.name}: training on images {story.training} —")
+        yield Message(
+            f"— {story.name}: training on images {story.training}; {story.unseen} stay unseen —"
+        )
         settings = TrainSettings(
             images=story.images,
             labels=story.labels,
@@ -112,7 +118,12 @@ def run_demo(
     ]
     write_report(report, title="ulens demo", summary=facts, sections=sections)
     replace_files(out, {"picture.png": figure_png(_picture(rows))})
-    yield DemoResult(report=report, scores=scores)
+    yield DemoResult(
+        report=report,
+        models=[out / f"{story.name}.model" for story in stories],
+        simulated=[] if data else [out / story.name for story in stories],
+        scores=scores,
+    )
 
 
 def _prepare_folder(out: Path, overwrite: bool) -> None:

@@ -10,16 +10,15 @@ from ulens.bundle import LabelsAre, load_bundle
 from ulens.data.fingerprint import Fingerprint
 from ulens.data.holdout import Split
 from ulens.data.plan import Plan, Recipe, read_plan
+from ulens.data.plan_in_words import name_length, put_in_words
 from ulens.data.recipes import DEPTH, make_plan, without_batch_norm
 from ulens.errors import SettingError
 from ulens.instances.encodings import ENCODINGS
 from ulens.instances.weights import class_balance
 from ulens.io.annotations import Annotated
-from ulens.nets.build import name_network
 from ulens.nets.unet import UNet
-from ulens.predict.engines import torch_engine
-from ulens.train.session import PLAN
-from ulens.train.speed import steps_per_second
+from ulens.training.session import PLAN
+from ulens.training.speed import MEASURING_SHARE, steps_per_second, tensor_formats
 
 DEFAULT_SECONDS = 20 * 60.0
 
@@ -43,7 +42,7 @@ class TrainSettings:
     resume : continue the training in `out`, for longer where `seconds` or `steps` say so
     overwrite : replace the model in `out`
     plan_only : write the plan and stop
-    int8 : prepare the model for 8-bit integers at the end
+    int8 : prepare the model for 8-bit integers at the end of a training that is not short
     """
 
     images: Path
@@ -125,9 +124,14 @@ def choose_plan(
         depth=start.depth if isinstance(start, UNet) else DEPTH,
         slope_of_start=slope,
         class_weights=class_balance(targets, fingerprint.num_classes),
-        precision=torch_engine(device),
+        formats=tensor_formats(device),
         seed=settings.seed or 0,
-        measure=partial(steps_per_second, in_channels=fingerprint.num_channels, device=device),
+        measure=partial(
+            steps_per_second,
+            in_channels=fingerprint.num_channels,
+            device=device,
+            allowed_seconds=MEASURING_SHARE * (seconds or 0),
+        ),
     )
 
 
@@ -170,9 +174,9 @@ def _refuse_others(settings: TrainSettings, plan: Plan, names: tuple[str, ...]) 
 
 
 def describe_plan(plan: Plan, device: torch.device) -> str:
-    """Return a plan in one sentence."""
-    length = f"{plan.steps} steps" if plan.steps else f"{(plan.seconds or 0) / 60:.3g} minutes"
-    return (
-        f"plan ({plan.recipe} recipe): {name_network(plan.architecture(1))}, tiles of "
-        f"{plan.crop} px, encoding {plan.encoding}, {length} on {device}"
-    )
+    """Return a plan in a few lines: its length, what is learned, and by which network."""
+    lines = [f"plan: {name_length(plan)} on {device} with the {plan.recipe} recipe"]
+    for each in put_in_words(plan):
+        if each.name in ("encoding", "network", "width"):
+            lines.append(f"  {each.what}: {each.value}" + (f" – {each.why}" if each.why else ""))
+    return "\n".join(lines)

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from ulens.bundle import MODEL, ModelBundle
 from ulens.data.plan import Plan, read_plan
+from ulens.data.plan_in_words import put_in_words
 from ulens.data.recipes import LEFT_OPEN
 from ulens.errors import OutputError, SettingError
+from ulens.instances.encodings import ENCODINGS
 from ulens.io.annotations import hash_samples, read_annotated
 from ulens.io.atomic import replace_files
 from ulens.io.datasets import find_dataset, training_paths
@@ -23,7 +25,7 @@ from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.jobs.unseen import Division, divide
 from ulens.labels.field_of_interest import FIELD_OF_INTEREST_PX
 from ulens.report.page import Section, Table, write_report
-from ulens.train.session import PLAN
+from ulens.training.session import PLAN
 
 MODEL_FOLDER, PAGE = "model", "reproduce.html"
 PAPER_SECONDS = 10 * 3600.0
@@ -210,7 +212,6 @@ def _cells(table: PaperTable, values: Mapping[str, float]) -> Sequence[str]:
 def _notes(table: PaperTable, plan: Plan, bundle: ModelBundle) -> list[str]:
     minutes = bundle.provenance["training_seconds"] / 60
     held_out = ", ".join(bundle.provenance["held_out"])
-    record = plan.to_json()
     return [
         f"ours: trained on {table.ours_trained}; scored on {table.ours_scored}, which is not the "
         "paper's test",
@@ -222,8 +223,9 @@ def _notes(table: PaperTable, plan: Plan, bundle: ModelBundle) -> list[str]:
         *_note_decoding(bundle),
         "grey values are normalised by their mean and deviation; the paper does not say",
         *(
-            f"{name} {record[name]}: {plan.reasons.get(name, why)}"
-            for name, why in LEFT_OPEN.items()
+            f"{each.what}: {each.value}; {each.why}"
+            for each in put_in_words(plan)
+            if each.name in LEFT_OPEN
         ),
     ]
 
@@ -231,10 +233,10 @@ def _notes(table: PaperTable, plan: Plan, bundle: ModelBundle) -> list[str]:
 def _note_decoding(bundle: ModelBundle) -> list[str]:
     if bundle.labels_are == "classes":
         return []
-    values = ", ".join(f"{name} {value}" for name, value in bundle.decoding.items())
+    sentence = ENCODINGS[bundle.encoding].in_words.format(**bundle.decoding)
     return [
-        f"cells are decoded with {values}: the paper does not say; the thresholds were tuned on "
-        "what was held out, a cell of less than half the size of the smallest counts for none"
+        f"in the segmentation {sentence}: the paper does not say; these values were tuned on what "
+        "was held out, and a cell of less than half the size of the smallest counts for none"
     ]
 
 

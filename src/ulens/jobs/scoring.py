@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ulens.bundle import LabelsAre, ModelBundle
 from ulens.io.annotations import Sample
 from ulens.predict.predictor import Average
-from ulens.train.validate import (
+from ulens.training.validate import (
     Prediction,
     predict_held_out,
     score,

@@ -351,3 +351,6 @@ def _frames(image: Image) -> dict[str, int]:
     """Return the lengths of the axes T and Z, as far as the image has them."""
     sizes = zip(image.axes, image.data.shape, strict=True)
     return {letter: size for letter, size in sizes if letter in "TZ"}
+
+
+load = Model.load

@@ -24,12 +24,14 @@ from ulens.io.files import name_some, other_files
 from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings, choose_plan, describe_plan
 from ulens.jobs.segment import Model
-from ulens.jobs.training_report import write_training_report
 from ulens.predict.engines import choose_device
-from ulens.train.memory import keep_freed_memory
-from ulens.train.ranks import Ranks, join_ranks
-from ulens.train.session import PLAN, STATE, Session, Validation, read_log
-from ulens.train.trainer import StepLog
+from ulens.training.memory import keep_freed_memory
+from ulens.training.ranks import Ranks, join_ranks
+from ulens.training.session import PLAN, STATE, Session, Validation, read_log
+from ulens.training.trainer import StepLog
+
+WORTH_INT8_SECONDS = 300.0
+"""Preparing a model for 8-bit integers takes up to half a minute, too long for a short training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
     yield Message(annotated.reading)
     if annotated.unpaired:
         names = ", ".join(path.name for path in annotated.unpaired)
-        yield Message(f"left out, having no partner: {names}")
+        yield Message(f"left out, an image without label or a label without image: {names}")
     if others := other_files(settings.images):
         yield Message(f"left out, in no format that ulens reads: {name_some(others)}")
     split = split_samples(annotated.samples, labels_are=annotated.labels_are)
@@ -82,8 +84,9 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
     plan = ranks.from_first(choose_plan(settings, fingerprint, annotated, split, device))
     yield Message(describe_plan(plan, device))
     if settings.plan_only:
+        path = settings.out / PLAN
         replace_files(settings.out, {PLAN: plan.to_bytes()})
-        yield Message(f"plan {settings.out / PLAN}; change it and train with --plan")
+        yield Message(f"wrote the plan {path}; change it and train with --plan {path}")
         return
 
     session = Session(
@@ -110,8 +113,11 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
                 session.trainer.stop()
     session.save_end()
     if session.is_unscored:
-        yield Message("scoring the held-out annotations …")
+        yield Message("scoring what was held out …")
     bundle, predictions = session.finish()
+    # here, since it draws charts, whose library takes a while to load
+    from ulens.jobs.training_report import write_training_report
+
     write_training_report(
         settings.out / "report.html",
         bundle=bundle,
@@ -121,19 +127,19 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
         predictions=predictions,
         log=read_log(settings.out),
     )
-    if settings.int8:
-        yield Message("looking for what 8-bit integers compute well enough …")
+    if settings.int8 and (plan.seconds is None or plan.seconds >= WORTH_INT8_SECONDS):
+        yield Message("preparing the model for faster segmentation …")
         try:
             bundle = session.prepare_int8(bundle)
         except KeyboardInterrupt:
             interrupted.set()
-            yield Message("left out; the model is complete without")
+            yield Message("left that out; the model is complete without it")
     yield Trained(bundle=bundle, stopped=interrupted.is_set())
 
 
 def _score_if_due(session: Session) -> Iterator[TrainEvent]:
     if session.scoring_is_due():
-        yield Message("scoring the held-out annotations; from now on all are trained on …")
+        yield Message("scoring what was held out; from now on that is trained on too …")
         session.save()  # scoring may take long or fail
         yield session.score_held_out()
 

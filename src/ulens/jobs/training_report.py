@@ -1,17 +1,22 @@
 """The page that tells a biologist how good a trained model is."""
 
 from collections.abc import Sequence
+from dataclasses import replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from ulens.bundle import ModelBundle
 from ulens.data.fingerprint import Fingerprint
 from ulens.data.plan import Plan
+from ulens.data.plan_in_words import put_in_words
 from ulens.instances.encodings import ENCODINGS
 from ulens.report.charts import figure_png, loss_chart
 from ulens.report.overlays import color_labels, color_probability, overlay, stretch_contrast
 from ulens.report.page import Picture, Section, Table, write_report
-from ulens.train.validate import Prediction, quality
+from ulens.training.validate import Prediction, quality
 
 EXPLANATIONS = {
     "AP@0.5": "objects found ÷ (found + missed + invented); found = overlap of at least one half",
@@ -23,6 +28,10 @@ EXPLANATIONS = {
     "Rand error": "ISBI 2012: pairs of pixels wrongly joined or parted; 0 = perfect",
     "pixel error": "ISBI 2012: 1 − F-score of the interior pixels; 0 = perfect",
     "warping error": "ISBI 2012: pixels that merge or split cells, per pixel; 0 = perfect",
+}
+KINDS = {
+    "classes": "classes: a pixel's value tells what it is",
+    "instances": "instances: every object has a value of its own",
 }
 
 
@@ -36,7 +45,7 @@ def write_training_report(
     predictions: Sequence[Prediction],
     log: Sequence[dict[str, Any]],
 ) -> None:
-    """Write report.html: the score, pictures, the training curve, the plan."""
+    """Write report.html: the score, pictures, the training curve, how it was trained."""
     steps = bundle.provenance["steps"]
     minutes = bundle.provenance["training_seconds"] / 60
     summary = [(name, f"{value:.3f}") for name, value in bundle.scores.items()]
@@ -54,15 +63,12 @@ def write_training_report(
         *_pictures(predictions, bundle),
         Section(
             title="The training",
-            text=f"{steps} steps in {minutes:.1f} minutes with the {plan.recipe} recipe.",
+            text=f"{steps} steps in {minutes:.1f} minutes with the {plan.recipe} recipe. The loss "
+            "is how far the network is off on the tiles that it is shown; lower is better.",
             images=[Picture(image=figure_png(loss_chart(_merge(curve))), caption="loss and score")],
         ),
         Section(title="The images", table=_facts(fingerprint)),
-        Section(
-            title="The plan",
-            text="Every choice stands in plan.json; change it and train with --plan plan.json.",
-            table=Table(header=("choice", "value", "why"), rows=_choices(plan)),
-        ),
+        *_how_trained(plan),
     ]
     write_report(path, title=f"Model {path.parent.name}", summary=summary, sections=sections)
 
@@ -79,13 +85,12 @@ def _how_measured(bundle: ModelBundle, held_out: str) -> str:
 
 
 def _tuned(bundle: ModelBundle) -> str:
-    names = ENCODINGS[bundle.encoding].grid
-    if not names:
+    sentence = ENCODINGS[bundle.encoding].in_words.format(**bundle.decoding)
+    if not sentence:
         return ""
-    thresholds = ", ".join(f"{name} {bundle.decoding[name]:g}" for name in names)
     return (
-        f" The decoding thresholds ({thresholds}) were chosen on the same held-out annotations, "
-        "which flatters the score a little."
+        f" In the segmentation {sentence}; these values were chosen on the same annotations, which "
+        "flatters the score a little."
     )
 
 
@@ -147,35 +152,54 @@ def _merge(rows: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _facts(fingerprint: Fingerprint) -> Table:
-    (low_y, low_x), (high_y, high_x) = fingerprint.sizes
-    rows: list[tuple[str, str | int | float]] = [
-        ("images", fingerprint.num_images),
-        ("channels", fingerprint.num_channels),
-        ("sizes", f"{low_y}×{low_x} to {high_y}×{high_x} px"),
-        ("grey values", fingerprint.dtype),
-        ("labels are", fingerprint.labels_are),
-        ("classes", fingerprint.num_classes),
-        ("share of each class", ", ".join(f"{s:.1%}" for s in fingerprint.class_fractions)),
+    smallest, largest = (f"{y} × {x} px" for y, x in fingerprint.sizes)
+    rows = [
+        ("images", f"{fingerprint.num_images:,}"),
+        ("channels", f"{fingerprint.num_channels}"),
+        ("size", smallest if smallest == largest else f"{smallest} to {largest}"),
+        ("grey values", _name_grey_values(fingerprint.dtype)),
+        ("labels", KINDS[fingerprint.labels_are]),
+        (
+            "share of the pixels, by rising label value",
+            ", ".join(f"{share:.1%}" for share in fingerprint.class_fractions),
+        ),
         ("not annotated", f"{fingerprint.ignored_fraction:.1%}"),
     ]
     if fingerprint.labels_are == "instances":
-        rows += [
-            ("instances", fingerprint.num_instances),
-            ("median area (px)", fingerprint.median_area_px),
-            ("instances that touch another", f"{fingerprint.touching_fraction:.0%}"),
+        rows[5:6] = [
+            ("objects", f"{fingerprint.num_instances:,}"),
+            ("their share of the pixels", f"{fingerprint.class_fractions[1]:.1%}"),
+            ("their area (median)", f"{fingerprint.median_area_px:,.0f} px"),
+            ("touch another object", f"{fingerprint.touching_fraction:.0%}"),
         ]
     return Table(header=("what", "value"), rows=rows)
 
 
-def _choices(plan: Plan) -> list[tuple[str, str, str]]:
-    record = plan.to_json()
-    reasons = record.pop("reasons")
-    return [(name, _readable(value), reasons.get(name, "")) for name, value in record.items()]
+def _how_trained(plan: Plan) -> list[Section]:
+    """Return the choices of a plan, with a word before them and one after."""
+    sections = [
+        Section(
+            title=f"How it was trained: {about}",
+            table=Table(
+                header=("what", "choice", "why"),
+                rows=[(each.what, each.value, each.why) for each in choices],
+            ),
+        )
+        for about, choices in groupby(put_in_words(plan), key=lambda choice: choice.about)
+    ]
+    sections[0] = replace(
+        sections[0],
+        text="Scores in brackets are those of trials on public images: DIC-HeLa and PhC-U373 show "
+        "cells, ISBI 2012 membranes in electron micrographs.",
+    )
+    sections[-1] = replace(
+        sections[-1],
+        closing="Every number stands in plan.json, beside this page. To train otherwise, change a "
+        "copy of it and run: ulens train IMAGES LABELS --plan plan.json -o NEW.model",
+    )
+    return sections
 
 
-def _readable(value: object) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {_readable(each)}" for name, each in value.items())
-    if isinstance(value, (list, tuple)):
-        return " – ".join(_readable(each) for each in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _name_grey_values(dtype: str) -> str:
+    kind = np.dtype(dtype)
+    return f"{8 * kind.itemsize} bits, {'whole' if kind.kind in 'iu' else 'decimal'} numbers"

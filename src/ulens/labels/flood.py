@@ -1,7 +1,7 @@
 """Watershed from seeds, fast where most of each object is seed already."""
 
 import numpy as np
-from skimage.segmentation import watershed
+import skimage as ski
 
 
 def flood(seeds: np.ndarray, height: np.ndarray, *, within: np.ndarray) -> np.ndarray:
@@ -36,5 +36,5 @@ def flood(seeds: np.ndarray, height: np.ndarray, *, within: np.ndarray) -> np.nd
     front[:, 1:] |= free[:, :-1]
     front[:, :-1] |= free[:, 1:]
     front &= within
-    grown = watershed(height, np.where(front, seeds, 0), mask=front)
+    grown = ski.segmentation.watershed(height, np.where(front, seeds, 0), mask=front)
     return np.where(free, grown, np.where(within, seeds, 0)).astype(np.int32)

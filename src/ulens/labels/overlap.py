@@ -6,7 +6,7 @@ The only matching code of the package; every measure on instances rests on it.
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
+import scipy
 
 from ulens.errors import LabelError, SettingError, ShapeError
 
@@ -140,7 +140,7 @@ def match(iou: np.ndarray, *, threshold: float) -> tuple[np.ndarray, np.ndarray]
         return rows, columns
     # One more pair outweighs any gain in summed IoU, which is at most min(R, S).
     gain = np.where(candidate, iou + min(iou.shape), 0.0)
-    rows, columns = linear_sum_assignment(gain, maximize=True)
+    rows, columns = scipy.optimize.linear_sum_assignment(gain, maximize=True)
     matched = candidate[rows, columns]
     return rows[matched], columns[matched]
 

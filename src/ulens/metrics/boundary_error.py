@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import skimage as ski
 from scipy import ndimage
-from skimage.segmentation import find_boundaries
 
 from ulens.errors import DataError, ShapeError
 from ulens.labels.overlap import contingency, iou_matrix, match
@@ -148,7 +148,7 @@ def near_border(truth: np.ndarray, *, reach_px: int = REACH_PX, ignore: int = -1
     if hidden.any() and not hidden.all():
         places = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
         truth = truth[tuple(places)]
-    border = find_boundaries(truth, mode="thick")
+    border = ski.segmentation.find_boundaries(truth, mode="thick")
     if not border.any():
         return border
     return ndimage.distance_transform_edt(~border) < reach_px

@@ -1,7 +1,7 @@
 """Area, position and intensity of every object."""
 
 import numpy as np
-from skimage.measure import regionprops_table
+import skimage as ski
 
 from ulens.errors import ShapeError
 
@@ -48,7 +48,7 @@ def object_table(
             "of one size"
         )
     properties = ("label", "area", "centroid", *(f"intensity_{kind}" for kind in _INTENSITIES))
-    found = regionprops_table(
+    found = ski.measure.regionprops_table(
         labels.astype(np.int64), np.moveaxis(image, 0, -1).astype(np.float64), properties=properties
     )
     measured = {name: values.tolist() for name, values in found.items()}

@@ -2,12 +2,14 @@
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pooch
@@ -201,10 +203,22 @@ def _key(bundle: ModelBundle, device: torch.device) -> str:
         platform.node(),
         torch.cuda.get_device_name(device) if device.type == "cuda" else str(device),
         torch.get_num_threads(),
+        # one folder of what was measured may serve computers of one name
+        _processor(),
+        torch.backends.cpu.get_cpu_capability(),
+        os.environ.get("ONEDNN_MAX_CPU_ISA"),
     )
     libraries = torch.__version__, _openvino_version()
     digest.update(repr((computer, libraries, sorted(bundle.int8.items()))).encode())
     return digest.hexdigest()
+
+
+def _processor() -> str | None:
+    """Return the name of the processor, as far as this version of torch tells it."""
+    if not hasattr(torch.cpu, "get_capabilities"):
+        return None
+    capabilities: Mapping[str, Any] = torch.cpu.get_capabilities()
+    return capabilities.get("cpu_name")
 
 
 def _openvino_version() -> str | None:

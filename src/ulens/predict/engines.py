@@ -61,7 +61,8 @@ def has_fast_bf16(device: torch.device) -> bool:
     """Whether `device` multiplies bfloat16 natively rather than by emulation."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    if device.type != "cpu":
+    # what the processor has does not count where torch was told not to use it
+    if device.type != "cpu" or not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
         return False
     # private names of recent torch: an older one without them computes in fp32
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

@@ -102,12 +102,14 @@ class Section:
     text : paragraphs, separated by blank lines
     table : shown below the text
     images : shown below the table, up to four in a row; a click enlarges one
+    closing : a paragraph at the end
     """
 
     title: str
     text: str = ""
     table: Table | None = None
     images: Sequence[Picture] = field(default_factory=tuple)
+    closing: str = ""
 
 
 def write_report(

@@ -5,15 +5,15 @@ import pytest
 import safetensors.torch
 import torch
 
-from training import squares, write_folder
+from tiny_training import squares, write_folder
 from ulens.bundle import load_bundle
 from ulens.data.dataset import TrainingImage
 from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import run_training
-from ulens.train import quantization, session, trainer
-from ulens.train.session import Validation, read_log
+from ulens.training import quantization, session, trainer
+from ulens.training.session import Validation, read_log
 
 STEPS = 20
 SCORED = 14  # 0.7 of them

@@ -24,12 +24,12 @@ from ulens.nets.build import Network, describe_architecture, name_network, undo_
 from ulens.nets.properties import count_multiplications
 from ulens.nets.unet import UNet
 from ulens.normalize import fit_normalization
-from ulens.train.examples import cut_example
-from ulens.train.quantization import prepare_int8
-from ulens.train.ranks import ALONE, Ranks
-from ulens.train.state import load_state, save_state
-from ulens.train.trainer import StepLog, Trainer
-from ulens.train.validate import (
+from ulens.training.examples import cut_example
+from ulens.training.quantization import prepare_int8
+from ulens.training.ranks import ALONE, Ranks
+from ulens.training.state import load_state, save_state
+from ulens.training.trainer import StepLog, Trainer
+from ulens.training.validate import (
     Prediction,
     first_decoding,
     predict_held_out,
@@ -42,7 +42,7 @@ PLAN, LOG, STATE = "plan.json", "log.jsonl", Path("training") / "state.safetenso
 HELD_OUT = Path("training") / "held_out.safetensors"
 SAVE_SECONDS = 60.0
 NUM_VALIDATIONS = 10
-VALIDATION_SHARE = 0.1
+VALIDATION_SHARE = 0.05  # the scoring at `SCORED_AT` takes about as much again
 SCORED_AT = 0.7
 NUM_EXAMPLES = 8
 NUM_WINDOWS, WINDOW_PX = 2, 196
@@ -125,6 +125,7 @@ class Session:
         self._scored: Scored | None = None
         self._num_validated = 0
         self._validating_seconds = 0.0
+        self._last_validation_seconds: float | None = None
         self._saved_at = 0.0
 
     def start(self, *, planning_seconds: float) -> None:
@@ -167,12 +168,26 @@ class Session:
     def validation_is_due(self) -> bool:
         """Whether a tenth of the training has passed, of the part before `scoring_is_due`.
 
-        Of a time budget a network that predicts slowly spends no more than a share on it.
+        Not during the warm-up of the learning rate and as long again, when there is nothing to see
+        yet. Of a time budget no more than a share is spent on it.
         """
-        if self._scored or self._validating_seconds > VALIDATION_SHARE * self.trainer.seconds:
+        if self._scored or self.trainer.step < 2 * self.plan.warmup_steps:
             return False
         passed = self.trainer.progress * NUM_VALIDATIONS
-        return self._num_validated + 1 <= passed < NUM_VALIDATIONS
+        if not self._num_validated + 1 <= passed < NUM_VALIDATIONS:
+            return False
+        spent = self._validating_seconds + self._seconds_of_a_validation()
+        return self.plan.seconds is None or spent <= VALIDATION_SHARE * self.trainer.seconds
+
+    def _seconds_of_a_validation(self) -> float:
+        """Return what the last one took; before there was one, what training on as much takes."""
+        if self._last_validation_seconds is not None:
+            return self._last_validation_seconds
+        margin = self.plan.network_geometry.margin
+        sizes = [sample.label.shape for sample in self.split.held_out]
+        num_pixels = sum((y + 2 * margin) * (x + 2 * margin) for y, x in sizes)
+        seconds_per_step = self.trainer.seconds / max(1, self.trainer.step)
+        return seconds_per_step * num_pixels / (self.plan.batch * self.plan.crop**2)
 
     def validate(self) -> Validation:
         """Score the held-out annotations."""
@@ -180,8 +195,8 @@ class Session:
         self._num_validated = int(self.trainer.progress * NUM_VALIDATIONS)
         scores = score(self._predict(), self.annotated.labels_are)
         self._append({"step": self.trainer.step, "seconds": self.trainer.seconds, "score": scores})
-        if self.plan.seconds is not None:
-            self._validating_seconds += time.perf_counter() - started
+        self._last_validation_seconds = time.perf_counter() - started
+        self._validating_seconds += self._last_validation_seconds
         self._count(started)
         return Validation(step=self.trainer.step, scores=scores)
 

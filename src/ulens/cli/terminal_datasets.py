@@ -6,9 +6,9 @@ from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
 
+from ulens.cli.terminal import console, progress_bar, say
 from ulens.io.datasets import Dataset
 from ulens.jobs.datasets import DatasetEvent, Note, Ready, Step, Terms
-from ulens.terminal import console, progress_bar, say
 
 
 def show_datasets(datasets: Iterable[Dataset]) -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from training import training_images
+from tiny_training import training_images
 from ulens.data.dataset import TrainingImage
 
 

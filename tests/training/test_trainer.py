@@ -4,15 +4,15 @@ import pytest
 import torch
 from skimage.measure import label as connected_components
 
-from training import squares, tiny_plan
+from tiny_training import squares, tiny_plan
 from ulens.data.dataset import prepare
 from ulens.errors import TrainingError
 from ulens.io.annotations import Sample
 from ulens.nets.unet import UNet
 from ulens.normalize import fit_normalization
-from ulens.train import trainer as trainer_module
-from ulens.train.state import load_state, save_state
-from ulens.train.trainer import (
+from ulens.training import trainer as trainer_module
+from ulens.training.state import load_state, save_state
+from ulens.training.trainer import (
     AVERAGE_EVERY,
     DENSE_AVERAGE_STEPS,
     FROZEN_AT,

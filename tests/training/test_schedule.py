@@ -1,7 +1,7 @@
 import pytest
 
-from training import tiny_plan
-from ulens.train.schedule import FINAL_FRACTION, learning_rate
+from tiny_training import tiny_plan
+from ulens.training.schedule import FINAL_FRACTION, learning_rate
 
 
 def test_the_rate_rises_over_the_warm_up_and_falls_as_a_cosine():

@@ -6,7 +6,7 @@ import pytest
 from ulens.instances import distance
 from ulens.instances.encodings import ENCODINGS
 from ulens.io.annotations import Sample
-from ulens.train.validate import (
+from ulens.training.validate import (
     Prediction,
     quality,
     score,

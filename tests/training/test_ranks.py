@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from training import write_folder
+from tiny_training import write_folder
 from ulens.bundle import load_bundle
-from ulens.train.ranks import ALONE, join_ranks
-from ulens.train.session import read_log
+from ulens.training.ranks import ALONE, join_ranks
+from ulens.training.session import read_log
 
 CPU = torch.device("cpu")
 
@@ -20,9 +20,9 @@ STEPS = """
 import sys
 from dataclasses import replace
 import torch
-from training import tiny_plan, training_images
-from ulens.train.ranks import join_ranks
-from ulens.train.trainer import Trainer
+from tiny_training import tiny_plan, training_images
+from ulens.training.ranks import join_ranks
+from ulens.training.trainer import Trainer
 
 ranks, device = join_ranks(torch.device("cpu"))
 torch.set_num_threads(1)
@@ -100,7 +100,7 @@ def test_the_command_trains_in_two_processes(tmp_path):
         "--plan", tmp_path / "plan.json",
     ]  # fmt: skip
     spoken, silent = finish(start(command, 2))
-    assert "done: held out" in spoken
+    assert "done; on what was held out: " in spoken
     assert silent.strip() == ""
     assert [row["step"] for row in read_log(tmp_path / "m") if "loss" in row] == [1, 2, 3, 4]
     assert load_bundle(tmp_path / "m").provenance["steps"] == 4

@@ -20,8 +20,9 @@ from ulens.instances.encodings import ENCODINGS
 from ulens.losses import counted_weight
 from ulens.nets.normalized import Moments, fold, freeze, measure_outputs, normalize
 from ulens.nets.unet import UNet
-from ulens.train.ranks import ALONE, Ranks
-from ulens.train.schedule import learning_rate
+from ulens.training.optimizers import SGD, AdamW
+from ulens.training.ranks import ALONE, Ranks
+from ulens.training.schedule import learning_rate
 
 SNAPSHOT_STEPS = 50
 SNAPSHOT_SECONDS = 30.0
@@ -30,6 +31,7 @@ DENSE_AVERAGE_STEPS, AVERAGE_EVERY = 100, 4
 FROZEN_AT = 0.4
 NUM_PLAIN_TILES, PLAIN_OUTPUT_PX, MAX_PLAIN_DRAWS = 10, 196, 100
 CONSTANT_SD = 1e-3  # whole images have 1
+MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,11 +98,15 @@ class Trainer:
         self.net = net
         if plan.batch_norm:
             normalize(cast(UNet, net))
-        self.net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._memory_format = MEMORY_FORMATS[plan.memory_format]
+        self.net.to(self.device).to(memory_format=self._memory_format)  # type: ignore[call-overload]
         self.moments: dict[str, Moments] = {}  # that are frozen
         self._shared_net = ranks.share_gradients(self.net)
         self.average = {name: value.detach().clone() for name, value in net.named_parameters()}
-        self.optimizer = _optimizer(net, plan)
+        kind = AdamW if plan.optimizer == "adamw" else SGD
+        self.optimizer = kind(
+            net.parameters(), weight_decay=plan.weight_decay, momentum=plan.momentum
+        )
         self.step = 0
         self.seconds = self.begun_at = 0.0
         self.rate_factor = 1.0
@@ -159,7 +165,8 @@ class Trainer:
         images = self._images()
         tiles = (cut(images, plan, draw(images, plan, i))[0] for i in range(MAX_PLAIN_DRAWS))
         varied = (tile for tile in tiles if float(tile.std()) > CONSTANT_SD)
-        chosen = list(islice(varied, NUM_PLAIN_TILES))
+        # weights that have learned nothing are not worth waiting for
+        chosen = list(islice(varied, NUM_PLAIN_TILES if self.step else 1))
         return torch.stack(chosen or [cut(images, plan, draw(images, plan, 0))[0]])
 
     def _precision(self) -> torch.autocast:
@@ -226,7 +233,12 @@ class Trainer:
                 for name, value in self.net.named_parameters():
                     value.copy_(tensors[f"net.{name}"])
                     self.average[name].copy_(tensors[f"average.{name}"])
-            self._restore_optimizer(tensors)
+            remembered = {
+                name.removeprefix("optimizer."): value
+                for name, value in tensors.items()
+                if name.startswith("optimizer.")
+            }
+            self.optimizer.restore(remembered)
             names = [name.removeprefix("mean.") for name in tensors if name.startswith("mean.")]
             moments = {n: (tensors[f"mean.{n}"], tensors[f"variance.{n}"]) for n in names}
         except (KeyError, RuntimeError) as error:
@@ -242,31 +254,14 @@ class Trainer:
         self.rate_factor, self.skipped = record["rate_factor"], list(record["skipped"])
         self.snapshot = (tensors, record)
 
-    def _restore_optimizer(self, tensors: dict[str, Tensor]) -> None:
-        parameters = [p for group in self.optimizer.param_groups for p in group["params"]]
-        state: dict[int, dict[str, Tensor]] = {}
-        for name, tensor in tensors.items():
-            kind, _, rest = name.partition(".")
-            if kind != "optimizer":
-                continue
-            number, _, moment = rest.partition(".")
-            if tensor.ndim:
-                # a fused optimizer walks parameter and moment in memory order: it has to be one
-                tensor = torch.empty_like(parameters[int(number)]).copy_(tensor)
-            state.setdefault(int(number), {})[moment] = tensor.detach().clone()
-        groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
-
     def take_snapshot(self) -> None:
         """Keep the whole state as it is now, to save it or to roll back to it."""
         tensors = {f"net.{n}": v.detach().clone() for n, v in self.net.named_parameters()}
         tensors |= {f"average.{n}": v.clone() for n, v in self.average.items()}
         for name, (mean, variance) in self.moments.items():
             tensors |= {f"mean.{name}": mean, f"variance.{name}": variance}
-        for number, moments in self.optimizer.state_dict()["state"].items():
-            for moment, value in moments.items():
-                if value is not None:
-                    tensors[f"optimizer.{number}.{moment}"] = value.clone()
+        for name, value in self.optimizer.memory().items():
+            tensors[f"optimizer.{name}"] = value
         record = {
             "step": self.step,
             "seconds": self.seconds,
@@ -304,13 +299,13 @@ class Trainer:
         torch.manual_seed(int(stream.generate_state(1)[0]))  # dropout
         self.net.train()
         with self._precision():
-            output = self._shared_net(tiles.contiguous(memory_format=torch.channels_last))
+            output = self._shared_net(tiles.contiguous(memory_format=self._memory_format))
         total = self.ranks.sum(counted_weight(targets, weights).sum())
         return ENCODINGS[self.plan.encoding].loss(output, targets, weights, total)
 
     def _update(self, loss: Tensor, rate: float) -> bool:
         """Take one step; returns False, weights untouched, where a gradient is not finite."""
-        self.optimizer.zero_grad()
+        self.optimizer.clear_gradients()
         (self.ranks.num * loss).backward()  # the processes' gradients are averaged, not summed
         parameters = list(self.net.parameters())
         norm = nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
@@ -318,9 +313,7 @@ class Trainer:
             return False
         if norm > (self.plan.clip_norm or math.inf):
             nn.utils.clip_grads_with_norm_(parameters, self.plan.clip_norm, norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = rate
-        self.optimizer.step()
+        self.optimizer.step(rate)
         # it moves slowly: once it is long, it need not be brought up to date at every step
         every = 1 if self.step < DENSE_AVERAGE_STEPS else AVERAGE_EVERY
         if self.plan.averaging > 0 and (self.step + 1) % every == 0:
@@ -349,15 +342,3 @@ class Trainer:
             self.seconds = seconds  # they are spent
         self.take_snapshot()
         return names
-
-
-def _optimizer(net: nn.Module, plan: Plan) -> torch.optim.Optimizer:
-    groups = [
-        {"params": [p for p in net.parameters() if p.ndim > 1], "weight_decay": plan.weight_decay},
-        {"params": [p for p in net.parameters() if p.ndim <= 1], "weight_decay": 0.0},
-    ]
-    if plan.optimizer == "sgd":
-        return torch.optim.SGD(groups, lr=plan.learning_rate, momentum=plan.momentum)
-    return torch.optim.AdamW(
-        groups, lr=plan.learning_rate, betas=(plan.momentum, 0.999), fused=True
-    )

@@ -18,7 +18,7 @@ from ulens.predict.engine_choice import (
     smooth_score,
 )
 from ulens.predict.engines import activate
-from ulens.train.examples import Example
+from ulens.training.examples import Example
 
 # The other convolutions are computed in bfloat16, which needs a part of what is allowed.
 SHARE_OF_ALLOWED = 0.6

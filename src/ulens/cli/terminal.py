@@ -4,16 +4,19 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import rich.table
+from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from ulens.jobs.train import Message, Trained, TrainEvent
 from ulens.report.page import Table, format_cell
-from ulens.train.session import Validation
-from ulens.train.trainer import StepLog
+from ulens.training.session import Validation
+from ulens.training.trainer import StepLog
 
 console = Console()
+Flag = Parameter(negative="")
+"""An option without a value, and without a --no- twin."""
 Result = TypeVar("Result")
 
 
@@ -29,13 +32,14 @@ def show_training(events: Iterable[TrainEvent]) -> bool:
                 case StepLog():
                     _show_step(progress, task, event)
                 case Validation(step=step, scores=scores):
-                    say(f"step {step}: held out {in_words(scores)}")
+                    say(f"step {step}, on what is held out: {in_words(scores)}")
                 case Trained(bundle=bundle, stopped=stopped):
                     is_trained = True
                     word = "stopped early" if stopped else "done"
                     progress.update(task, visible=False)
                     progress.console.print(
-                        f"[bold]{word}[/bold]: held out {in_words(bundle.scores)}", soft_wrap=True
+                        f"[bold]{word}[/bold]; on what was held out: {in_words(bundle.scores)}",
+                        soft_wrap=True,
                     )
     return is_trained
 
@@ -69,8 +73,9 @@ def show_table(title: str, table: Table) -> None:
 def _show_step(progress: Progress, task: TaskID, log: StepLog) -> None:
     if log.skipped is not None:
         progress.console.print(
-            f"[yellow]loss was not finite[/yellow] on {escape(log.skipped)}: back to step "
-            f"{log.step}, without that draw, at half the learning rate"
+            f"[yellow]training went astray[/yellow] on {escape(log.skipped)}: back to step "
+            f"{log.step}, on without that tile and at half the learning rate",
+            soft_wrap=True,
         )
         return
     left = log.seconds * (1 - log.progress) / max(log.progress, 1e-9)

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from ulens.errors import OutputError, TrainingError
-from ulens.train import state
-from ulens.train.state import load_state, save_state
+from ulens.training import state
+from ulens.training.state import load_state, save_state
 
 
 def test_a_state_comes_back(tmp_path):

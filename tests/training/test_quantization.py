@@ -4,8 +4,8 @@ import torch
 from ulens.nets.quantized import quantize
 from ulens.nets.unet import UNet
 from ulens.predict.engine_choice import differences
-from ulens.train import quantization
-from ulens.train.quantization import SHARE_OF_ALLOWED, find_int8
+from ulens.training import quantization
+from ulens.training.quantization import SHARE_OF_ALLOWED, find_int8
 
 
 @pytest.fixture
@@ -33,14 +33,14 @@ def test_all_are_taken_where_nothing_is_asked_and_none_where_all_is(net, windows
 
 
 def test_as_many_as_keep_the_maps(net, windows, monkeypatch):
-    allow(monkeypatch, 1e-3, 0.998)
+    allow(monkeypatch, 2e-3, 0.996)
     int8 = find_int8(net, windows, "softmax")
     assert 0 < len(int8) < 8
     exact = torch.stack([net(x)[0].softmax(0) for x in windows]).numpy()
     found = torch.stack([quantize(net, int8)(x)[0].softmax(0) for x in windows]).numpy()
     difference, disagreement = differences(exact, found, "softmax")
-    assert difference <= SHARE_OF_ALLOWED * 1e-3
-    assert disagreement <= SHARE_OF_ALLOWED * 0.002
+    assert difference <= SHARE_OF_ALLOWED * 2e-3
+    assert disagreement <= SHARE_OF_ALLOWED * 0.004
 
 
 def test_one_that_rounding_harms_is_left_out(net, windows, monkeypatch):

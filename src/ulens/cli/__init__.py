@@ -1,0 +1,48 @@
+"""The command line: `ulens train`, `segment`, `evaluate`, `describe`, `datasets`, `demo`, …
+
+Each command is a module of its own, which is loaded when it is called: so none waits for what
+others need.
+"""
+
+import sys
+
+from cyclopts import App
+from rich.console import Console
+from rich.markup import escape
+
+import ulens
+from ulens.errors import UlensError
+
+app = App(
+    name="ulens",
+    help="U-Net segmentation of microscope images from a handful of annotated samples.",
+    version=ulens.__version__,
+)
+COMMANDS = {
+    "train": "Train a model on annotated images.",
+    "segment": "Segment images with a trained model.",
+    "evaluate": "Score segmentations against annotations.",
+    "describe": "Describe a network and draw it as figure 1 of the paper.",
+    "datasets": "List public data sets, or fetch one to train on.",
+    "demo": "Simulate images, train, segment unseen ones, score, and write a report.",
+    "compare": "Compare the U-Net with its rivals on your images: same images, same time, "
+    "same machine.",
+    "reproduce": "Train as published on the paper's data, and set our scores beside its own.",
+}
+"""What each command does: shown without loading it."""
+
+for _name, _help in COMMANDS.items():
+    _module = "paper" if _name in ("compare", "reproduce") else _name
+    app.command(f"ulens.cli.{_module}:{_name}", help=_help)
+
+
+def main() -> None:
+    """Run the command line; a mistake of the user's ends with a message, not a traceback."""
+    try:
+        app(sys.argv[1:])
+    except UlensError as error:
+        Console(stderr=True).print(f"[red]error[/red]: {escape(str(error))}", soft_wrap=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted")
+        sys.exit(130)

@@ -1,0 +1,66 @@
+"""The command `ulens demo`."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from ulens.cli.terminal import Flag, in_words, say, show_until
+from ulens.data.recipes import parse_duration
+from ulens.jobs.demo import DemoResult, free_folder, run_demo
+
+
+def demo(
+    *,
+    out: Annotated[Path | None, Parameter(alias="-o")] = None,
+    data: Path | None = None,
+    time: str = "150s",
+    seed: int = 0,
+    overwrite: Annotated[bool, Flag] = False,
+) -> None:
+    """Simulate images, train, segment unseen ones, score, and write a report.
+
+    Parameters
+    ----------
+    out
+        folder for everything the demo makes; without it the first free one of demo, demo-2, …
+    data
+        folder of annotated images to tell the same story on
+    time
+        for training, all data sets together
+    seed
+        of all random draws
+    overwrite
+        replace what an earlier demo made in OUT
+    """
+    events = run_demo(
+        out or free_folder("demo"),
+        data=data,
+        seconds=parse_duration(time),
+        seed=seed,
+        overwrite=overwrite,
+    )
+    result = show_until(events, DemoResult)
+    assert result is not None
+    for name, scores in result.scores.items():
+        say(f"{name}, unseen images: {in_words(scores)}")
+    say(f"\nmade in {result.report.parent}:")
+    say(f"  {result.report.name}: scores and pictures; open it in a browser")
+    for model in result.models:
+        say(f"  {model.name}: a trained model, with a report of its own")
+    for folder in result.simulated:
+        say(f"  {folder.name}: the simulated images, with their labels")
+    program = _program()
+    say("\nnext, with annotated images of your own:")
+    say(f"  {program} train my_images/ my_labels/ --time 20min -o my.model")
+    say(f"  {program} segment my.model new_images/ -o masks/")
+
+
+def _program() -> str:
+    """Return what to type to run ulens: its name, or its place where it is not on PATH."""
+    if shutil.which("ulens"):
+        return "ulens"
+    program, here = Path(sys.executable).with_name("ulens"), Path.cwd()
+    return str(program.relative_to(here) if program.is_relative_to(here) else program)

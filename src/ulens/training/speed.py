@@ -1,0 +1,94 @@
+"""How fast this machine trains a plan's network."""
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from ulens.data.dataset import prepare
+from ulens.data.plan import Plan, TensorFormat
+from ulens.io.annotations import Sample
+from ulens.normalize import fit_normalization
+from ulens.predict.engines import has_fast_bf16
+from ulens.training.trainer import StepLog, Trainer
+
+TIMED_STEPS = 3
+MEASURING_SHARE = 0.01
+"""Of a training's time, for each of the few plans that are measured."""
+
+
+def tensor_formats(device: torch.device) -> tuple[TensorFormat, ...]:
+    """Return how a training may be computed on a device; the first without any measurement.
+
+    Notes
+    -----
+    On a CPU the convolutions of PyTorch are fastest with the channels of a pixel side by side in
+    bf16, and with the pixels of a channel side by side in fp32: docs/benchmarks.md.
+
+    Examples
+    --------
+    >>> tensor_formats(torch.device("mps"))
+    (TensorFormat(precision='fp32', memory_format='channels_last'),)
+    """
+    bf16 = TensorFormat("bf16", "channels_last")
+    fp32 = TensorFormat("fp32", "contiguous")
+    if device.type != "cpu":
+        return (bf16 if has_fast_bf16(device) else fp32._replace(memory_format="channels_last"),)
+    other = fp32._replace(memory_format="channels_last")
+    return (bf16, fp32) if has_fast_bf16(device) else (fp32, other)
+
+
+def steps_per_second(
+    plan: Plan, *, in_channels: int, device: torch.device, allowed_seconds: float
+) -> float:
+    """Train a network of the plan's shape on noise for a few steps and return its speed.
+
+    Parameters
+    ----------
+    allowed_seconds : what this may take, about; where that is too short for two steps of the plan,
+        the smallest tile that the network takes tells, by its share of the pixels
+
+    Notes
+    -----
+    The first step of a size allocates and compiles, so it does not count.
+    """
+    small = replace(plan, crop=plan.network_geometry.input_size(1))
+    steps = _train_on_noise(small, in_channels, device)
+    next(steps)
+    share = (small.crop / plan.crop) ** 2
+    seconds = _time_next(steps, device) / share
+    num_affordable = int(allowed_seconds / seconds)
+    if num_affordable < 2:
+        return 1 / seconds
+    steps = _train_on_noise(plan, in_channels, device)
+    next(steps)
+    num_timed = min(TIMED_STEPS, num_affordable - 1)
+    return num_timed / sum(_time_next(steps, device) for _ in range(num_timed))
+
+
+def _train_on_noise(plan: Plan, in_channels: int, device: torch.device) -> Iterator[StepLog]:
+    size = (plan.crop, plan.crop)
+    noise = Sample(
+        name="noise",
+        image=np.random.default_rng(0).standard_normal((in_channels, *size)),
+        label=np.zeros(size, np.int32),
+    )
+    images = prepare([noise], fit_normalization([noise.image]), plan=plan, device=device)
+    # far longer than what is timed, so that all steps are those of a beginning
+    timed = replace(plan, seconds=None, steps=100 * TIMED_STEPS)
+    return iter(Trainer(plan.make_network(in_channels), images, timed))
+
+
+def _time_next(steps: Iterator[StepLog], device: torch.device) -> float:
+    _wait_for(device)
+    started = time.perf_counter()
+    next(steps)
+    _wait_for(device)
+    return time.perf_counter() - started
+
+
+def _wait_for(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
