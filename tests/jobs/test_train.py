@@ -175,23 +175,23 @@ def test_a_network_that_learned_another_encoding_lends_all_but_its_head(tmp_path
 
 
 def test_killed_anywhere_and_resumed_it_ends_as_if_it_had_never_stopped(tmp_path):
-    folder = write_folder(tmp_path, steps=200)
+    folder = write_folder(tmp_path, steps=120)
     subprocess.run(command(folder, "whole"), check=True, capture_output=True)
-    for more in ([], ["--resume"], ["--resume"]):
+    for more in ([], ["--resume"]):
         num_before = len(read_log(folder / "killed"))
         process = subprocess.Popen(command(folder, "killed", *more), stdout=subprocess.DEVNULL)
         deadline = time.monotonic() + 120
         while len(read_log(folder / "killed")) < num_before + 35:
             assert time.monotonic() < deadline
             assert process.poll() is None, "it ended before it could be killed"
-            time.sleep(0.01)
+            time.sleep(0.05)
         process.send_signal(signal.SIGKILL)
         process.wait()
         load_bundle(folder / "killed")  # usable at every moment
     subprocess.run(command(folder, "killed", "--resume"), check=True, capture_output=True)
     assert torch.equal(weights_of(folder / "whole"), weights_of(folder / "killed"))
     steps = [row["step"] for row in read_log(folder / "killed") if "loss" in row]
-    assert steps == list(range(1, 201))
+    assert steps == list(range(1, 121))
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGINT for one process")
@@ -202,7 +202,7 @@ def test_ctrl_c_keeps_a_usable_model(tmp_path):
     )
     while len(read_log(folder / "model")) < 30:
         assert process.poll() is None
-        time.sleep(0.01)
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 0
