@@ -58,6 +58,17 @@ def test_positions_are_kept_there_and_back():
         np.testing.assert_allclose(back[0, :, 8:-8], ramp[0, :, 8:-8], atol=0.05)
 
 
+@pytest.mark.parametrize("zoom", [0.25, 0.4, 0.5, 2 / 3, 1.0, 1.5, 3.0])
+def test_of_a_mask_the_box_is_the_share_of_each_pixel_that_is_covered(zoom):
+    edges = np.array([3.0, 11.0])  # the mask covers [3, 11) of 20 px
+    mask = np.zeros((1, 1, 20))
+    mask[..., 3:11] = 1
+    found = resample(mask, (1.0, zoom), (1, int(20 * zoom)), kernel="box")[0, 0]
+    left = np.arange(len(found)) / zoom
+    shared = np.minimum(left + 1 / zoom, edges[1]) - np.maximum(left, edges[0])
+    np.testing.assert_allclose(found, shared.clip(0) * zoom, atol=1e-12)
+
+
 def test_where_nothing_changes_nothing_is_copied():
     image = noise(1, 5, 6)
     assert np.shares_memory(resample(image, (1.0, 1.0)), image)

@@ -22,10 +22,11 @@ from ulens.io.atomic import new_name, replace_files
 from ulens.nets.build import NETWORKS, Network, build_network, describe_architecture
 from ulens.nets.quantized import Ranges
 from ulens.normalize import Normalization
+from ulens.resample import AS_IT_IS, Zoom, check_zoom
 
 FORMAT = "ulens model"
-FORMAT_VERSION = 2
-READABLE_VERSIONS = (1, 2)  # most of the first have neither a slope nor anything in 8 bits
+FORMAT_VERSION = 3
+READABLE_VERSIONS = (1, 2, 3)  # 2 knows slopes and 8 bits, 3 the network's own pixel size
 MODEL, WEIGHTS, SELFTEST, REPORT = (
     "model.json",
     "weights.safetensors",
@@ -34,7 +35,9 @@ MODEL, WEIGHTS, SELFTEST, REPORT = (
 )
 SELFTEST_TOLERANCE = 1e-3
 # what reading values of a wrong kind out of model.json can raise
-DAMAGE = (KeyError, TypeError, ValueError, IndexError, AttributeError, SafetensorError)
+DAMAGE = (
+    KeyError, TypeError, ValueError, IndexError, AttributeError, SafetensorError, SettingError
+)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +52,7 @@ class ModelBundle:
     class_values : label value of each class, in the order of the network's output
     decoding : parameters of the encoding's `decode`
     spacing_um : (y, x) pixel size of the training images in µm, or None where unknown
+    zoom : (y, x) pixels that the network sees for each pixel of a training image
     plan : what was planned before training
     scores : measures on data that the network was not trained on
     provenance : hash of the data, versions, dates, durations
@@ -64,6 +68,7 @@ class ModelBundle:
     class_values: tuple[int, ...]
     decoding: dict[str, Any] = field(default_factory=dict)
     spacing_um: tuple[float, float] | None = None
+    zoom: Zoom = AS_IT_IS
     plan: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -151,6 +156,7 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
             class_values=tuple(description["class_values"]),
             decoding=description["decoding"],
             spacing_um=None if spacing is None else (spacing[0], spacing[1]),
+            zoom=_read_zoom(description),
             plan=description["plan"],
             scores=description["scores"],
             provenance=description["provenance"],
@@ -177,11 +183,19 @@ def _describe(bundle: ModelBundle, hashes: dict[str, str]) -> dict[str, Any]:
         "decoding": bundle.decoding,
         "int8": bundle.int8,
         "spacing_um": bundle.spacing_um,
+        "zoom": bundle.zoom,
         "scores": bundle.scores,
         "provenance": bundle.provenance,
         "plan": bundle.plan,
         "sha256": hashes,
     }
+
+
+def _read_zoom(description: dict[str, Any]) -> Zoom:
+    y, x = description.get("zoom", AS_IT_IS)
+    zoom = float(y), float(x)
+    check_zoom(zoom)
+    return zoom
 
 
 def _read_description(folder: Path) -> dict[str, Any]:

@@ -29,7 +29,8 @@ def weighted_cross_entropy(
     Parameters
     ----------
     logits : (B, K, Y, X) float
-    target : (B, Y, X) int64 in 0…K−1, or `IGNORED`
+    target : (B, Y, X) int64 in 0…K−1, or `IGNORED`; or (B, K, Y, X) float32, the share of each
+        class in a pixel
     weight : (B, Y, X) float32, 0 or more
     total : sum of the weights where these are a part of the batch; None is their own
 
@@ -41,7 +42,12 @@ def weighted_cross_entropy(
     -----
     Source: paper, equation 1.
     """
-    loss = functional.cross_entropy(logits.float(), target, ignore_index=IGNORED, reduction="none")
+    if target.is_floating_point():
+        loss = functional.cross_entropy(logits.float(), target, reduction="none")
+    else:
+        loss = functional.cross_entropy(
+            logits.float(), target, ignore_index=IGNORED, reduction="none"
+        )
     weight = counted_weight(target, weight)
     return (weight * loss).sum() / (weight.sum() if total is None else total).clamp(min=1e-6)
 

@@ -5,6 +5,7 @@ image, so that a part of an image gives the part of the result, wherever it is c
 """
 
 import math
+from typing import Literal
 
 import numpy as np
 
@@ -15,6 +16,7 @@ Zoom = tuple[float, float]
 
 AS_IT_IS: Zoom = (1.0, 1.0)
 Slices = tuple[slice, slice]
+Kernel = Literal["triangle", "box"]
 
 
 def check_zoom(zoom: Zoom, smallest: float = 1 / 64, largest: float = 64.0) -> None:
@@ -24,6 +26,11 @@ def check_zoom(zoom: Zoom, smallest: float = 1 / 64, largest: float = 64.0) -> N
             f"zoom is {zoom[0]:g}×{zoom[1]:g} network pixels per image pixel; it takes "
             f"{smallest:g} to {largest:g}"
         )
+
+
+def inverse(zoom: Zoom) -> Zoom:
+    """Return the zoom that leads back."""
+    return 1 / zoom[0], 1 / zoom[1]
 
 
 def size_at(size: tuple[int, ...], zoom: Zoom) -> tuple[int, int]:
@@ -58,6 +65,7 @@ def resample(
     *,
     window: Slices | None = None,
     whole: tuple[int, ...] | None = None,
+    kernel: Kernel = "triangle",
 ) -> np.ndarray:
     """Return an image on another grid: linear between pixels, means over them where it shrinks.
 
@@ -69,6 +77,8 @@ def resample(
     window : (y, x) slices of the new grid that are asked for; None = all
     whole : with `window`, the (Y, X) size of the image that `image` holds the part
         `window_needed` of; None = `image` is the whole
+    kernel : "box" takes the mean over the area of each new pixel and nothing else, so that of a
+        mask it is the share that the mask covers
 
     Returns
     -------
@@ -77,15 +87,16 @@ def resample(
 
     Notes
     -----
-    Weights fall linearly with the distance, to 0 at one pixel of the coarser of the two grids; this
-    is PIL's and PyTorch's antialiased bilinear filter. Pixels beyond the edge do not count.
+    Weights of the triangle fall linearly with the distance, to 0 at one pixel of the coarser of
+    the two grids; this is PIL's and PyTorch's antialiased bilinear filter. Pixels beyond the edge
+    do not count.
 
     Examples
     --------
     >>> resample(np.array([[[0, 2, 4, 6]]], np.uint8), (1, 0.5)).round(2)
     array([[[1.43, 4.57]]], dtype=float32)
     """
-    size = size or size_at(image.shape[1:], zoom)
+    size = size or size_at(whole or image.shape[1:], zoom)
     window = window or (slice(0, size[0]), slice(0, size[1]))
     starts = (0, 0)
     if whole is not None:
@@ -97,12 +108,14 @@ def resample(
     # float64 keeps the small differences of large values, as `Normalization` does
     result = image.astype(np.result_type(image.dtype, np.float32), copy=False)
     for axis in (0, 1):
-        pixels, weights = _taps(window[axis], whole[axis], zoom[axis])
+        pixels, weights = _taps(window[axis], whole[axis], zoom[axis], kernel)
         result = _along(result, axis + 1, pixels - starts[axis], weights)
     return result
 
 
 def _needed(window: slice, length: int, zoom: float) -> slice:
+    if zoom == 1:
+        return window
     reach = max(1.0, 1 / zoom)
     low = math.floor((window.start + 0.5) / zoom - 0.5 - reach)
     high = math.ceil((window.stop - 0.5) / zoom - 0.5 + reach) + 1
@@ -110,13 +123,22 @@ def _needed(window: slice, length: int, zoom: float) -> slice:
     return slice(min(max(0, low), length - 1), max(min(length, high), 1))
 
 
-def _taps(window: slice, length: int, zoom: float) -> tuple[np.ndarray, np.ndarray]:
+def _taps(window: slice, length: int, zoom: float, kernel: Kernel) -> tuple[np.ndarray, np.ndarray]:
     """Return the pixels (n, taps) that each pixel of the window is made of, and their weights."""
+    if zoom == 1:
+        return np.arange(window.start, window.stop)[:, None], np.ones(
+            (window.stop - window.start, 1)
+        )
     centre = (np.arange(window.start, window.stop) + 0.5) / zoom - 0.5
     reach = max(1.0, 1 / zoom)
     first = np.floor(centre - reach).astype(np.int64) + 1
     pixels = first[:, None] + np.arange(math.ceil(2 * reach))
-    weights = np.maximum(0, 1 - np.abs(pixels - centre[:, None]) / reach)
+    distance = np.abs(pixels - centre[:, None])
+    if kernel == "box":
+        half, shorter = 0.5 / zoom + 0.5, min(1.0, 1 / zoom)
+        weights = (half - distance).clip(0, shorter)  # what the two pixels share
+    else:
+        weights = np.maximum(0, 1 - distance / reach)
     weights *= (pixels >= 0) & (pixels < length)
     pixels = pixels.clip(0, length - 1)
     # beyond the last pixel that reaches there, the edge goes on

@@ -76,7 +76,7 @@ def test_labels_lost_by_shrinking_leave_no_gap():
     bundle.decoding["min_area_px"] = 1
     foreground = np.zeros((10, 10), np.float32)
     foreground[0, 0] = foreground[5:, :5] = foreground[5:, 6:] = 1
-    found = Segmenter(bundle)._find(np.stack([1 - foreground, foreground]), (2, 2))
+    found = Segmenter(bundle)._find(np.stack([1 - foreground, foreground]), (2, 2), (5.0, 5.0))
     np.testing.assert_array_equal(found.labels, [[0, 0], [1, 2]])
 
 

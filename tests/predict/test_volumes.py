@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from scipy import ndimage
 
 from brightness import make_bundle
@@ -179,3 +180,31 @@ def test_images_that_do_not_fit_the_model(tmp_path):
         work = PlaneWork(volume, volume.planes()[0], make_bundle(), **options)
         with pytest.raises(error, match=message):
             do(work, "measure")
+
+
+@pytest.mark.parametrize("zoom", [0.25, 0.5, 2 / 3, 1.0, 1.5, 2.0])
+@pytest.mark.parametrize("max_input", [40, 1000])
+def test_blocks_of_a_network_of_another_pixel_size_give_what_the_whole_image_gives(
+    tmp_path, zoom, max_input
+):
+    torch.manual_seed(0)
+    net = UNet(1, 2, width=3, depth=2, dropout=0).eval()
+    bundle = ModelBundle(
+        net=net,
+        normalization=Normalization((1.0,)),
+        encoding="boundary",
+        class_values=(0, 1),
+        decoding=DECODING["boundary"],
+        zoom=(zoom, zoom),
+    )
+    data = np.random.default_rng(1).normal(size=(75, 101)).astype(np.float32)
+    volume, blocks = volume_of(data), Blocks(data.shape, 32)
+    work = PlaneWork(
+        volume, volume.planes()[0], bundle, folder=tmp_path, blocks=blocks, halo_px=8
+    )  # fmt: skip
+    predictor = Predictor(net, max_input=max_input)
+    do(work, "measure", "predict", predictor=predictor)
+    whole = Predictor(net).predict(bundle.normalization.apply(data[None]), bundle.zoom)
+    found = BlockFiles(tmp_path / "maps", blocks).read_window((slice(0, 75), slice(0, 101)))
+    np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)
+    assert whole.std() > 1e-3

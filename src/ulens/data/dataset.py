@@ -15,8 +15,10 @@ from ulens.instances.encodings import ENCODINGS
 from ulens.instances.weights import falk_weight, separation_weight
 from ulens.io.annotations import Sample
 from ulens.io.store import ArrayStore
+from ulens.labels.grid import labels_at
 from ulens.losses import IGNORED
 from ulens.normalize import Normalization
+from ulens.resample import AS_IT_IS, resample
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +28,7 @@ class TrainingImage:
     Parameters
     ----------
     name : for messages
-    image : (C, Y, X) float32, normalised
+    image : (C, Y, X) float32, normalised, on the network's grid as all else
     target : (Y, X) int16 class of each pixel, −1 = ignored, or (K, Y, X) float32 in [0, 1]
     weight : (Y, X) float32 loss weight, 0 where ignored
     """
@@ -37,13 +39,20 @@ class TrainingImage:
     weight: Tensor
     _pixels: dict[int, np.ndarray] = field(default_factory=dict, init=False, compare=False)
 
+    def classes(self) -> np.ndarray:
+        """Return the class of each pixel, (Y, X) integer, −1 = ignored; of shares the largest."""
+        target = self.target.cpu().numpy()
+        if target.ndim == 2:
+            return target
+        return np.where(self.weight.cpu().numpy() > 0, target.argmax(0), IGNORED)
+
     def pixels(self, number: int) -> np.ndarray:
         """Return where class `number` lies in the flattened target; all that is annotated if none.
 
         They are looked for once and kept.
         """
         if number not in self._pixels:
-            target = self.target.cpu().numpy()
+            target = self.classes()
             found = np.flatnonzero(target == number)
             self._pixels[number] = found if len(found) else np.flatnonzero(target != IGNORED)
         return self._pixels[number]
@@ -85,9 +94,7 @@ def prepare(
     for sample in samples:
         if (sample.label == IGNORED).all():
             continue
-        target = ENCODINGS[plan.encoding].encode(sample.label)
-        weight = weight_map(sample.label, target, plan)
-        arrays = [normalization.apply(sample.image), target, weight]
+        arrays = [resample(normalization.apply(sample.image), plan.zoom), *_learned(sample, plan)]
         if device.type == "cpu":  # another device has its own memory
             arrays = [store.keep(each) for each in arrays]
         tensors = [torch.from_numpy(each).to(device) for each in arrays]
@@ -97,11 +104,22 @@ def prepare(
     return images
 
 
+def _learned(sample: Sample, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """Return target and weight on the network's grid."""
+    way = ENCODINGS[plan.encoding]
+    if plan.zoom == AS_IT_IS:
+        target = way.encode(sample.label)
+        return target, weight_map(sample.label, target, plan)
+    label = labels_at(sample.label, plan.zoom)
+    weight = weight_map(label, way.encode(label), plan)
+    return way.encode_at(sample.label, plan.zoom, plan.num_outputs), weight
+
+
 def class_frequencies(images: Sequence[TrainingImage], num_classes: int) -> np.ndarray:
     """Return the share of each class in the annotated pixels, (K,) float64."""
     counts = np.zeros(num_classes)
     for each in images:
-        target = each.target.cpu().numpy()
+        target = each.classes()
         counts += np.bincount(target[target != IGNORED], minlength=num_classes)
     return counts / counts.sum()
 
@@ -127,7 +145,7 @@ def _balanced_centre(image: TrainingImage, plan: Plan, visit: int) -> tuple[floa
     """Draw a pixel of the class whose turn it is, or of any where the image has none of it."""
     pixels = image.pixels(visit % len(plan.class_weights))
     drawn = pixels[np.random.default_rng([plan.seed, 3, visit]).integers(len(pixels))]
-    y, x = np.unravel_index(drawn, image.target.shape)
+    y, x = np.unravel_index(drawn, image.weight.shape)
     return float(y), float(x)
 
 

@@ -11,6 +11,7 @@ from ulens.errors import SettingError
 from ulens.instances.encodings import EncodingName
 from ulens.nets.build import NetName, Network, build_network, network_geometry
 from ulens.nets.shapes import Geometry
+from ulens.resample import AS_IT_IS, Zoom, check_zoom
 
 Recipe = Literal["default", "paper"]
 Precision = Literal["bf16", "fp32"]
@@ -46,6 +47,7 @@ class Plan:
     batch_norm : whether the U-Net's 3×3 convolutions are normalised in training; the model has
         plain ones, so a training that starts from one goes without
     window : side of the window of 'sliding-window', pixels
+    zoom : (y, x) pixels of the network for each pixel of the image; lengths below are the network's
     crop : side of the network's input in training, pixels
     batch : tiles per step
     balanced : whether tiles are centred on pixels of each class in turn, rather than anywhere
@@ -78,6 +80,7 @@ class Plan:
     dropout: float = 0.5
     negative_slope: float = 0.0
     batch_norm: bool = False
+    zoom: Zoom = AS_IT_IS
     crop: int
     batch: int = 1
     balanced: bool = False
@@ -110,6 +113,7 @@ class Plan:
                 f"steps is {self.steps}, seconds is {self.seconds}; set one, leave the other null"
             )
         self._check_numbers()
+        check_zoom(self.zoom)
         for name, allowed in _CHOICES.items():
             if getattr(self, name) not in allowed:
                 raise SettingError(
@@ -222,9 +226,15 @@ class Plan:
             values["geometry"] = GeometrySettings(**_tuples(record["geometry"]))
             values["intensity"] = IntensitySettings(**_tuples(record["intensity"]))
             values["class_weights"] = tuple(record["class_weights"])
+            values["zoom"] = _pair(record.get("zoom", AS_IT_IS))
             return cls(**values)
-        except (TypeError, KeyError, AttributeError, IndexError) as error:
+        except (TypeError, KeyError, AttributeError, IndexError, ValueError) as error:
             raise SettingError(f"plan: {error}; start from the plan.json of a model") from error
+
+
+def _pair(zoom: Any) -> Zoom:
+    y, x = zoom
+    return float(y), float(x)
 
 
 def _tuples(record: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from ulens.augment.intensity import IntensitySettings
 from ulens.data.plan import Plan
 from ulens.instances.encodings import EncodingName
 from ulens.nets.build import NetName
+from ulens.resample import AS_IT_IS, Zoom
 
 _LEARNS: Mapping[EncodingName, str] = {
     "classes": "the class of each pixel",
@@ -84,7 +85,8 @@ def _examples(plan: Plan) -> Words:
     place = "around pixels of each class in turn" if plan.balanced else "anywhere in the images"
     return {
         "encoding": ("what is learned", _LEARNS[plan.encoding]),
-        "crop": ("size of a tile", f"{plan.crop} × {plan.crop} px"),
+        "zoom": ("size at which images are seen", _name_zoom(plan.zoom)),
+        "crop": ("size of a tile", f"{plan.crop} × {plan.crop} of the network's pixels"),
         "batch": ("tiles per step", str(plan.batch)),
         "balanced": ("place of a tile", place),
         "geometry": ("shapes are varied", _name_geometry(plan.geometry)),
@@ -167,6 +169,14 @@ def _name_weights(weights: tuple[float, ...]) -> str:
     if len(weights) == 2:
         return f"background {weights[0]:.3g}, foreground {weights[1]:.3g}"
     return ", ".join(f"{weight:.3g}" for weight in weights) + ", by rising label value"
+
+
+def _name_zoom(zoom: Zoom) -> str:
+    if zoom == AS_IT_IS:
+        return "as they are"
+    if zoom[0] == zoom[1]:
+        return f"{zoom[0]:.3g} times as high and wide"
+    return f"{zoom[0]:.3g} times as high, {zoom[1]:.3g} times as wide"
 
 
 def _name_geometry(settings: GeometrySettings) -> str:

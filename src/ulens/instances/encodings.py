@@ -10,7 +10,9 @@ from torch import Tensor
 from ulens.instances import boundary, distance
 from ulens.instances.borders import close_borders
 from ulens.instances.seeds import SeedDecoder
+from ulens.labels.grid import labels_at, share_of
 from ulens.losses import weighted_cross_entropy, weighted_smooth_l1
+from ulens.resample import Zoom
 
 Activation = Literal["softmax", "clip"]
 EncodingName = Literal["classes", "membrane", "boundary", "distance"]
@@ -25,6 +27,8 @@ class Encoding:
     labels_are : the kind of labels it is for
     encode : maps (Y, X) integer labels, −1 = ignored, to the target: (Y, X) int16 classes or
         (K, Y, X) float32
+    encode_at : maps such labels, a zoom and K to the (K, y, x) float32 target on another grid: the
+        shares of a pixel that the classes cover, where `encode` gives classes
     loss : of a (B, K, Y, X) output, a batch of targets, a (B, Y, X) weight, and the sum of the
         weights where this is a part of the batch
     activation : makes maps in [0, 1] of the outputs: 'softmax' or 'clip'
@@ -42,6 +46,7 @@ class Encoding:
 
     labels_are: Literal["classes", "instances"] = "instances"
     encode: Callable[[np.ndarray], np.ndarray]
+    encode_at: Callable[[np.ndarray, Zoom, int], np.ndarray]
     loss: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
     activation: Activation = "softmax"
     maps: str = "probabilities"
@@ -63,6 +68,21 @@ def _encode_classes(labels: np.ndarray) -> np.ndarray:
     return labels.astype(np.int16)
 
 
+def _share_classes(labels: np.ndarray, zoom: Zoom, num_classes: int) -> np.ndarray:
+    """Return the share of each class in what is annotated of a pixel."""
+    shares = np.stack([share_of(labels, label, zoom) for label in range(num_classes)])
+    return shares / np.maximum(shares.sum(0), 1e-6)
+
+
+def _share_foreground(labels: np.ndarray, zoom: Zoom, num_classes: int) -> np.ndarray:
+    """Return the shares of background and foreground, which is nowhere where instances touch."""
+    background, foreground = share_of(labels, 0, zoom), share_of(labels, None, zoom)
+    inside = foreground / np.maximum(background + foreground, 1e-6)
+    coarse = labels_at(labels, zoom)
+    inside[(coarse > 0) & (boundary.encode(coarse) == 0)] = 0
+    return np.stack([1 - inside, inside])
+
+
 def _close_membranes(probabilities: np.ndarray) -> np.ndarray:
     interior = close_borders(probabilities[1])
     return np.stack([1 - interior, interior])
@@ -72,6 +92,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
     "classes": Encoding(
         labels_are="classes",
         encode=_encode_classes,
+        encode_at=_share_classes,
         loss=weighted_cross_entropy,
         view=_foreground,
         decode=lambda probabilities: probabilities.argmax(0).astype(np.int32),
@@ -79,6 +100,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
     "membrane": Encoding(
         labels_are="classes",
         encode=_encode_classes,
+        encode_at=_share_classes,
         loss=weighted_cross_entropy,
         refine=_close_membranes,
         view=_foreground,
@@ -90,6 +112,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
     ),
     "boundary": Encoding(
         encode=boundary.encode,
+        encode_at=_share_foreground,
         loss=weighted_cross_entropy,
         view=_foreground,
         decode=lambda probabilities, **decoding: boundary.decoder(**decoding).decode(probabilities),
@@ -104,6 +127,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
     ),
     "distance": Encoding(
         encode=distance.encode,
+        encode_at=lambda labels, zoom, _: distance.encode(labels_at(labels, zoom)),
         loss=weighted_smooth_l1,
         activation="clip",
         maps="distances",

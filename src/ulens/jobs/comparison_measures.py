@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -123,9 +124,7 @@ def time_networks(
             bundle.net, activation=ENCODINGS[bundle.encoding].activation, device=device
         )
         shown = _square(bundle.normalization.apply(image))
-        runs[each.contender.name] = lambda predictor=predictor, shown=shown: predictor.predict(
-            shown
-        )
+        runs[each.contender.name] = partial(predictor.predict, shown, bundle.zoom)
     return time_interleaved(runs)
 
 

@@ -30,6 +30,7 @@ def predict_unseen(
         encoding=bundle.encoding,
         decoding=bundle.decoding,
         device=device,
+        zoom=bundle.zoom,
         average=average,
     )
 

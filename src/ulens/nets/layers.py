@@ -12,10 +12,11 @@ from ulens.errors import SettingError
 def he_initialise(net: nn.Module) -> None:
     """Draw the weights of every convolution in `net` from N(0, √(2/N)); set biases to 0.
 
-    N counts the incoming nodes of a unit. Source: paper, section 3; He et al., arXiv 1502.01852.
+    N counts the incoming nodes of a unit. On the meta device there is nothing to draw, and trying
+    would load PyTorch's compiler. Source: paper, section 3; He et al., arXiv 1502.01852.
     """
     for module in net.modules():
-        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
+        if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)) and not module.weight.is_meta:
             # each output pixel of a 2×2 stride-2 up-convolution sees one input pixel
             nodes = module.in_channels
             if isinstance(module, nn.Conv2d):

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pooch
 import torch
 from torch import Tensor
 
@@ -32,6 +31,7 @@ from ulens.predict.engines import (
     torch_engine,
 )
 from ulens.predict.timing import time_interleaved, time_once
+from ulens.resample import inverse, resample
 
 MAX_DIFFERENCE = 2e-3
 MIN_AGREEMENT = 0.999
@@ -85,7 +85,7 @@ def choose_engine(
     names = tuple(n for n in engines_here(device) if n != "openvino-int8" or bundle.int8)
     if len(names) == 1 or bundle.example is None:
         return EngineChoice(engine=torch_engine(device), seconds={}, rejected={}, is_new=False)
-    path = (cache or Path(pooch.os_cache("ulens")) / "engines") / f"{_key(bundle, device)}.json"
+    path = (cache or _users_cache()) / f"{_key(bundle, device)}.json"
     known = _read(path, names)
     if known is not None:
         return known
@@ -96,6 +96,12 @@ def choose_engine(
     except (OSError, OutputError):
         pass  # it will be measured again
     return choice
+
+
+def _users_cache() -> Path:
+    import pooch  # here, since a training does not need it
+
+    return Path(pooch.os_cache("ulens")) / "engines"
 
 
 def _measure(
@@ -183,6 +189,7 @@ def _score(bundle: ModelBundle, maps: np.ndarray) -> float | None:
     if bundle.example_label is None:
         return None
     way = ENCODINGS[bundle.encoding]
+    maps = resample(maps, inverse(bundle.zoom), bundle.example_label.shape)
     found = way.decode(way.refine(maps), **bundle.decoding)
     return smooth_score([bundle.example_label], [found], bundle.labels_are)
 

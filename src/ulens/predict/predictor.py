@@ -16,6 +16,7 @@ from ulens.normalize import check_channels
 from ulens.predict.engines import EngineName, activate, build_engine, choose_device, torch_engine
 from ulens.predict.rotations import Rotation
 from ulens.predict.tiles import Slices, Tile, plan_tiles, read_mirrored
+from ulens.resample import AS_IT_IS, Zoom, inverse, resample
 
 Average = Literal[1, 8, "rotations7"]
 NUM_ROTATIONS = 7
@@ -72,12 +73,13 @@ class Predictor:
         """Return how many items `stream` yields for an image of `shape` (Y, X)."""
         return len(self._plan(shape))
 
-    def predict(self, image: np.ndarray) -> np.ndarray:
+    def predict(self, image: np.ndarray, zoom: Zoom = AS_IT_IS) -> np.ndarray:
         """Return the maps of a whole image.
 
         Parameters
         ----------
         image : (C, Y, X) float32, normalised
+        zoom : (y, x) pixels that the network sees for each pixel of the image
 
         Returns
         -------
@@ -87,7 +89,9 @@ class Predictor:
         ------
         ShapeError : `image` is empty or has not the channels the network was trained on
         """
-        return _assemble(self.stream(image), image.shape[1:])
+        shown = resample(image, zoom)
+        maps = _assemble(self.stream(shown), shown.shape[1:])
+        return resample(maps, inverse(zoom), image.shape[1:])
 
     def stream(self, image: np.ndarray) -> Iterator[tuple[Slices, np.ndarray]]:
         """Yield ``(write, maps)`` per tile; stop iterating to cancel.

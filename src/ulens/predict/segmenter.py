@@ -15,6 +15,7 @@ from ulens.predict.engine_choice import EngineChoice, choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.resample import AS_IT_IS, Factor, find_factor, resize, scale_size
+from ulens.resample import Zoom, inverse, resample, size_at
 
 
 class Found(NamedTuple):
@@ -47,10 +48,10 @@ class Segmenter:
 
     Notes
     -----
-    Where the pixel sizes of image and training images are known and differ by more than a tenth,
-    the network sees the image in the pixel size of the training. Instances are decoded there too,
-    since the areas and widths that decoding knows are pixels of the training images. What is found
-    has the size of the image again.
+    The network sees the image at its own pixel size, resampled once. Where the pixel sizes of image
+    and training images are known and differ by more than a tenth, that is part of it. Instances are
+    decoded in the pixel size of the training images, since the areas and widths that decoding knows
+    are pixels of these. What is found has the size of the image again.
     """
 
     def __init__(
@@ -81,12 +82,16 @@ class Segmenter:
 
     def num_tiles(self, size: tuple[int, ...], factor: Factor) -> int:
         """Return how often `stream` yields for a plane of `size` (Y, X)."""
-        return self._predictor.num_tiles(scale_size(size, factor))
+        return self._predictor.num_tiles(size_at(size, self._zoom(factor)))
 
     def segment(self, plane: np.ndarray, factor: Factor = AS_IT_IS) -> Found:
         """Segment a plane; as `stream`, at once."""
-        maps = self._predictor.predict(self._prepare(plane, factor, "image"))
-        return self._find(maps, plane.shape[1:])
+        work = self.stream(plane, factor)
+        while True:
+            try:
+                next(work)
+            except StopIteration as done:
+                return done.value
 
     def stream(
         self, plane: np.ndarray, factor: Factor = AS_IT_IS, name: str = "image"
@@ -112,7 +117,7 @@ class Segmenter:
         for write, part in self._predictor.stream(prepared):
             maps[:, *write] = part
             yield
-        return self._find(maps, plane.shape[1:])
+        return self._find(maps, plane.shape[1:], factor)
 
     def _prepare(self, plane: np.ndarray, factor: Factor, name: str) -> np.ndarray:
         """Return a plane as the network takes it."""
@@ -122,9 +127,15 @@ class Segmenter:
         if num_channels == 3 and len(plane) == 1:
             plane = np.repeat(plane, 3, axis=0)  # a grey image among color ones, as in training
         check_channels(plane, num_channels, name)
-        return self.bundle.normalization.apply(resize(plane, scale_size(plane.shape[1:], factor)))
+        return resample(self.bundle.normalization.apply(plane), self._zoom(factor))
 
-    def _find(self, maps: np.ndarray, size: tuple[int, ...]) -> Found:
+    def _zoom(self, factor: Factor) -> Zoom:
+        """Return the pixels of the network for each pixel of the image."""
+        return factor[0] * self.bundle.zoom[0], factor[1] * self.bundle.zoom[1]
+
+    def _find(self, maps: np.ndarray, size: tuple[int, ...], factor: Factor) -> Found:
+        trained = scale_size(size, factor)
+        maps = resample(maps, inverse(self.bundle.zoom), trained)
         maps = ENCODINGS[self.bundle.encoding].refine(maps)
         resized = resize(maps, size)
         if self.bundle.labels_are == "classes":

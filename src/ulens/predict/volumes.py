@@ -26,6 +26,7 @@ from ulens.predict.blocks import Block, BlockFiles, Blocks, Window, within
 from ulens.predict.predictor import Predictor
 from ulens.predict.stitching import number_components
 from ulens.predict.tiles import mirror_indices, plan_tiles
+from ulens.resample import inverse, resample, size_at, window_needed
 
 Stage = Literal["measure", "predict", "seed", "label", "write"]
 
@@ -111,7 +112,8 @@ class PlaneWork:
     def num_steps(self, stage: Stage, part: Block, predictor: Predictor) -> int:
         """Return the sum of what `do` yields."""
         if stage == "predict":
-            return predictor.num_tiles(_size(self.blocks.window(part)))
+            seen = self._network_window(self.blocks.window(part), predictor)
+            return predictor.num_tiles(_size(seen))
         return 0 if stage == "measure" else 1
 
     def do(self, stage: Stage, part: Block, predictor: Predictor) -> Iterator[int]:
@@ -232,12 +234,14 @@ class PlaneWork:
         shutil.rmtree(self._moments.folder)
 
     def _predict(self, block: Block, predictor: Predictor) -> Iterator[int]:
-        size = _size(self.blocks.window(block))
+        window = self.blocks.window(block)
+        seen = self._network_window(window, predictor)
+        size = _size(seen)
         maps = np.empty((self._bundle.net.num_classes, *size), np.float32)
-        origin = tuple(side.start for side in self.blocks.window(block))
-        for write, part in predictor.stream_block(self._load(origin, size, predictor), size):
+        for write, part in predictor.stream_block(self._load(seen, predictor), size):
             maps[:, *write] = part
             yield 1
+        maps = self._on_image(maps, seen, window)
         if self._needs_halo:
             self._maps.write(block, maps)
         else:
@@ -289,22 +293,47 @@ class PlaneWork:
         assert self._way.decoder is not None
         return self._way.decoder(**self._bundle.decoding)
 
-    def _load(self, origin: tuple[int, ...], size: tuple[int, int], predictor: Predictor) -> Any:
-        """Read what the tiles of a block see; return what gives out parts of it."""
+    def _network_window(self, window: Window, predictor: Predictor) -> Window:
+        """Return the network's pixels that the maps of a block are made of, from a valid origin."""
+        zoom = self._bundle.zoom
+        needed = window_needed(window, size_at(self._volume.size, zoom), inverse(zoom))
+        alignment = predictor.geometry.alignment
+        rows, columns = (slice(side.start // alignment * alignment, side.stop) for side in needed)
+        return rows, columns
+
+    def _on_image(self, maps: np.ndarray, seen: Window, window: Window) -> np.ndarray:
+        """Return maps of a window of the network's grid on a block of the image."""
+        whole = size_at(self._volume.size, self._bundle.zoom)
+        back = inverse(self._bundle.zoom)
+        needed = within(window_needed(window, whole, back), seen)
+        return resample(maps[:, *needed], back, self._volume.size, window=window, whole=whole)
+
+    def _load(self, block: Window, predictor: Predictor) -> Any:
+        """Read what the tiles of a block see; return what gives out parts of it.
+
+        Parameters
+        ----------
+        block : (y, x) slices of the network's grid
+        """
         found = json.loads(self._intensities_file.read_bytes())
         channels = list(found["channels"])
         statistics = Statistics(tuple(found["mean"]), tuple(found["std"]))
-        tiles = plan_tiles(size, predictor.geometry, predictor.max_input)
+        tiles = plan_tiles(_size(block), predictor.geometry, predictor.max_input)
         seen = tuple(slice(tiles[0].read[axis].start, tiles[-1].read[axis].stop) for axis in (0, 1))
+        zoom, size = self._bundle.zoom, self._volume.size
         rows, columns = (
-            mirror_indices(start + side.start, start + side.stop, length)
-            for start, side, length in zip(origin, seen, self._volume.size, strict=True)
+            mirror_indices(own.start + side.start, own.start + side.stop, length)
+            for own, side, length in zip(block, seen, size_at(size, zoom), strict=True)
         )
         top, left = rows.min(), columns.min()
-        pixels = self._volume.read(
-            self.plane, slice(top, rows.max() + 1), slice(left, columns.max() + 1)
+        window = slice(top, rows.max() + 1), slice(left, columns.max() + 1)
+        pixels = self._volume.read(self.plane, *window_needed(window, size, zoom))
+        normalized = resample(
+            self._bundle.normalization.apply(pixels[channels], statistics),
+            zoom,
+            window=window,
+            whole=size,
         )
-        normalized = self._bundle.normalization.apply(pixels[channels], statistics)
         mirrored = normalized[:, (rows - top)[:, None], columns - left]
 
         def read(window: Window) -> np.ndarray:

@@ -9,6 +9,7 @@ from ulens.io.annotations import Sample
 from ulens.losses import IGNORED
 from ulens.normalize import Normalization, measure_statistics
 from ulens.predict.tiles import read_mirrored
+from ulens.resample import resample
 
 EXAMPLE_PX = 388
 
@@ -18,8 +19,10 @@ class Example(NamedTuple):
 
     Parameters
     ----------
-    image : (C, Y, X) float32, normalised, mirrored where the window reaches beyond the image
-    label : (Y, X) int32, of what the network makes of it, which lacks a margin; −1 beyond the image
+    image : (C, Y, X) float32, normalised, on the network's grid, mirrored where the window reaches
+        beyond the image
+    label : (Y, X) int32, of what the network makes of it, which lacks a margin, on the image's
+        grid; −1 beyond the image
     """
 
     image: np.ndarray
@@ -33,24 +36,29 @@ def cut_example(
 
     Parameters
     ----------
-    output_px : least side of the label
+    output_px : least side of what the network makes of it, in its pixels
     """
+    zoom = plan.zoom
     geometry = plan.network_geometry
     side = geometry.input_size(output_px)
     is_annotated = sample.label != IGNORED
     middles = [_median(is_annotated.sum(axis=other)) for other in (1, 0)]
-    starts = [middle - side // 2 for middle in middles]
+    starts = [round(middle * by) - side // 2 for middle, by in zip(middles, zoom, strict=True)]
     rows, columns = (slice(start, start + side) for start in starts)
-    label = np.full((side - 2 * geometry.margin,) * 2, IGNORED, np.int32)
+    output = side - 2 * geometry.margin
+    label = np.full([max(1, round(output / by)) for by in zoom], IGNORED, np.int32)
     place, source = [], []
-    for start, length in zip(starts, sample.label.shape, strict=True):
-        first = start + geometry.margin
-        low, high = max(0, first), min(length, first + len(label))
+    for start, by, length, wanted in zip(
+        starts, zoom, sample.label.shape, label.shape, strict=True
+    ):
+        first = round((start + geometry.margin) / by)
+        low, high = max(0, first), min(length, first + wanted)
         place.append(slice(low - first, high - first))
         source.append(slice(low, high))
     label[*place] = sample.label[*source]
-    window = read_mirrored(sample.image, (rows, columns))
-    return Example(normalization.apply(window, measure_statistics(sample.image)), label)
+    statistics = measure_statistics(sample.image)
+    whole = resample(normalization.apply(sample.image, statistics), zoom)
+    return Example(read_mirrored(whole, (rows, columns)), label)
 
 
 def _median(counts: np.ndarray) -> int:

@@ -18,6 +18,7 @@ from ulens.predict.engine_choice import (
     smooth_score,
 )
 from ulens.predict.engines import activate
+from ulens.resample import AS_IT_IS, Zoom, inverse, resample
 from ulens.training.examples import Example
 
 # The other convolutions are computed in bfloat16, which needs a part of what is allowed.
@@ -31,6 +32,7 @@ def prepare_int8(
     *,
     encoding: EncodingName,
     decoding: Mapping[str, Any],
+    zoom: Zoom = AS_IT_IS,
 ) -> tuple[UNet, dict[str, tuple[float, float]]]:
     """Return a network equalised for 8-bit integers, and which of its convolutions bear them.
 
@@ -48,7 +50,10 @@ def prepare_int8(
 
     def score(maps: np.ndarray) -> float:
         """Return a score of the examples; 0 where there is nothing to find in them."""
-        found = [way.decode(way.refine(each), **decoding) for each in maps]
+        found = [
+            way.decode(way.refine(resample(each, inverse(zoom), label.shape)), **decoding)
+            for each, (_, label) in zip(maps, examples, strict=True)
+        ]
         return smooth_score([label for _, label in examples], found, way.labels_are) or 0.0
 
     shown = [torch.from_numpy(window)[None] for window in windows]

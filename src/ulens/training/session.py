@@ -24,6 +24,7 @@ from ulens.nets.build import Network, describe_architecture, name_network, undo_
 from ulens.nets.properties import count_multiplications
 from ulens.nets.unet import UNet
 from ulens.normalize import fit_normalization
+from ulens.resample import size_at
 from ulens.training.examples import cut_example
 from ulens.training.quantization import prepare_int8
 from ulens.training.ranks import ALONE, Ranks
@@ -106,7 +107,7 @@ class Session:
     ) -> None:
         self.folder, self.annotated, self.split, self.plan = folder, annotated, split, plan
         self.normalization = fit_normalization(sample.image for sample in split.training)
-        self.decoding = first_decoding(split.training, plan.encoding)
+        self.decoding = first_decoding(split.training, plan.encoding, plan.zoom)
         self.data_sha256 = hash_samples(annotated.samples)
         images = prepare(split.training, self.normalization, plan=plan, device=device)
         shown = (split.held_out or split.training)[:NUM_EXAMPLES]
@@ -184,7 +185,7 @@ class Session:
         if self._last_validation_seconds is not None:
             return self._last_validation_seconds
         margin = self.plan.network_geometry.margin
-        sizes = [sample.label.shape for sample in self.split.held_out]
+        sizes = [size_at(sample.label.shape, self.plan.zoom) for sample in self.split.held_out]
         num_pixels = sum((y + 2 * margin) * (x + 2 * margin) for y, x in sizes)
         seconds_per_step = self.trainer.seconds / max(1, self.trainer.step)
         return seconds_per_step * num_pixels / (self.plan.batch * self.plan.crop**2)
@@ -283,8 +284,9 @@ class Session:
             for sample in self.split.training[:NUM_WINDOWS]
         ]
         net, int8 = prepare_int8(
-            bundle.net, windows, self.examples, encoding=bundle.encoding, decoding=bundle.decoding
-        )
+            bundle.net, windows, self.examples, encoding=bundle.encoding, decoding=bundle.decoding,
+            zoom=bundle.zoom,
+        )  # fmt: skip
         bundle = replace(bundle, net=net, int8=int8)
         save_bundle(bundle, self.folder)
         return bundle
@@ -307,6 +309,7 @@ class Session:
             encoding=self.plan.encoding,
             decoding=self.decoding,
             device=str(self.trainer.device),
+            zoom=self.plan.zoom,
         )
 
     def _first_network(self, start_from: Path | None) -> Network:
@@ -363,6 +366,7 @@ class Session:
             class_values=self.annotated.class_values,
             decoding=self.decoding,
             spacing_um=self.annotated.spacing_um,
+            zoom=self.plan.zoom,
             plan=self.plan.to_json(),
             scores=scores,
             provenance={

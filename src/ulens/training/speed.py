@@ -15,7 +15,7 @@ from ulens.predict.engines import has_fast_bf16
 from ulens.training.trainer import StepLog, Trainer
 
 TIMED_STEPS = 3
-MEASURING_SHARE = 0.01
+MEASURING_SHARE = 0.005
 """Of a training's time, for each of the few plans that are measured."""
 
 

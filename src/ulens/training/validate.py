@@ -18,6 +18,10 @@ from ulens.metrics.semantic import semantic_scores
 from ulens.nets.build import Network
 from ulens.normalize import Normalization
 from ulens.predict.predictor import Average, Predictor
+from ulens.resample import AS_IT_IS, Zoom
+
+BORDER_REACH_PX = 1.5
+"""Of the network's pixels: the border between two instances is two of them wide."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,13 +48,15 @@ def predict_held_out(
     encoding: EncodingName,
     decoding: Mapping[str, Any],
     device: str,
+    zoom: Zoom = AS_IT_IS,
     average: Average = 1,
 ) -> list[Prediction]:
-    """Run a network over held-out images, with the views of `Predictor` averaged."""
+    """Run a network over held-out images, at its own pixel size, the views averaged."""
     way = ENCODINGS[encoding]
     predictor = Predictor(net, activation=way.activation, device=device, average=average)
     predicted = [
-        way.refine(predictor.predict(normalization.apply(sample.image))) for sample in held_out
+        way.refine(predictor.predict(normalization.apply(sample.image), zoom))
+        for sample in held_out
     ]
     return [
         Prediction(sample=sample, maps=maps, labels=way.decode(maps, **decoding))
@@ -114,10 +120,13 @@ def score_cells(
     return {"SEG": seg_scores(pairs, field_of_interest_px=field_of_interest_px).seg}
 
 
-def first_decoding(training: Sequence[Sample], encoding: EncodingName) -> dict[str, Any]:
-    """Return how outputs are decoded before the thresholds are tuned.
+def first_decoding(
+    training: Sequence[Sample], encoding: EncodingName, zoom: Zoom = AS_IT_IS
+) -> dict[str, Any]:
+    """Return how outputs are decoded before the thresholds are tuned, in pixels of the image.
 
     Nothing below half the smallest annotated instance counts (smallest: the first percentile).
+    The borders between instances are as wide as the network's pixels.
     """
     way = ENCODINGS[encoding]
     if way.labels_are == "classes":
@@ -126,7 +135,10 @@ def first_decoding(training: Sequence[Sample], encoding: EncodingName) -> dict[s
         [np.bincount(np.maximum(sample.label, 0).ravel())[1:] for sample in training]
     )
     smallest = float(np.percentile(areas[areas > 0], 1)) if areas.any() else 0.0
-    return {**way.decoding, "min_area_px": int(smallest / 2)}
+    decoding = {**way.decoding, "min_area_px": int(smallest / 2)}
+    if encoding == "boundary" and zoom != AS_IT_IS:
+        decoding["grow_px"] = BORDER_REACH_PX / min(zoom)
+    return decoding
 
 
 def tune_thresholds(
