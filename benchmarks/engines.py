@@ -19,13 +19,14 @@ from torch import nn
 from ulens.nets.properties import count_multiplications, count_parameters
 from ulens.nets.quantized import measure_inputs
 from ulens.nets.unet import UNet
-from ulens.predict.engines import build_engine, engines_here
+from ulens.predict.engines import build_engine, engines_here, has_fast_bf16
 from ulens.predict.predictor import Predictor
 from ulens.predict.timing import time_interleaved
 
 CPU = torch.device("cpu")
 SIDE_PX = 512
 RATE_CHANNELS, RATE_PX = 256, 128
+RATE_TYPE = "bf16" if has_fast_bf16(CPU) else "fp32"
 
 
 def main() -> None:
@@ -55,7 +56,7 @@ def compare(width: int, num_rounds: int) -> None:
     rate = convolution_rate()
     print(
         f"\nU-Net of width {width}, {count_parameters(net):,} parameters, {side}² → {SIDE_PX}², "
-        f"{work / 1e9:.0f} GFLOP; one bf16 convolution of {RATE_CHANNELS} channels runs at "
+        f"{work / 1e9:.0f} GFLOP; one {RATE_TYPE} convolution of {RATE_CHANNELS} channels runs at "
         f"{rate / 1e9:.0f} GFLOP/s here\n"
     )
     print("| engine | seconds | times stock PyTorch | share of that rate |\n|---|---|---|---|")
@@ -85,10 +86,11 @@ def run_stock(net: nn.Module, x: torch.Tensor) -> torch.Tensor:
 
 @torch.inference_mode()
 def convolution_rate() -> float:
-    """Return the FLOP per second of a large convolution in bf16."""
-    convolution = nn.Conv2d(RATE_CHANNELS, RATE_CHANNELS, 3).bfloat16()
+    """Return the FLOP per second of a large convolution, in bf16 where the processor has it."""
+    dtype = torch.bfloat16 if RATE_TYPE == "bf16" else torch.float32
+    convolution = nn.Conv2d(RATE_CHANNELS, RATE_CHANNELS, 3).to(dtype)
     convolution.to(memory_format=torch.channels_last)
-    x = torch.randn(1, RATE_CHANNELS, RATE_PX, RATE_PX).bfloat16()
+    x = torch.randn(1, RATE_CHANNELS, RATE_PX, RATE_PX).to(dtype)
     x = x.contiguous(memory_format=torch.channels_last)
     seconds = []
     for _ in range(12):

@@ -144,3 +144,32 @@ def test_of_an_image_of_one_pixel_that_pixel_is_read():
     part, inner = part_to_read((1, 1), torch.tensor([-3.0, 0.0, 5.0]).expand(2, 3, 3))
     assert part == (slice(0, 1), slice(0, 1))
     assert not inner.any()
+
+
+@pytest.mark.parametrize("sizes", [((20, 15), 9), ((10, 24), 32)])
+def test_every_pixel_is_seen_as_often_as_any_other(sizes):
+    size, output = sizes
+    settings = GeometrySettings(
+        elastic_sd_px=0, rotation_deg=0, mirror=False, scale=(1, 1), beyond_edges=True
+    )
+    generator = torch.Generator().manual_seed(0)
+    numbers = torch.arange(size[0] * size[1], dtype=torch.float32).reshape(1, *size)
+    counts = torch.zeros(size[0] * size[1])
+    for _ in range(2500):
+        draw = draw_geometry(settings, size, (output, output), generator)
+        points = sampling_points(draw, (output, output), torch.device("cpu"))
+        seen = sample(numbers, points, nearest=True).round().long().flatten()
+        counts += torch.bincount(seen, minlength=len(counts))
+    counts = counts.reshape(size)
+    counts[[0, -1]] *= 2  # mirroring does not repeat the outermost line
+    counts[:, [0, -1]] *= 2
+    shares = counts / counts.mean()
+    assert shares.min() > 0.8
+    assert shares.max() < 1.2
+
+
+def test_without_reaching_beyond_the_edges_corners_are_hardly_seen():
+    settings = GeometrySettings(elastic_sd_px=0, rotation_deg=0)
+    generator = torch.Generator().manual_seed(0)
+    centres = [draw_geometry(settings, (40, 40), (32, 32), generator).centre for _ in range(500)]
+    assert np.abs(np.array(centres) - 19.5).max() <= 10

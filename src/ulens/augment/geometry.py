@@ -27,12 +27,15 @@ class GeometrySettings:
     rotation_deg : angles are drawn from −rotation_deg to +rotation_deg
     scale : smallest and largest magnification, drawn evenly on a log scale
     mirror : whether half of the tiles are mirrored
+    beyond_edges : whether tiles may reach beyond the image, so that the pixels at its edges are seen
+        as often as all others
     """
 
     elastic_sd_px: float = 10.0
     rotation_deg: float = 180.0
     scale: tuple[float, float] = (1.0, 1.0)
     mirror: bool = True
+    beyond_edges: bool = False
 
     def __post_init__(self) -> None:
         if self.elastic_sd_px < 0 or self.rotation_deg < 0:
@@ -76,15 +79,21 @@ def draw_geometry(
 
     The output window lies anywhere inside the image; along an axis where it is larger than
     the image it is shifted by up to a quarter of the image either way.
+
+    With `beyond_edges` its middle lies anywhere in the image, and what reaches beyond is mirrored.
+    So each pixel is seen as often as any other, directly or in the mirror: what the mirror adds
+    near the edge is what direct looks lack there. Only the outermost line, which mirroring does
+    not repeat, is seen half as often.
     """
     uniform = torch.rand(5, generator=generator, dtype=torch.float64).tolist()
     nodes = torch.randn(2, GRID_NODES, GRID_NODES, generator=generator, dtype=torch.float64)
     low, high = (math.log(value) for value in settings.scale)
+    y, x = (
+        drawn * length - 0.5 if settings.beyond_edges else _position(drawn, length, output)
+        for drawn, length, output in zip(uniform[:2], image_size, output_size, strict=True)
+    )
     return GeometryDraw(
-        centre=(
-            _position(uniform[0], image_size[0], output_size[0]),
-            _position(uniform[1], image_size[1], output_size[1]),
-        ),
+        centre=(y, x),
         angle_rad=math.radians(settings.rotation_deg) * (2 * uniform[2] - 1),
         scale=math.exp(low + (high - low) * uniform[3]),
         mirror=settings.mirror and uniform[4] < 0.5,

@@ -162,7 +162,7 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
         class_weights=(1.0,) * fingerprint.num_classes,
         weight_map=weight_map,
         border_weight=border_weight,
-        geometry=GeometrySettings(scale=(0.95, 1.05)),
+        geometry=GeometrySettings(scale=(0.95, 1.05), beyond_edges=True),
         intensity=IntensitySettings(slope=(0.8, 1.25), noise_sd=0.1, blur_sd_px=0.5),
         reasons=reasons,
         **given,
@@ -200,7 +200,7 @@ def _augment(plan: Plan) -> Plan:
         return replace(plan, reasons=reasons)
     return replace(
         plan,
-        geometry=GeometrySettings(scale=(0.85, 1.2)),
+        geometry=replace(plan.geometry, scale=(0.85, 1.2)),
         intensity=IntensitySettings(slope=(0.66, 1.5), noise_sd=0.3, blur_sd_px=1.0),
         reasons=reasons,
     )
