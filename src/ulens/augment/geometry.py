@@ -27,8 +27,8 @@ class GeometrySettings:
     rotation_deg : angles are drawn from −rotation_deg to +rotation_deg
     scale : smallest and largest magnification, drawn evenly on a log scale
     mirror : whether half of the tiles are mirrored
-    beyond_edges : whether tiles may reach beyond the image, so that the pixels at its edges are seen
-        as often as all others
+    beyond_edges : whether tiles may reach beyond the image, so that the pixels at its edges are
+        seen as often as all others
     """
 
     elastic_sd_px: float = 10.0

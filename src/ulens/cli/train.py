@@ -27,6 +27,7 @@ def train(
     labels_are: LabelsAre | None = None,
     ignore: int | None = None,
     width: int | None = None,
+    zoom: float | None = None,
     seed: int | None = None,
     device: str = "auto",
     resume: Annotated[bool, Flag] = False,
@@ -62,6 +63,9 @@ def train(
         label value of pixels that are not annotated
     width
         channels of the network's first level
+    zoom
+        pixels of the network for each pixel of the image, such as 0.5 for large cells; without it
+        ulens chooses by the size of what is labelled
     seed
         of all random draws; 0 without it, or that of the plan given
     device
@@ -86,6 +90,7 @@ def train(
         labels_are=labels_are,
         ignore=ignore,
         width=width,
+        zoom=zoom,
         seed=seed,
         device=device,
         resume=resume,

@@ -30,6 +30,8 @@ class Fingerprint:
     ignored_fraction : share of pixels that are not annotated
     num_instances : connected objects or instance ids over all images
     median_area_px : median area of an instance, 0 where there is none
+    diameter_px : median diameter of a circle of the area of an instance, 0 where there is none
+    wall_px : median width of the gaps that `membrane_fraction` counts, 0 where there is none
     touching_fraction : share of instances that touch another one
     contact_fraction : share of annotated pixels that have a pixel of another instance beside them
     membrane_fraction : share of the background that lies in gaps of at most `MEMBRANE_PX` between
@@ -50,6 +52,8 @@ class Fingerprint:
     touching_fraction: float
     contact_fraction: float
     membrane_fraction: float
+    diameter_px: float = 0.0
+    wall_px: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
         """Return plain numbers, strings and lists."""
@@ -70,6 +74,7 @@ def take_fingerprint(annotated: Annotated) -> Fingerprint:
     heights = [sample.label.shape[0] for sample in samples]
     widths = [sample.label.shape[1] for sample in samples]
     num_pixels = sum(sample.label.size for sample in samples)
+    membrane_fraction, wall_px = _walls(samples) if num_classes == 2 else (0.0, 0.0)
     return Fingerprint(
         num_images=len(samples),
         num_channels=samples[0].image.shape[0],
@@ -84,7 +89,9 @@ def take_fingerprint(annotated: Annotated) -> Fingerprint:
         median_area_px=float(np.median(areas)) if len(areas) else 0.0,
         touching_fraction=num_touching / max(1, len(areas)),
         contact_fraction=num_contact / float(counts.sum()),
-        membrane_fraction=_membrane_fraction(samples) if num_classes == 2 else 0.0,
+        membrane_fraction=membrane_fraction,
+        diameter_px=float(np.sqrt(4 * np.median(areas) / np.pi)) if len(areas) else 0.0,
+        wall_px=wall_px,
     )
 
 
@@ -95,15 +102,21 @@ def _percentiles(samples: Sequence[Sample]) -> tuple[tuple[float, float, float],
     return tuple((float(a), float(b), float(c)) for a, b, c in zip(low, middle, high, strict=True))
 
 
-def _membrane_fraction(samples: Sequence[Sample]) -> float:
-    num_in_gaps = num_background = 0
+def _walls(samples: Sequence[Sample]) -> tuple[float, float]:
+    """Return the share of the background that lies in narrow gaps, and their median width."""
+    num_background = 0
+    widths: list[np.ndarray] = []
     for sample in samples:
         cells = ski.measure.label(sample.label > 0, connectivity=1)
         nearest, second, _ = two_nearest(cells, reach_px=MEMBRANE_PX)
         is_background = sample.label == 0
-        num_in_gaps += int((nearest + second <= MEMBRANE_PX)[is_background].sum())
+        across = (nearest + second)[is_background]
+        widths.append(across[across <= MEMBRANE_PX])
         num_background += int(is_background.sum())
-    return num_in_gaps / max(1, num_background)
+    found = np.concatenate(widths)
+    # from pixel to pixel: the gap itself is one less
+    wall_px = float(np.median(found)) - 1 if len(found) else 0.0
+    return len(found) / max(1, num_background), wall_px
 
 
 def _contact_px(label: np.ndarray) -> int:

@@ -85,8 +85,8 @@ def _examples(plan: Plan) -> Words:
     place = "around pixels of each class in turn" if plan.balanced else "anywhere in the images"
     return {
         "encoding": ("what is learned", _LEARNS[plan.encoding]),
-        "zoom": ("size at which images are seen", _name_zoom(plan.zoom)),
-        "crop": ("size of a tile", f"{plan.crop} × {plan.crop} of the network's pixels"),
+        "zoom": ("size in which images are seen", _name_zoom(plan.zoom)),
+        "crop": ("size of a tile", f"{plan.crop} × {plan.crop} px"),
         "batch": ("tiles per step", str(plan.batch)),
         "balanced": ("place of a tile", place),
         "geometry": ("shapes are varied", _name_geometry(plan.geometry)),

@@ -1,5 +1,6 @@
 """Two recipes for the same network: the default one and the paper's."""
 
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -12,6 +13,7 @@ from ulens.data.plan import Plan, Recipe, TensorFormat
 from ulens.errors import SettingError
 from ulens.instances.encodings import EncodingName
 from ulens.nets.shapes import unet_geometry
+from ulens.resample import AS_IT_IS, Zoom, size_at
 
 PAPER_OUTPUT = 388
 WIDTHS = (16, 24, 32, 48, 64)
@@ -20,6 +22,10 @@ CLEARLY_FASTER = 1.05
 LONG_STEPS = 1500
 RATE_TIMES_WIDTH = 0.032
 DEPTH = 4
+SMALL_DEPTH = 3
+ZOOMS = (1 / 6, 1 / 5, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1.0)
+OBJECT_PX = 28.0
+WALL_PX = 2.5
 NEGATIVE_SLOPE = 0.01
 DROPOUT = 0.2
 FEWEST_IN_GAPS = 0.5
@@ -46,6 +52,7 @@ LEFT_OPEN = {
 }
 """Choices that the paper leaves open, with what was chosen."""
 PAPER_REASONS = {
+    "zoom": "as in the paper",
     "encoding": "as in the paper",
     "network": "as in the paper",
     "width": "64 in the paper",
@@ -92,7 +99,8 @@ def make_plan(
     steps: int | None = None,
     seconds: float | None = None,
     width: int | None = None,
-    depth: int = DEPTH,
+    depth: int | None = None,
+    zoom: Zoom | None = None,
     slope_of_start: float | None = None,
     class_weights: tuple[float, ...],
     formats: Sequence[TensorFormat] = (TensorFormat("fp32", "contiguous"),),
@@ -105,7 +113,8 @@ def make_plan(
     ----------
     steps, seconds : length of the training; exactly one of them
     width : channels of the network's first level; None = the recipe's choice
-    depth : number of poolings
+    depth : number of poolings; None = the recipe's choice
+    zoom : (y, x) pixels of the network for each pixel of the image; None = the recipe's choice
     slope_of_start : of the ReLUs of a trained network that the training starts from; None = anew
     class_weights : w_c that balances the classes, for the paper's recipe
     formats : in which the device can compute the training; the first where nothing is measured
@@ -114,7 +123,6 @@ def make_plan(
         enough steps; without it, or with `steps`, no timing enters the plan.
     """
     given: dict[str, Any] = {
-        "depth": depth,
         **formats[0]._asdict(),
         "steps": steps,
         "seconds": seconds,
@@ -122,12 +130,17 @@ def make_plan(
         "fingerprint": fingerprint.to_json(),
     }
     if recipe == "paper":
-        balanced = {**given, "class_weights": class_weights}
+        balanced = {
+            **given,
+            "class_weights": class_weights,
+            "depth": depth or DEPTH,
+            "zoom": zoom or AS_IT_IS,
+        }
         plans = [_paper_plan(fingerprint, width or PAPER_WIDTH, balanced)]
     elif recipe == "default":
         timed = measure is not None and seconds is not None
         widths = (width,) if width else WIDTHS if timed else (DEFAULT_WIDTH,)
-        plans = [_default_plan(fingerprint, each, given) for each in widths]
+        plans = [_default_plan(fingerprint, each, depth, zoom, given) for each in widths]
         if slope_of_start is not None:
             plans = [without_batch_norm(_with_slope(plan, slope_of_start)) for plan in plans]
     else:
@@ -138,11 +151,21 @@ def make_plan(
     return plan if recipe == "paper" else _augment(plan)
 
 
-def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]) -> Plan:
-    largest = max(fingerprint.sizes[1])
+def _default_plan(
+    fingerprint: Fingerprint,
+    width: int,
+    depth: int | None,
+    zoom: Zoom | None,
+    given: Mapping[str, Any],
+) -> Plan:
     encoding, reason = _encoding(fingerprint)
+    why_zoom = "as asked"
+    if zoom is None:
+        zoom, why_zoom = _zoom(fingerprint, encoding)
+    depth = depth or (DEPTH if zoom == AS_IT_IS else SMALL_DEPTH)
+    largest = max(size_at(fingerprint.sizes[1], zoom))
     weight_map, border_weight, why = _weighing(fingerprint)
-    reasons = {"encoding": reason, "weight_map": why, **DEFAULT_REASONS}
+    reasons = {"encoding": reason, "weight_map": why, "zoom": why_zoom, **DEFAULT_REASONS}
     if width == DEFAULT_WIDTH:
         reasons["width"] = _WHY_DEFAULT_WIDTH
     return Plan(
@@ -152,7 +175,9 @@ def _default_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]
         negative_slope=NEGATIVE_SLOPE,
         batch_norm=True,
         dropout=DROPOUT,
-        crop=unet_geometry(given["depth"]).input_size(min(largest, PAPER_OUTPUT)),
+        depth=depth,
+        zoom=zoom,
+        crop=unet_geometry(depth).input_size(min(largest, PAPER_OUTPUT)),
         optimizer="adamw",
         learning_rate=RATE_TIMES_WIDTH / width,
         momentum=0.9,
@@ -219,6 +244,22 @@ def _encoding(fingerprint: Fingerprint) -> tuple[EncodingName, str]:
         f"{fingerprint.touching_fraction:.0%} of the objects touch another one; distances learned "
         "instead scored worse in short trainings (DIC-HeLa, SEG 0.24, gaps 0.35)"
     )
+
+
+def _zoom(fingerprint: Fingerprint, encoding: EncodingName) -> tuple[Zoom, str]:
+    """Return the pixel size at which what is to be found is as large as the network needs it."""
+    if encoding == "membrane":
+        what, has, needs = "membranes", fingerprint.wall_px, WALL_PX
+    elif fingerprint.labels_are == "instances":
+        what, has, needs = "objects", fingerprint.diameter_px, OBJECT_PX
+    else:
+        return AS_IT_IS, "the labels are classes, which may be of any size"
+    wanted = needs / max(has, 1e-6)
+    zoom = min(ZOOMS, key=lambda each: abs(math.log(each / wanted)))
+    if zoom == 1:
+        return AS_IT_IS, f"{what} are {has:.0f} px wide, no more than needed"
+    why = f"{what} are {has:.0f} px wide; seen {has * zoom:.0f} px wide they are learned faster"
+    return (zoom, zoom), why
 
 
 def _weighing(fingerprint: Fingerprint) -> tuple[Literal["paper", "falk"], float, str]:

@@ -6,17 +6,18 @@ from pathlib import Path
 
 import torch
 
-from ulens.bundle import LabelsAre, load_bundle
+from ulens.bundle import LabelsAre, ModelBundle, load_bundle
 from ulens.data.fingerprint import Fingerprint
 from ulens.data.holdout import Split
 from ulens.data.plan import Plan, Recipe, read_plan
 from ulens.data.plan_in_words import name_length, put_in_words
-from ulens.data.recipes import DEPTH, make_plan, without_batch_norm
+from ulens.data.recipes import make_plan, without_batch_norm
 from ulens.errors import SettingError
 from ulens.instances.encodings import ENCODINGS
 from ulens.instances.weights import class_balance
 from ulens.io.annotations import Annotated
 from ulens.nets.unet import UNet
+from ulens.resample import Zoom, check_zoom
 from ulens.training.session import PLAN
 from ulens.training.speed import MEASURING_SHARE, steps_per_second, tensor_formats
 
@@ -37,6 +38,8 @@ class TrainSettings:
     start_from : model folder whose weights the training starts from
     frames, labels_are, ignore : as `read_annotated`
     width : channels of the network's first level; None = the recipe's choice
+    zoom : pixels of the network for each pixel of the image, along both axes; None = the recipe's
+        choice
     seed : all random draws depend on it; None = the plan's, else 0
     device : 'auto', 'cpu', 'cuda', 'mps'
     resume : continue the training in `out`, for longer where `seconds` or `steps` say so
@@ -57,6 +60,7 @@ class TrainSettings:
     labels_are: LabelsAre | None = None
     ignore: int | None = None
     width: int | None = None
+    zoom: float | None = None
     seed: int | None = None
     device: str = "auto"
     resume: bool = False
@@ -75,6 +79,8 @@ class TrainSettings:
                 "resume and overwrite are both given; resume continues the "
                 "training in the folder, overwrite throws it away"
             )
+        if self.zoom is not None:
+            check_zoom((self.zoom, self.zoom))
         for name, lowest in (("width", 1), ("steps", 1), ("seed", 0)):
             value = getattr(self, name)
             if value is not None and value < lowest:
@@ -91,11 +97,11 @@ def choose_plan(
     """Return the plan that is resumed, given, or made by the recipe."""
     if settings.resume:
         plan = read_plan(settings.out / PLAN)
-        _refuse_others(settings, plan, ("width", "seed"))
+        _refuse_others(settings, plan, ("width", "zoom", "seed"))
         return _with_length(plan, settings)
     if settings.plan is not None:
         plan = read_plan(settings.plan)
-        _refuse_others(settings, plan, ("width",))
+        _refuse_others(settings, plan, ("width", "zoom"))
         if settings.seed is not None:
             plan = replace(plan, seed=settings.seed)
         if settings.start_from is not None and plan.batch_norm:
@@ -105,7 +111,8 @@ def choose_plan(
     by_class = ENCODINGS["classes" if annotated.labels_are == "classes" else "boundary"]
     targets = [by_class.encode(sample.label) for sample in split.training]
     # a model that is started from brings its own width, depth and slope
-    start = load_bundle(settings.start_from).net if settings.start_from else None
+    begun = load_bundle(settings.start_from) if settings.start_from else None
+    start = begun.net if begun else None
     slope = start.negative_slope if isinstance(start, UNet) else None
     if settings.recipe == "paper" and slope:
         raise SettingError(
@@ -121,7 +128,8 @@ def choose_plan(
         steps=settings.steps,
         seconds=seconds,
         width=settings.width or (start.width if start else None),
-        depth=start.depth if isinstance(start, UNet) else DEPTH,
+        depth=start.depth if isinstance(start, UNet) else None,
+        zoom=_asked_zoom(settings, begun),
         slope_of_start=slope,
         class_weights=class_balance(targets, fingerprint.num_classes),
         formats=tensor_formats(device),
@@ -133,6 +141,13 @@ def choose_plan(
             allowed_seconds=MEASURING_SHARE * (seconds or 0),
         ),
     )
+
+
+def _asked_zoom(settings: TrainSettings, begun: ModelBundle | None) -> Zoom | None:
+    """Return the zoom that was asked for, or that of the model to start from."""
+    if settings.zoom is not None:
+        return settings.zoom, settings.zoom
+    return begun.zoom if begun else None
 
 
 def _with_length(plan: Plan, settings: TrainSettings) -> Plan:
@@ -161,6 +176,8 @@ def _refuse_others(settings: TrainSettings, plan: Plan, names: tuple[str, ...]) 
     """Raise SettingError where the user asks for other values than those of a plan that stands."""
     for name in names:
         asked, planned = getattr(settings, name), getattr(plan, name)
+        if isinstance(planned, tuple):
+            planned = planned[0] if planned[0] == planned[1] else planned
         if asked is not None and asked != planned:
             raise SettingError(
                 f"{name} is {asked}, the plan's is {planned}; leave it out or start a new training "
@@ -177,6 +194,6 @@ def describe_plan(plan: Plan, device: torch.device) -> str:
     """Return a plan in a few lines: its length, what is learned, and by which network."""
     lines = [f"plan: {name_length(plan)} on {device} with the {plan.recipe} recipe"]
     for each in put_in_words(plan):
-        if each.name in ("encoding", "network", "width"):
+        if each.name in ("encoding", "zoom", "network", "width"):
             lines.append(f"  {each.what}: {each.value}" + (f" – {each.why}" if each.why else ""))
     return "\n".join(lines)
