@@ -9,6 +9,7 @@ from ulens.data.plan_in_words import put_in_words
 from ulens.data.recipes import (
     FEWEST_STEPS,
     LONG_STEPS,
+    PAPER_OUTPUT,
     RATE_TIMES_WIDTH,
     WIDTHS,
     make_plan,
@@ -227,3 +228,28 @@ def test_durations(text, seconds):
 def test_durations_that_make_no_sense_are_refused(text):
     with pytest.raises(SettingError, match="write it like 20min"):
         parse_duration(text)
+
+
+@pytest.mark.parametrize(
+    ("diameter_px", "zoom", "depth"),
+    [(112, 1 / 4, 3), (63, 1 / 2, 3), (39, 2 / 3, 3), (28, 1.0, 4), (9, 1.0, 4), (2000, 1 / 6, 3)],
+)
+def test_large_objects_are_seen_smaller(diameter_px, zoom, depth):
+    fingerprint = replace(
+        a_fingerprint(), labels_are="instances", num_instances=50, diameter_px=diameter_px
+    )
+    plan = make_plan(fingerprint, steps=10, class_weights=WEIGHTS)
+    assert plan.zoom == (zoom, zoom)
+    assert plan.depth == depth
+    assert f"{diameter_px} px wide" in plan.reasons["zoom"]
+    output = plan.network_geometry.output_size(plan.crop)
+    assert 512 * zoom <= output + 1 or output >= PAPER_OUTPUT
+    assert plan.geometry.elastic_sd_px == pytest.approx(10 / 572 * plan.crop)
+
+
+def test_a_zoom_or_a_depth_asked_for_is_kept_and_the_papers_recipe_has_none():
+    large = replace(a_fingerprint(), labels_are="instances", diameter_px=112.0)
+    asked = make_plan(large, steps=10, class_weights=WEIGHTS, zoom=(1.0, 0.5), depth=2)
+    assert (asked.zoom, asked.depth, asked.reasons["zoom"]) == ((1.0, 0.5), 2, "as asked")
+    paper = make_plan(large, recipe="paper", steps=10, class_weights=WEIGHTS)
+    assert (paper.zoom, paper.depth, paper.geometry.beyond_edges) == ((1.0, 1.0), 4, False)

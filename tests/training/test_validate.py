@@ -6,6 +6,7 @@ import pytest
 from ulens.instances import distance
 from ulens.instances.encodings import ENCODINGS
 from ulens.io.annotations import Sample
+from ulens.training import validate
 from ulens.training.validate import (
     Prediction,
     quality,
@@ -122,3 +123,18 @@ def test_a_threshold_that_cannot_be_judged_stays():
     prediction = a_prediction(np.zeros((8, 8), int), np.zeros((8, 8)), "membrane")
     _, decoding = tune_thresholds([prediction], "membrane", {"threshold": 0.3})
     assert decoding == {"threshold": 0.3}
+
+
+def test_a_threshold_moves_only_for_a_clear_gain(monkeypatch):
+    for at_best, chosen in ((0.515, 0.7), (0.53, 0.9)):
+        goodness = {0.7: 0.5, 0.9: at_best}
+
+        def judge(predictions, encoding, goodness=goodness):
+            return goodness.get(predictions[0], 0.1)
+
+        monkeypatch.setattr(validate, "_annotated_part", lambda prediction: prediction)
+        monkeypatch.setattr(validate, "_decode", lambda _, __, tried: [tried["threshold"]])
+        monkeypatch.setattr(validate, "_goodness", judge)
+        start = {"threshold": 0.7, "reach_threshold": 0.1}
+        _, decoding = tune_thresholds([None], "boundary", start)
+        assert decoding == {"threshold": chosen, "reach_threshold": 0.1}

@@ -11,7 +11,7 @@ from ulens.io.annotations import Sample
 from ulens.losses import IGNORED
 
 IMAGES_PER_HELD_OUT = 10
-FEWEST_FOR_WHOLE_IMAGES = 6
+FEWEST_FOR_WHOLE_IMAGES = 4
 BLOCK_FRACTION = 0.2
 
 
@@ -36,7 +36,7 @@ def split_samples(samples: Sequence[Sample], *, labels_are: str) -> Split:
     """Hold out one image in ten, or blocks of each image where there are few.
 
     Held-out images are spread evenly over the others. Of the frames of a sequence the last tenth
-    is held out, since a frame between two training frames is nearly known. From fewer than six
+    is held out, since a frame between two training frames is nearly known. From fewer than four
     images a block is held out of each: the last fifth along its longer axis. Images without any
     annotated pixel are on neither side.
 

@@ -26,6 +26,7 @@ SMALL_DEPTH = 3
 ZOOMS = (1 / 6, 1 / 5, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1.0)
 OBJECT_PX = 28.0
 WALL_PX = 2.5
+ELASTIC_SHARE = 10 / 572  # of the tile's side: the paper's 10 px on its own tile
 NEGATIVE_SLOPE = 0.01
 DROPOUT = 0.2
 FEWEST_IN_GAPS = 0.5
@@ -164,6 +165,7 @@ def _default_plan(
         zoom, why_zoom = _zoom(fingerprint, encoding)
     depth = depth or (DEPTH if zoom == AS_IT_IS else SMALL_DEPTH)
     largest = max(size_at(fingerprint.sizes[1], zoom))
+    crop = unet_geometry(depth).input_size(min(largest, PAPER_OUTPUT))
     weight_map, border_weight, why = _weighing(fingerprint)
     reasons = {"encoding": reason, "weight_map": why, "zoom": why_zoom, **DEFAULT_REASONS}
     if width == DEFAULT_WIDTH:
@@ -177,7 +179,7 @@ def _default_plan(
         dropout=DROPOUT,
         depth=depth,
         zoom=zoom,
-        crop=unet_geometry(depth).input_size(min(largest, PAPER_OUTPUT)),
+        crop=crop,
         optimizer="adamw",
         learning_rate=RATE_TIMES_WIDTH / width,
         momentum=0.9,
@@ -187,7 +189,9 @@ def _default_plan(
         class_weights=(1.0,) * fingerprint.num_classes,
         weight_map=weight_map,
         border_weight=border_weight,
-        geometry=GeometrySettings(scale=(0.95, 1.05), beyond_edges=True),
+        geometry=GeometrySettings(
+            elastic_sd_px=ELASTIC_SHARE * crop, scale=(0.95, 1.05), beyond_edges=True
+        ),
         intensity=IntensitySettings(slope=(0.8, 1.25), noise_sd=0.1, blur_sd_px=0.5),
         reasons=reasons,
         **given,

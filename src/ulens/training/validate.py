@@ -20,6 +20,7 @@ from ulens.normalize import Normalization
 from ulens.predict.predictor import Average, Predictor
 from ulens.resample import AS_IT_IS, Zoom
 
+CLEARLY_BETTER = 0.02
 BORDER_REACH_PX = 1.5
 """Of the network's pixels: the border between two instances is two of them wide."""
 
@@ -157,20 +158,23 @@ def tune_thresholds(
     Notes
     -----
     Best is the highest mean AP of instances, and for membranes the highest mean of V_Rand and
-    V_Info.
+    V_Info. Few held-out objects tell little, so a value has to be better by `CLEARLY_BETTER` than
+    the one where the search starts.
     """
     way = ENCODINGS[encoding]
     annotated = [_annotated_part(prediction) for prediction in predictions]
     chosen = dict(decoding)
     for name, values in way.grid.items():
-        best, winner = -1.0, decoding[name]
-        # the nearest first, so that it wins a tie
-        for value in sorted(values, key=lambda value: abs(value - decoding[name])):
-            tried = {**chosen, name: value}
-            reached = _goodness(_decode(annotated, encoding, tried), encoding)
-            if reached > best:
-                best, winner = reached, value
-        chosen[name] = winner
+        first = decoding[name]
+
+        def reached(value: float, name: str = name) -> float:
+            return _goodness(_decode(annotated, encoding, {**chosen, name: value}), encoding)
+
+        goodness = {value: reached(value) for value in {first, *values}}
+        # the nearest of the best wins a tie
+        best = max(goodness, key=lambda value: (goodness[value], -abs(value - first)))
+        if goodness[best] >= goodness[first] + CLEARLY_BETTER:
+            chosen[name] = best
     return _decode(predictions, encoding, chosen), chosen
 
 
