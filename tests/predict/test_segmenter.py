@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -128,3 +130,26 @@ def test_the_factor_is_that_of_image_and_training_images():
     far_off = Image(data=FINE[0], axes="YX", spacing_um=(25, 25))
     with pytest.raises(DataError, match=r"image has 25 µm per pixel, the model learned at 0\.5"):
         segmenter.find_factor(far_off)
+
+
+@pytest.mark.parametrize("network_zoom", [0.5, 1.0])
+def test_cells_of_another_size_are_found_where_the_zoom_makes_up_for_it(network_zoom):
+    bundle = replace(make_bundle(), zoom=(network_zoom, network_zoom))
+    bundle.decoding["min_area_px"] = 30
+    small = draw((10, 10, 5, 5), size=(40, 48))
+    assert not Segmenter(bundle).segment(small).labels.any()
+    larger = Segmenter(bundle, zoom=2.0)
+    factor = larger.find_factor(Image(data=small[0], axes="YX"))
+    assert factor == (2.0, 2.0)
+    found = larger.segment(small, factor).labels
+    assert found.shape == (40, 48)
+    assert found.max() == 1
+    np.testing.assert_array_equal(np.unique(np.argwhere(found)[:, 0])[[0, -1]], [10, 14])
+
+
+def test_the_network_sees_an_image_at_its_own_pixel_size():
+    bundle = replace(make_bundle(), zoom=(0.5, 0.25))
+    segmenter = Segmenter(bundle)
+    prepared = segmenter._prepare(draw((8, 40, 30, 30), size=(61, 320)), (1.0, 2.0), "image")
+    assert prepared.shape == (1, 31, 160)
+    assert segmenter.num_tiles((61, 320), (1.0, 2.0)) >= 1

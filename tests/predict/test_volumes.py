@@ -113,7 +113,7 @@ def test_small_objects_need_a_small_halo(tmp_path):
         for column in range(8, 64, 12):
             maps[1] = np.maximum(maps[1], 1 - 0.15 * np.hypot(y - row, x - column * 1.01))
     whole = ENCODINGS["boundary"].decode(maps, **DECODING["boundary"])
-    labels, num_unsure = decode(make_work(tmp_path, maps, "boundary", halo_px=6))
+    labels, num_unsure = decode(make_work(tmp_path, maps, "boundary", halo_px=8))
     assert (whole.max(), num_unsure) == (25, 0)
     np.testing.assert_array_equal(labels, whole)
 

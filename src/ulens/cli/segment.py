@@ -32,6 +32,7 @@ def segment(
     average: Literal["1", "8", "rotations7"] = "1",
     device: str = "auto",
     engine: EngineName | None = None,
+    zoom: float | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
     overwrite: Annotated[bool, Flag] = False,
@@ -68,6 +69,9 @@ def segment(
     engine
         how the network is computed; without this, the fastest that gives the result of fp32 on
         this computer, as measured at the model's first use
+    zoom
+        take images for so many times as high and wide as they are, where their cells are smaller
+        or larger than those of the training: 0.5 for cells of twice the size
     workers
         with OUT a file: share the blocks out among so many processes, each with at most 2 GB
     scheduler
@@ -80,10 +84,11 @@ def segment(
     views: Average = "rotations7" if average == "rotations7" else 8 if average == "8" else 1
     events: Iterator[SegmentProgress | Tracked]
     if is_large_output(out):
-        if track or geff or probabilities or rois or table:
+        if track or geff or probabilities or rois or table or zoom:
             raise SettingError(
-                f"--out {out} came with --track, --geff, --probabilities, --rois or --table, which "
-                "need the whole image in memory; give a folder as --out, or leave them out"
+                f"--out {out} came with --track, --geff, --probabilities, --rois, --table or "
+                "--zoom, which need the whole image in memory; give a folder as --out, or leave "
+                "them out"
             )
         events = run_large_segmentation(
             model, images, out, axes=axes, average=views, device=device, engine=engine,
@@ -102,7 +107,7 @@ def segment(
             )
         events = run_tracking(
             model, images, out, geff=geff, average=views, device=device, engine=engine,
-            overwrite=overwrite,
+            overwrite=overwrite, zoom=zoom or 1.0,
         )  # fmt: skip
     elif geff:
         raise SettingError("--geff came without --track; a graph needs tracks, so add --track")
@@ -118,6 +123,7 @@ def segment(
             device=device,
             engine=engine,
             overwrite=overwrite,
+            zoom=zoom or 1.0,
         )
     _show_segmentation(events, images, out)
 

@@ -6,11 +6,14 @@ the foreground, grown back to the border.
 """
 
 import numpy as np
+from scipy import ndimage
 
 from ulens.instances.seeds import Landscape, SeedDecoder
 from ulens.labels.nearest import two_nearest
 from ulens.losses import IGNORED
 
+_SQUARE = np.ones((3, 3), bool)
+_SMOOTHING_REACH_PX = 2
 _ALL, _FIRST, _LAST = slice(None), slice(None, -1), slice(1, None)
 # the windows in which each pixel lies beside its neighbour to the right, below, and diagonally
 _NEIGHBOURS = (
@@ -99,7 +102,7 @@ def decoder(
         landscape=landscape,
         min_seed_px=int(np.ceil(min_area_px)),
         finish=lambda instances: _close_gaps(instances, grow_px),
-        reach_px=int(np.ceil(2 * max(0, grow_px))),
+        reach_px=int(np.ceil(2 * max(0, grow_px))) + _SMOOTHING_REACH_PX,
     )
 
 
@@ -108,4 +111,7 @@ def _close_gaps(instances: np.ndarray, grow_px: float) -> np.ndarray:
     if grow_px <= 0:
         return instances
     nearest, second, owner = two_nearest(instances, reach_px=2 * grow_px)
-    return np.where((nearest <= grow_px) & (second < 2 * grow_px), owner, instances)
+    in_gap = (nearest <= grow_px) & (second < 2 * grow_px)
+    # where a gap opens, the rough edges of two instances would leave the teeth of a comb
+    smooth = ndimage.binary_closing(in_gap | (instances > 0), _SQUARE)
+    return np.where(in_gap | (smooth & (nearest <= grow_px)), owner, instances)

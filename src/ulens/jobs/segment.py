@@ -84,6 +84,7 @@ def run_segmentation(
     overwrite: bool = False,
     device: str = "auto",
     engine: EngineName | None = None,
+    zoom: float = 1.0,
 ) -> Iterator[SegmentProgress]:
     """Segment every 2-D plane of every image; iterate to do the work, stop to cancel.
 
@@ -102,7 +103,7 @@ def run_segmentation(
     average : as in `Predictor`
     overwrite : replace label images of the same names and the table; other files are always kept
     device : as in `choose_device`
-    engine : as in `Segmenter`
+    engine, zoom : as in `Segmenter`
 
     Raises
     ------
@@ -126,7 +127,7 @@ def run_segmentation(
             f"table {table} cannot be made: {model} finds classes, no single objects; leave it "
             "out, or train on instances"
         )
-    segmenter = Segmenter(bundle, device=device, average=average, engine=engine)
+    segmenter = Segmenter(bundle, device=device, average=average, engine=engine, zoom=zoom)
     make_folder(out)
     return _segment_files(segmenter, outputs, ObjectTable(table) if table else None)
 
@@ -230,7 +231,8 @@ def open_image(
     factor = segmenter.find_factor(image, str(progress.image))
     num_tiles = len(planes(image)) * segmenter.num_tiles(image.data.shape[-2:], factor)
     progress = replace(progress, num_tiles=num_tiles)
-    resampled = _describe_factor(image.spacing_um, segmenter.bundle.spacing_um, factor)
+    own = factor[0] / segmenter.zoom, factor[1] / segmenter.zoom
+    resampled = _describe_factor(image.spacing_um, segmenter.bundle.spacing_um, own)
     choice = str(segmenter.choice) if segmenter.choice and segmenter.choice.is_new else None
     for note in (choice, resampled):
         if note and note not in told:

@@ -97,6 +97,7 @@ def run_tracking(
     overwrite: bool = False,
     device: str = "auto",
     engine: EngineName | None = None,
+    zoom: float = 1.0,
 ) -> Iterator[SegmentProgress | Tracked]:
     """Segment and track all frames of a sequence; iterate to do the work, stop to cancel.
 
@@ -107,7 +108,7 @@ def run_tracking(
     out : folder for mask000.tif and so on and res_track.txt, made if missing; a page with
         pictures is written beside it, ``<out>.html``, so that the folder can be submitted
     geff : also write the tracks as a graph, ``<out>.geff``; see `ulens.io.geff`
-    average, device, engine : as in `Segmenter`
+    average, device, engine, zoom : as in `Segmenter`
     overwrite : replace an older result: its masks, res_track.txt, the page and the graph; other
         files are always kept
 
@@ -139,7 +140,7 @@ def run_tracking(
     check_output_folder(out, files, overwrite)
     outputs = _plan_outputs(out, geff, overwrite)
     frames = _check_frames(files)
-    segmenter = Segmenter(bundle, device=device, average=average, engine=engine)
+    segmenter = Segmenter(bundle, device=device, average=average, engine=engine, zoom=zoom)
     return _track_frames(segmenter, frames, outputs)
 
 

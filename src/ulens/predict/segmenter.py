@@ -15,7 +15,7 @@ from ulens.predict.engine_choice import EngineChoice, choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.resample import AS_IT_IS, Factor, find_factor, resize, scale_size
-from ulens.resample import Zoom, inverse, resample, size_at
+from ulens.resample import Zoom, check_zoom, inverse, resample, size_at
 
 
 class Found(NamedTuple):
@@ -41,6 +41,8 @@ class Segmenter:
     device : as in `choose_device`
     average : as in `Predictor`
     engine : as in `build_engine`; None is the fastest of those that compute the same here
+    zoom : times as high and wide as they are images are taken for, where their cells are of
+        another size than those of the training
 
     Attributes
     ----------
@@ -61,8 +63,10 @@ class Segmenter:
         device: str = "auto",
         average: Average = 1,
         engine: EngineName | None = None,
+        zoom: float = 1.0,
     ) -> None:
-        self.bundle = bundle
+        check_zoom((zoom, zoom))
+        self.bundle, self.zoom = bundle, zoom
         self.choice: EngineChoice | None = None
         if engine is None:
             self.choice = choose_engine(bundle, choose_device(device))
@@ -77,8 +81,9 @@ class Segmenter:
         )
 
     def find_factor(self, image: Image, name: str = "image") -> Factor:
-        """Return by how much the network sees an image enlarged; see `find_factor`."""
-        return find_factor(image.spacing_um, self.bundle.spacing_um, name)
+        """Return how much larger an image is taken for; see `find_factor`, and `zoom`."""
+        y, x = find_factor(image.spacing_um, self.bundle.spacing_um, name)
+        return y * self.zoom, x * self.zoom
 
     def num_tiles(self, size: tuple[int, ...], factor: Factor) -> int:
         """Return how often `stream` yields for a plane of `size` (Y, X)."""
