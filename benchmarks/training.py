@@ -73,7 +73,7 @@ def time_steps(
     )  # fmt: skip
     plan = make_plan(
         take_fingerprint(annotated), steps=LONG_STEPS, width=width, class_weights=(1.0, 1.0),
-        formats=[tensor_format],
+        formats=[tensor_format], zoom=(1.0, 1.0), depth=4,
     )  # fmt: skip
     normalization = fit_normalization(sample.image for sample in samples)
     tiles = prepare(samples, normalization, plan=plan, device=CPU)

@@ -80,7 +80,7 @@ def _plan(images: list[np.ndarray], labels: list[np.ndarray], width: int) -> Any
     fingerprint = take_fingerprint(annotated)
     plan = make_plan(
         fingerprint, steps=LONG_STEPS, width=width, class_weights=(1.0, 1.0),
-        formats=tensor_formats(torch.device("cpu")),
+        formats=tensor_formats(torch.device("cpu")), zoom=(1.0, 1.0), depth=4,
     )  # fmt: skip
     return replace(plan, batch_norm=False)  # the others train the network as it is made
 

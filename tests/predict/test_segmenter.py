@@ -135,7 +135,7 @@ def test_the_factor_is_that_of_image_and_training_images():
 @pytest.mark.parametrize("network_zoom", [0.5, 1.0])
 def test_cells_of_another_size_are_found_where_the_zoom_makes_up_for_it(network_zoom):
     bundle = replace(make_bundle(), zoom=(network_zoom, network_zoom))
-    bundle.decoding["min_area_px"] = 30
+    bundle.decoding["min_area_px"] = 70
     small = draw((10, 10, 5, 5), size=(40, 48))
     assert not Segmenter(bundle).segment(small).labels.any()
     larger = Segmenter(bundle, zoom=2.0)
@@ -144,7 +144,7 @@ def test_cells_of_another_size_are_found_where_the_zoom_makes_up_for_it(network_
     found = larger.segment(small, factor).labels
     assert found.shape == (40, 48)
     assert found.max() == 1
-    np.testing.assert_array_equal(np.unique(np.argwhere(found)[:, 0])[[0, -1]], [10, 14])
+    np.testing.assert_allclose(np.argwhere(found).mean(0), [12, 12], atol=0.5)
 
 
 def test_the_network_sees_an_image_at_its_own_pixel_size():

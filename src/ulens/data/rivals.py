@@ -7,6 +7,7 @@ from ulens.augment.geometry import GeometrySettings
 from ulens.data.plan import Plan, TensorFormat
 from ulens.data.recipes import PAPER_OUTPUT, widest
 from ulens.nets.build import NetName, network_geometry
+from ulens.resample import AS_IT_IS
 
 WINDOW_WIDTH = 48
 WINDOW_BATCH = 64
@@ -27,6 +28,7 @@ RATE_FACTORS = (1.0, 10**-0.5, 10**0.5)
 
 _SEARCHED = "to be searched around this value, the best in trials on other occasions"
 _WINDOW_REASONS = {
+    "zoom": "as published",
     "network": "Ciresan et al. 2012",
     "width": "Ciresan et al. 2012",
     "crop": "one window, whose pixel in the centre is decided",
@@ -39,6 +41,7 @@ _WINDOW_REASONS = {
     "learning_rate": _SEARCHED,
 }
 _FCN_REASONS = {
+    "zoom": "as published",
     "network": "Long et al. 2015",
     "dropout": "Long et al. 2015",
     "crop": "the smallest that decides what the U-Net's crop decides, or more",
@@ -72,13 +75,16 @@ def make_rival(
 
     Returns
     -------
-    the plan, of the same length, seed, encoding, optimizer and intensity changes, with reasons
+    the plan, of the same length, seed, encoding, optimizer and intensity changes, with reasons;
+    rivals see the image's own pixels, as published
     """
     if network == "unet":
         return plan
-    own = ("negative_slope", "batch_norm")
+    own = ("negative_slope", "batch_norm", "zoom")
     reasons = {name: why for name, why in plan.reasons.items() if name not in own}
-    plan = replace(plan, negative_slope=0.0, batch_norm=False, reasons=reasons)
+    plan = replace(
+        plan, negative_slope=0.0, batch_norm=False, zoom=AS_IT_IS, reasons=reasons
+    )  # fmt: skip
     if network == "sliding-window":
         changed = replace(
             plan,

@@ -22,6 +22,7 @@ from ulens.nets.sliding_window import SlidingWindow
 from ulens.predict.predictor import Predictor
 from ulens.predict.tiles import read_mirrored
 from ulens.predict.timing import PatchwiseTime, time_interleaved, time_patchwise
+from ulens.resample import size_at
 from ulens.training.validate import Prediction
 
 SIDE_PX = 512
@@ -184,8 +185,8 @@ def measure_redundancy(
 def _whole_image(finished: Finished) -> int:
     """Multiplications for an image of `SIDE_PX` squared, in one tile."""
     net = finished.bundle.net
-    side = net.geometry.input_size(SIDE_PX)
-    return count_multiplications(net, (side, side))
+    y, x = size_at((SIDE_PX, SIDE_PX), finished.bundle.zoom)
+    return count_multiplications(net, (net.geometry.input_size(y), net.geometry.input_size(x)))
 
 
 def _square(image: np.ndarray) -> np.ndarray:
