@@ -90,6 +90,13 @@ class ModelBundle:
         """What the training labels meant."""
         return ENCODINGS[self.encoding].labels_are
 
+    def name_classes(self, labels: np.ndarray) -> np.ndarray:
+        """Return decoded classes by the values of the training labels; instances as they are."""
+        if self.labels_are == "instances":
+            return labels
+        values = np.array(self.class_values)
+        return values.astype(np.min_scalar_type(values.max()))[labels]
+
 
 def save_bundle(bundle: ModelBundle, folder: Path, *, report_html: str | None = None) -> None:
     """Write a model folder; a model that stood there survives until the new one is complete.

@@ -25,7 +25,7 @@ def test_a_plan_survives_its_file(tmp_path):
         ({"optimizer": "adam"}, "it takes adamw or sgd"),
         ({"recipe": "best"}, "it takes default or paper"),
         ({"schedule": "step"}, "it takes cosine or constant"),
-        ({"encoding": "stars"}, "it takes classes or membrane or boundary or distance"),
+        ({"encoding": "stars"}, "it takes classes or membrane or boundary or contact or distance"),
         (
             {"encoding": "distance", "border_weight": 10.0},
             "'distance' has no weight map; set border_weight to 0, or encoding to 'boundary'",

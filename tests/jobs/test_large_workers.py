@@ -25,8 +25,8 @@ from ulens.jobs.large_parts import JobRequest
 from ulens.jobs.segment_large import run_large_segmentation
 
 A_JOB = LargeJob(
-    model="", image="", average=1, engine="fp32", beside_int8="fp32", tile_px=100, block_px=32,
-    halo_px=8,
+    model="", image="", average=1, factor=(1.0, 1.0), engine="fp32", beside_int8="fp32",
+    tile_px=100, block_px=32, halo_px=8,
 )  # fmt: skip
 SMALL = {"block_px": 32, "halo_px": 8, "device": "cpu", "engine": "fp32"}
 

@@ -249,7 +249,7 @@ def test_a_damaged_or_foreign_job_is_told(model, stack, tmp_path):
     found = json.loads(job.read_bytes())
     for text, message in (
         ("{", "job.json is damaged"),
-        (json.dumps(found | {"version": 1}), "has version 1, this ulens knows 3"),
+        (json.dumps(found | {"version": 1}), "has version 1, this ulens knows 4"),
         (json.dumps(found | {"halo_px": None}), "job.json is damaged"),
     ):
         job.write_text(text)
@@ -344,10 +344,22 @@ def test_settings_out_of_range(model, stack, tmp_path, options, message):
     assert not (tmp_path / "o.zarr.job").exists()
 
 
-def test_an_image_of_another_pixel_size_is_refused(stack, tmp_path):
-    save_bundle(make_bundle(spacing_um=(1.0, 0.5)), tmp_path / "m")
-    with pytest.raises(SettingError, match=r"has 0.5×0.25 µm .* at 1×0.5, .* not resampled"):
-        list(run_large_segmentation(tmp_path / "m", stack, tmp_path / "out.zarr", **SMALL))
+@pytest.mark.parametrize("network_zoom", [1.0, 0.5])
+@pytest.mark.parametrize("zoom", [1.0, 1.5])
+def test_an_image_of_another_pixel_size_is_resampled_as_in_a_folder(
+    stack, tmp_path, network_zoom, zoom
+):
+    bundle = replace(make_bundle(spacing_um=(0.4, 0.25)), zoom=(network_zoom, network_zoom))
+    save_bundle(bundle, tmp_path / "m")
+    list(run_segmentation(tmp_path / "m", stack, tmp_path / "out", zoom=zoom))
+    expected = read_image(tmp_path / "out" / "stack.tif").data
+    events = list(
+        run_large_segmentation(tmp_path / "m", stack, tmp_path / "out.tif", zoom=zoom, **SMALL)
+    )
+    np.testing.assert_array_equal(read_image(tmp_path / "out.tif").data, expected)
+    assert expected.max() > 1
+    notes = [event.note for event in events if event.note]
+    assert any("0.5×0.25 µm per pixel are resampled by 1.25×1" in note for note in notes)
 
 
 def test_images_that_cannot_be_used(model, tmp_path):
@@ -393,6 +405,7 @@ def test_the_forecast_bounds_memory(model):
             model,
             volume,
             average=1,
+            factor=(1.0, 1.0),
             engine="fp32",
             device="cpu",
             memory_gb=2,

@@ -8,7 +8,7 @@ from scipy import ndimage
 from brightness import make_bundle
 from ulens.bundle import ModelBundle
 from ulens.errors import DataError, ShapeError
-from ulens.instances.encodings import ENCODINGS
+from ulens.instances.encodings import ENCODINGS, decode_maps
 from ulens.io.regions import Volume
 from ulens.nets.unet import UNet
 from ulens.normalize import Normalization
@@ -142,8 +142,7 @@ def test_a_core_larger_than_any_halo_is_one_object(tmp_path):
 def test_membranes_are_those_of_the_whole_plane_where_the_halo_holds_it(tmp_path):
     maps = random_maps(0, smoothing=3)
     maps[1] /= 0.7
-    way = ENCODINGS["membrane"]
-    whole = way.decode(way.refine(maps), **DECODING["membrane"])
+    _, whole = decode_maps("membrane", maps, DECODING["membrane"])
     labels, num_unsure = decode(make_work(tmp_path, maps, "membrane", halo_px=70))
     np.testing.assert_array_equal(labels, whole)
     assert num_unsure == 0

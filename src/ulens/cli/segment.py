@@ -84,15 +84,14 @@ def segment(
     views: Average = "rotations7" if average == "rotations7" else 8 if average == "8" else 1
     events: Iterator[SegmentProgress | Tracked]
     if is_large_output(out):
-        if track or geff or probabilities or rois or table or zoom:
+        if track or geff or probabilities or rois or table:
             raise SettingError(
-                f"--out {out} came with --track, --geff, --probabilities, --rois, --table or "
-                "--zoom, which need the whole image in memory; give a folder as --out, or leave "
-                "them out"
+                f"--out {out} came with --track, --geff, --probabilities, --rois or --table, which "
+                "need the whole image in memory; give a folder as --out, or leave them out"
             )
         events = run_large_segmentation(
             model, images, out, axes=axes, average=views, device=device, engine=engine,
-            overwrite=overwrite, workers=workers, scheduler=scheduler,
+            overwrite=overwrite, workers=workers, scheduler=scheduler, zoom=zoom or 1.0,
         )  # fmt: skip
     elif axes is not None or workers is not None or scheduler is not None:
         raise SettingError(

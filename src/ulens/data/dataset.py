@@ -69,7 +69,7 @@ def weight_map(label: np.ndarray, target: np.ndarray, plan: Plan) -> np.ndarray:
     if plan.encoding == "distance":
         return (label != IGNORED).astype(np.float32)
     class_weights = np.asarray(plan.class_weights, np.float32)
-    weight = class_weights[np.maximum(target, 0)]
+    weight = class_weights[np.minimum(np.maximum(target, 0), len(class_weights) - 1)]
     instances = label
     if ENCODINGS[plan.encoding].labels_are == "classes":
         instances = ski.measure.label(label == 1, connectivity=1)

@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple, get_args
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
 from ulens.errors import SettingError
-from ulens.instances.encodings import EncodingName
+from ulens.instances.encodings import ENCODINGS, EncodingName
 from ulens.nets.build import NetName, Network, build_network, network_geometry
 from ulens.nets.shapes import Geometry
 from ulens.resample import AS_IT_IS, Zoom, check_zoom
@@ -150,7 +150,7 @@ class Plan:
     @property
     def num_outputs(self) -> int:
         """Channels of the network's output."""
-        return 2 if self.encoding == "distance" else len(self.class_weights)
+        return ENCODINGS[self.encoding].num_outputs or len(self.class_weights)
 
     @property
     def network_geometry(self) -> Geometry:

@@ -38,12 +38,15 @@ class _Border:
         return _Border(self.total + other.total, self.length + other.length, large.parts)
 
 
-def close_borders(interior: np.ndarray) -> np.ndarray:
+def close_borders(
+    interior: np.ndarray, smoothing_px: tuple[float, float] = (SMOOTHING_PX, SMOOTHING_PX)
+) -> np.ndarray:
     """Lower the probability of interior where a border has a gap.
 
     Parameters
     ----------
     interior : (Y, X) float in [0, 1], probability of the inside of a cell
+    smoothing_px : (y, x) standard deviation of the Gaussian that comes before the fragments
 
     Returns
     -------
@@ -67,7 +70,7 @@ def close_borders(interior: np.ndarray) -> np.ndarray:
     array([0.1 , 0.1 , 0.28, 0.1 , 0.1 ], dtype=float32)
     """
     border = 1 - interior.astype(np.float32)
-    fragments = ski.segmentation.watershed(ndimage.gaussian_filter(border, SMOOTHING_PX))
+    fragments = ski.segmentation.watershed(ndimage.gaussian_filter(border, smoothing_px))
     pairs, pixels = _contacts(fragments, border)
     ends, numbers = np.unique(pairs, axis=1, return_inverse=True)
     strengths = border.ravel()[pixels]

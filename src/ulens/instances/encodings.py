@@ -7,15 +7,15 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor
 
-from ulens.instances import boundary, distance
-from ulens.instances.borders import close_borders
+from ulens.instances import boundary, contact, distance
+from ulens.instances.borders import SMOOTHING_PX, close_borders
 from ulens.instances.seeds import SeedDecoder
 from ulens.labels.grid import labels_at, share_of
 from ulens.losses import weighted_cross_entropy, weighted_smooth_l1
-from ulens.resample import Zoom
+from ulens.resample import AS_IT_IS, Zoom
 
 Activation = Literal["softmax", "clip"]
-EncodingName = Literal["classes", "membrane", "boundary", "distance"]
+EncodingName = Literal["classes", "membrane", "boundary", "contact", "distance"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,11 +29,13 @@ class Encoding:
         (K, Y, X) float32
     encode_at : maps such labels, a zoom and K to the (K, y, x) float32 target on another grid: the
         shares of a pixel that the classes cover, where `encode` gives classes
+    num_outputs : K; None = one for each class of the labels
     loss : of a (B, K, Y, X) output, a batch of targets, a (B, Y, X) weight, and the sum of the
         weights where this is a part of the batch
     activation : makes maps in [0, 1] of the outputs: 'softmax' or 'clip'
     maps : what these maps are called
-    refine : what is made of the (K, Y, X) maps of a whole image before anything else
+    refine : what is made of the (K, Y, X) maps of a whole image before anything else, and how much
+        larger than it is the image is taken for
     view : the (Y, X) map to show of (K, Y, X) maps
     view_name : what it shows
     decode : maps (K, Y, X) maps and the parameters in `decoding` to (Y, X) int32 classes or
@@ -47,10 +49,11 @@ class Encoding:
     labels_are: Literal["classes", "instances"] = "instances"
     encode: Callable[[np.ndarray], np.ndarray]
     encode_at: Callable[[np.ndarray, Zoom, int], np.ndarray]
+    num_outputs: int | None = None
     loss: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
     activation: Activation = "softmax"
     maps: str = "probabilities"
-    refine: Callable[[np.ndarray], np.ndarray] = lambda maps: maps
+    refine: Callable[[np.ndarray, Zoom], np.ndarray] = lambda maps, factor: maps
     view: Callable[[np.ndarray], np.ndarray]
     view_name: str = "probability of foreground"
     decode: Callable[..., np.ndarray]
@@ -83,8 +86,8 @@ def _share_foreground(labels: np.ndarray, zoom: Zoom, num_classes: int) -> np.nd
     return np.stack([1 - inside, inside])
 
 
-def _close_membranes(probabilities: np.ndarray) -> np.ndarray:
-    interior = close_borders(probabilities[1])
+def _close_membranes(probabilities: np.ndarray, factor: Zoom) -> np.ndarray:
+    interior = close_borders(probabilities[1], (SMOOTHING_PX / factor[0], SMOOTHING_PX / factor[1]))
     return np.stack([1 - interior, interior])
 
 
@@ -111,6 +114,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         in_words="a pixel counts as foreground above a probability of {threshold:g}",
     ),
     "boundary": Encoding(
+        num_outputs=2,
         encode=boundary.encode,
         encode_at=_share_foreground,
         loss=weighted_cross_entropy,
@@ -125,7 +129,24 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         "reaches as far as it is above {reach_threshold:g}",
         decoder=boundary.decoder,
     ),
+    "contact": Encoding(
+        num_outputs=contact.NUM_CLASSES,
+        encode=contact.encode,
+        encode_at=lambda labels, zoom, _: contact.encode_at(labels, zoom, labels_at(labels, zoom)),
+        loss=weighted_cross_entropy,
+        view=_foreground,
+        decode=lambda probabilities, **decoding: contact.decoder(**decoding).decode(probabilities),
+        decoding={"threshold": 0.7, "reach_threshold": 0.5},
+        grid={
+            "threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
+            "reach_threshold": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+        },
+        in_words="an object starts where the probability of its interior is above {threshold:g}, "
+        "and reaches as far as that of an object is above {reach_threshold:g}",
+        decoder=contact.decoder,
+    ),
     "distance": Encoding(
+        num_outputs=2,
         encode=distance.encode,
         encode_at=lambda labels, zoom, _: distance.encode(labels_at(labels, zoom)),
         loss=weighted_smooth_l1,
@@ -144,3 +165,41 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         decoder=distance.decoder,
     ),
 }
+
+
+def decode_maps(
+    name: EncodingName, maps: np.ndarray, decoding: Mapping[str, Any], factor: Zoom = AS_IT_IS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Refine the maps of an image and decode them.
+
+    Parameters
+    ----------
+    name : of the encoding
+    maps : (K, Y, X) float32, on the image's grid
+    decoding : parameters, in pixels of the training images
+    factor : (y, x) by how much the image must be enlarged for its pixels to be as large as theirs
+
+    Returns
+    -------
+    maps : (K, Y, X) float32, refined
+    labels : (Y, X) int32 classes or instances
+    """
+    way = ENCODINGS[name]
+    maps = way.refine(maps, factor)
+    return maps, way.decode(maps, **in_pixels(decoding, factor))
+
+
+def in_pixels(decoding: Mapping[str, Any], factor: Zoom) -> dict[str, Any]:
+    """Return parameters of a decoding for images that must be enlarged by `factor`.
+
+    Examples
+    --------
+    >>> in_pixels({"threshold": 0.5, "min_area_px": 10, "grow_px": 1.5}, (0.5, 0.5))
+    {'threshold': 0.5, 'min_area_px': 40.0, 'grow_px': 3.0}
+    """
+    own = dict(decoding)
+    if "min_area_px" in own:
+        own["min_area_px"] /= factor[0] * factor[1]
+    if "grow_px" in own:
+        own["grow_px"] /= min(factor)
+    return own

@@ -19,9 +19,10 @@ from ulens.io.regions import Volume
 from ulens.predict.engines import EngineName, choose_device, torch_engine
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.tiles import plan_tiles
+from ulens.resample import Zoom
 
 JOB, OUTPUT, CREATED, COMPLETE = "job.json", "output", "created", "complete"
-VERSION = 3
+VERSION = 4
 SUFFIXES = (".zarr", ".tif", ".tiff")
 
 # Python with torch; maps of the network's width and the tile's size that are in memory at once;
@@ -42,6 +43,7 @@ class LargeJob:
     ----------
     model, image : hashes
     average : as in `Predictor`
+    factor : (y, x) by how much the image is enlarged to look as those of the training
     engine : how the network is computed
     beside_int8 : where by "openvino-int8", the rest of it
     tile_px : largest tile, in input pixels
@@ -52,6 +54,7 @@ class LargeJob:
     model: str
     image: str
     average: Literal[1, 8]
+    factor: Zoom
     engine: EngineName
     beside_int8: Literal["bf16", "fp32"]
     tile_px: int
@@ -83,6 +86,7 @@ def plan_job(
     volume: Volume,
     *,
     average: Average,
+    factor: Zoom,
     engine: EngineName,
     device: str,
     memory_gb: float,
@@ -118,6 +122,7 @@ def plan_job(
         model=hash_model(model),
         image=volume.fingerprint(),
         average=average,  # type: ignore[arg-type]  # checked there
+        factor=factor,
         engine=engine,
         beside_int8=torch_engine(choose_device(device)),
         tile_px=tile_px,
@@ -151,11 +156,11 @@ def keep_to_job(work: Path, planned: LargeJob) -> LargeJob:
         return planned
     job = read_job(work)
     for field in fields(LargeJob):
-        if field.name not in ("model", "image", "average"):
+        if field.name not in ("model", "image", "average", "factor"):
             continue  # the machine may be another one, the job keeps to what it began with
         was, now = getattr(job, field.name), getattr(planned, field.name)
         if was != now:
-            shown = f" (it was {was}, is {now})" if field.name == "average" else ""
+            shown = f" (it was {was}, is {now})" if field.name in ("average", "factor") else ""
             raise OutputError(
                 f"{work} holds an unfinished job with another {field.name}{shown}; go on with "
                 f"the same one, or remove {work} to start anew"
@@ -179,7 +184,7 @@ def read_job(work: Path) -> LargeJob:
     try:
         found = json.loads(path.read_bytes())
         version = found.pop("version")
-        job = LargeJob(**found) if version == VERSION else None
+        job = LargeJob(**found | {"factor": tuple(found["factor"])}) if version == VERSION else None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise OutputError(f"{path} is damaged ({error}); remove {work} to start anew") from error
     if job is None:

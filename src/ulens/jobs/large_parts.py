@@ -76,6 +76,7 @@ def cut_planes(request: JobRequest, bundle: ModelBundle, volume: Volume) -> list
             folder=request.folder / (plane.name or "plane"),
             blocks=blocks,
             halo_px=request.job.halo_px,
+            factor=request.job.factor,
             output=output,
         )
         for plane in volume.planes()

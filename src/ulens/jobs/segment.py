@@ -25,8 +25,9 @@ from ulens.jobs.outputs import (
 )
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average
-from ulens.predict.resample import AS_IT_IS, Factor, name_spacing
 from ulens.predict.segmenter import Found, Segmenter
+from ulens.predict.spacing import describe_factor
+from ulens.resample import Zoom
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -216,7 +217,7 @@ class Model:
 
 def open_image(
     segmenter: Segmenter, progress: SegmentProgress, told: set[str]
-) -> Generator[SegmentProgress, None, tuple[Image, Factor, SegmentProgress]]:
+) -> Generator[SegmentProgress, None, tuple[Image, Zoom, SegmentProgress]]:
     """Read the image at work; tell of a new choice of engine, and of another size.
 
     Parameters
@@ -232,7 +233,7 @@ def open_image(
     num_tiles = len(planes(image)) * segmenter.num_tiles(image.data.shape[-2:], factor)
     progress = replace(progress, num_tiles=num_tiles)
     own = factor[0] / segmenter.zoom, factor[1] / segmenter.zoom
-    resampled = _describe_factor(image.spacing_um, segmenter.bundle.spacing_um, own)
+    resampled = describe_factor(image.spacing_um, segmenter.bundle.spacing_um, own)
     choice = str(segmenter.choice) if segmenter.choice and segmenter.choice.is_new else None
     for note in (choice, resampled):
         if note and note not in told:
@@ -241,19 +242,8 @@ def open_image(
     return image, factor, progress
 
 
-def _describe_factor(
-    spacing_um: tuple[float, float] | None, trained_um: tuple[float, float] | None, factor: Factor
-) -> str | None:
-    if factor == AS_IT_IS or spacing_um is None or trained_um is None:
-        return None
-    return (
-        f"images with {name_spacing(spacing_um)} µm per pixel are resampled by "
-        f"{name_spacing(factor)}, to the {name_spacing(trained_um)} µm at which the model learned"
-    )
-
-
 def segment_plane(
-    segmenter: Segmenter, plane: np.ndarray, factor: Factor, progress: SegmentProgress
+    segmenter: Segmenter, plane: np.ndarray, factor: Zoom, progress: SegmentProgress
 ) -> Generator[SegmentProgress, None, tuple[Found, SegmentProgress]]:
     """Segment a plane of the image at work, and tell of every tile.
 

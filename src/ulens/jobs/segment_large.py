@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ulens.bundle import ModelBundle, load_bundle
-from ulens.errors import OutputError, SettingError
+from ulens.errors import OutputError
 from ulens.io.atomic import write_file
 from ulens.io.label_volumes import write_label_tiff
 from ulens.io.regions import Volume, open_volume
@@ -45,7 +45,7 @@ from ulens.predict.blocks import Blocks
 from ulens.predict.engine_choice import choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
-from ulens.predict.resample import AS_IT_IS, find_factor, name_spacing
+from ulens.predict.spacing import describe_factor, find_factor
 from ulens.predict.volumes import PlaneWork
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ def run_large_segmentation(
     halo_px: int | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    zoom: float = 1.0,
 ) -> Iterator[SegmentProgress]:
     """Segment every plane of an image, whatever its size; iterate to do the work, stop to cancel.
 
@@ -90,6 +91,7 @@ def run_large_segmentation(
     workers : share the work out among so many processes on this machine
     scheduler : address of a dask scheduler whose workers do the work; they must reach model, image
         and output by the same paths
+    zoom : as in `Segmenter`
 
     Raises
     ------
@@ -106,9 +108,11 @@ def run_large_segmentation(
         check_output(out, image, model, overwrite)
     bundle = load_bundle(model)
     with connect(workers, scheduler) as client, open_volume(image, axes) as volume:
-        _check_spacing(bundle, volume)
         _check_channels(bundle, volume)
         progress = SegmentProgress(image=image, number=1, num_images=1)
+        own = find_factor(volume.spacing_um, bundle.spacing_um, str(volume.path))
+        if resampled := describe_factor(volume.spacing_um, bundle.spacing_um, own):
+            yield replace(progress, note=resampled)
         if engine is None and (folder / JOB).is_file():
             engine = read_job(folder).engine
         if engine is None:
@@ -117,8 +121,8 @@ def run_large_segmentation(
                 yield replace(progress, note=str(choice))
             engine = choice.engine
         planned = plan_job(
-            bundle, model, volume, average=average, engine=engine, device=device,
-            memory_gb=memory_gb, block_px=block_px, halo_px=halo_px,
+            bundle, model, volume, average=average, factor=(zoom * own[0], zoom * own[1]),
+            engine=engine, device=device, memory_gb=memory_gb, block_px=block_px, halo_px=halo_px,
         )  # fmt: skip
         job = keep_to_job(folder, planned)
         if not (folder / COMPLETE).is_file():
@@ -165,16 +169,6 @@ def _told_where_it_stays(out: Path, folder: Path) -> Iterator[None]:
             f"{out} cannot be written ({error.strerror or error}); what is done stays in "
             f"{folder}: free some space and start again"
         ) from error
-
-
-def _check_spacing(bundle: ModelBundle, volume: Volume) -> None:
-    factor = find_factor(volume.spacing_um, bundle.spacing_um, str(volume.path))
-    if factor != AS_IT_IS and volume.spacing_um and bundle.spacing_um:
-        raise SettingError(
-            f"{volume.path} has {name_spacing(volume.spacing_um)} µm per pixel, the model learned "
-            f"at {name_spacing(bundle.spacing_um)}, and an image that is segmented block by block "
-            "is not resampled; resample it first, or segment it into a folder"
-        )
 
 
 def _check_channels(bundle: ModelBundle, volume: Volume) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ulens.bundle import ModelBundle
 from ulens.errors import OutputError
-from ulens.instances.encodings import ENCODINGS, Activation
+from ulens.instances.encodings import ENCODINGS, Activation, decode_maps
 from ulens.io.annotations import LabelsAre
 from ulens.io.atomic import write_file
 from ulens.metrics.ctc import seg_scores
@@ -188,9 +188,8 @@ def smooth_score(
 def _score(bundle: ModelBundle, maps: np.ndarray) -> float | None:
     if bundle.example_label is None:
         return None
-    way = ENCODINGS[bundle.encoding]
     maps = resample(maps, inverse(bundle.zoom), bundle.example_label.shape)
-    found = way.decode(way.refine(maps), **bundle.decoding)
+    _, found = decode_maps(bundle.encoding, maps, bundle.decoding)
     return smooth_score([bundle.example_label], [found], bundle.labels_are)
 
 

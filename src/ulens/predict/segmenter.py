@@ -7,15 +7,13 @@ import numpy as np
 
 from ulens.bundle import ModelBundle
 from ulens.image import Image
-from ulens.instances.encodings import ENCODINGS
-from ulens.labels.regions import without_small
-from ulens.labels.resize import resize_labels
+from ulens.instances.encodings import ENCODINGS, decode_maps
 from ulens.normalize import check_channels
 from ulens.predict.engine_choice import EngineChoice, choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
-from ulens.predict.resample import AS_IT_IS, Factor, find_factor, resize, scale_size
-from ulens.resample import Zoom, check_zoom, inverse, resample, size_at
+from ulens.predict.spacing import find_factor
+from ulens.resample import AS_IT_IS, Zoom, check_zoom, inverse, resample, size_at
 
 
 class Found(NamedTuple):
@@ -51,9 +49,8 @@ class Segmenter:
     Notes
     -----
     The network sees the image at its own pixel size, resampled once. Where the pixel sizes of image
-    and training images are known and differ by more than a tenth, that is part of it. Instances are
-    decoded in the pixel size of the training images, since the areas and widths that decoding knows
-    are pixels of these. What is found has the size of the image again.
+    and training images are known and differ by more than a tenth, that is part of it. The maps are
+    brought back to the image in one step, too, and decoded there.
     """
 
     def __init__(
@@ -80,16 +77,16 @@ class Segmenter:
             int8=bundle.int8,
         )
 
-    def find_factor(self, image: Image, name: str = "image") -> Factor:
+    def find_factor(self, image: Image, name: str = "image") -> Zoom:
         """Return how much larger an image is taken for; see `find_factor`, and `zoom`."""
         y, x = find_factor(image.spacing_um, self.bundle.spacing_um, name)
         return y * self.zoom, x * self.zoom
 
-    def num_tiles(self, size: tuple[int, ...], factor: Factor) -> int:
+    def num_tiles(self, size: tuple[int, ...], factor: Zoom) -> int:
         """Return how often `stream` yields for a plane of `size` (Y, X)."""
         return self._predictor.num_tiles(size_at(size, self._zoom(factor)))
 
-    def segment(self, plane: np.ndarray, factor: Factor = AS_IT_IS) -> Found:
+    def segment(self, plane: np.ndarray, factor: Zoom = AS_IT_IS) -> Found:
         """Segment a plane; as `stream`, at once."""
         work = self.stream(plane, factor)
         while True:
@@ -99,7 +96,7 @@ class Segmenter:
                 return done.value
 
     def stream(
-        self, plane: np.ndarray, factor: Factor = AS_IT_IS, name: str = "image"
+        self, plane: np.ndarray, factor: Zoom = AS_IT_IS, name: str = "image"
     ) -> Generator[None, None, Found]:
         """Segment a plane, and yield after every tile; stop iterating to cancel.
 
@@ -124,7 +121,7 @@ class Segmenter:
             yield
         return self._find(maps, plane.shape[1:], factor)
 
-    def _prepare(self, plane: np.ndarray, factor: Factor, name: str) -> np.ndarray:
+    def _prepare(self, plane: np.ndarray, factor: Zoom, name: str) -> np.ndarray:
         """Return a plane as the network takes it."""
         num_channels = self.bundle.net.in_channels
         if num_channels == 1 and len(plane) == 3 and (plane == plane[:1]).all():
@@ -134,25 +131,11 @@ class Segmenter:
         check_channels(plane, num_channels, name)
         return resample(self.bundle.normalization.apply(plane), self._zoom(factor))
 
-    def _zoom(self, factor: Factor) -> Zoom:
+    def _zoom(self, factor: Zoom) -> Zoom:
         """Return the pixels of the network for each pixel of the image."""
         return factor[0] * self.bundle.zoom[0], factor[1] * self.bundle.zoom[1]
 
-    def _find(self, maps: np.ndarray, size: tuple[int, ...], factor: Factor) -> Found:
-        trained = scale_size(size, factor)
-        maps = resample(maps, inverse(self.bundle.zoom), trained)
-        maps = ENCODINGS[self.bundle.encoding].refine(maps)
-        resized = resize(maps, size)
-        if self.bundle.labels_are == "classes":
-            # pixels are judged one by one, in the size of the image with the finer edges
-            values = np.array(self.bundle.class_values)
-            labels = values.astype(np.min_scalar_type(values.max()))[self._decode(resized)]
-        else:
-            labels = self._decode(maps)
-            if labels.shape != size:
-                labels = resize_labels(labels, size)
-                labels = without_small(labels, min_area_px=1)  # closes gaps that lost labels leave
-        return Found(labels=labels, maps=resized)
-
-    def _decode(self, maps: np.ndarray) -> np.ndarray:
-        return ENCODINGS[self.bundle.encoding].decode(maps, **self.bundle.decoding)
+    def _find(self, maps: np.ndarray, size: tuple[int, ...], factor: Zoom) -> Found:
+        maps = resample(maps, inverse(self._zoom(factor)), size)
+        maps, labels = decode_maps(self.bundle.encoding, maps, self.bundle.decoding, factor)
+        return Found(labels=self.bundle.name_classes(labels), maps=maps)

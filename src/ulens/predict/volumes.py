@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from ulens.bundle import ModelBundle
-from ulens.instances.encodings import ENCODINGS
+from ulens.instances.encodings import ENCODINGS, decode_maps, in_pixels
 from ulens.instances.seeds import Landscape, SeedDecoder
 from ulens.io.atomic import write_array, write_file
 from ulens.io.label_volumes import ZarrLabels
@@ -26,7 +26,7 @@ from ulens.predict.blocks import Block, BlockFiles, Blocks, Window, within
 from ulens.predict.predictor import Predictor
 from ulens.predict.stitching import number_components
 from ulens.predict.tiles import mirror_indices, plan_tiles
-from ulens.resample import inverse, resample, size_at, window_needed
+from ulens.resample import AS_IT_IS, Zoom, inverse, resample, size_at, window_needed
 
 Stage = Literal["measure", "predict", "seed", "label", "write"]
 
@@ -44,6 +44,7 @@ class PlaneWork:
     folder : for the files of all blocks; what it holds already is taken as done
     blocks : of the plane, their side a multiple of the network's alignment
     halo_px : how far a block's decoding sees beyond it
+    factor : as in `decode_maps`
     output : where the final labels are written block by block; None where something else does it
 
     Notes
@@ -72,11 +73,14 @@ class PlaneWork:
         folder: Path,
         blocks: Blocks,
         halo_px: int,
+        factor: Zoom = AS_IT_IS,
         output: ZarrLabels | None = None,
     ) -> None:
         self.blocks, self.plane = blocks, plane
         self._volume, self._bundle, self._halo_px = volume, bundle, halo_px
         self._folder, self._output = folder, output
+        self._factor = factor
+        self._zoom = factor[0] * bundle.zoom[0], factor[1] * bundle.zoom[1]
         self._way = ENCODINGS[bundle.encoding]
         self._maps, self._seeds, self._numbers, self._labels, self._unsure, self._written = (
             BlockFiles(folder / name, blocks)
@@ -245,7 +249,7 @@ class PlaneWork:
         if self._needs_halo:
             self._maps.write(block, maps)
         else:
-            self._labels.write(block, self._name_classes(self._decode(maps)))
+            self._labels.write(block, self._classes(maps))
 
     def _seed(self, block: Block) -> None:
         ground = self._landscape(self._decoder, self.blocks.window(block))
@@ -266,8 +270,8 @@ class PlaneWork:
             self._labels.write(block, labels)
             return
         crop = self.blocks.grown(window, self._halo_px)
-        classes = self._decode(self._maps.read_window(crop))
-        self._labels.write(block, self._name_classes(classes[within(window, crop)]))
+        classes = self._classes(self._maps.read_window(crop))
+        self._labels.write(block, classes[within(window, crop)])
 
     def _number_instances(self) -> None:
         """Number the instances that are large enough, in the order of their seeds."""
@@ -291,20 +295,19 @@ class PlaneWork:
     @property
     def _decoder(self) -> SeedDecoder:
         assert self._way.decoder is not None
-        return self._way.decoder(**self._bundle.decoding)
+        return self._way.decoder(**in_pixels(self._bundle.decoding, self._factor))
 
     def _network_window(self, window: Window, predictor: Predictor) -> Window:
         """Return the network's pixels that the maps of a block are made of, from a valid origin."""
-        zoom = self._bundle.zoom
-        needed = window_needed(window, size_at(self._volume.size, zoom), inverse(zoom))
+        whole = size_at(self._volume.size, self._zoom)
+        needed = window_needed(window, whole, inverse(self._zoom))
         alignment = predictor.geometry.alignment
         rows, columns = (slice(side.start // alignment * alignment, side.stop) for side in needed)
         return rows, columns
 
     def _on_image(self, maps: np.ndarray, seen: Window, window: Window) -> np.ndarray:
         """Return maps of a window of the network's grid on a block of the image."""
-        whole = size_at(self._volume.size, self._bundle.zoom)
-        back = inverse(self._bundle.zoom)
+        whole, back = size_at(self._volume.size, self._zoom), inverse(self._zoom)
         needed = within(window_needed(window, whole, back), seen)
         return resample(maps[:, *needed], back, self._volume.size, window=window, whole=whole)
 
@@ -320,7 +323,7 @@ class PlaneWork:
         statistics = Statistics(tuple(found["mean"]), tuple(found["std"]))
         tiles = plan_tiles(_size(block), predictor.geometry, predictor.max_input)
         seen = tuple(slice(tiles[0].read[axis].start, tiles[-1].read[axis].stop) for axis in (0, 1))
-        zoom, size = self._bundle.zoom, self._volume.size
+        zoom, size = self._zoom, self._volume.size
         rows, columns = (
             mirror_indices(own.start + side.start, own.start + side.stop, length)
             for own, side, length in zip(block, seen, size_at(size, zoom), strict=True)
@@ -342,12 +345,10 @@ class PlaneWork:
 
         return read
 
-    def _decode(self, maps: np.ndarray) -> np.ndarray:
-        return self._way.decode(self._way.refine(maps), **self._bundle.decoding)
-
-    def _name_classes(self, classes: np.ndarray) -> np.ndarray:
-        values = np.array(self._bundle.class_values)
-        return values.astype(np.min_scalar_type(values.max()))[classes]
+    def _classes(self, maps: np.ndarray) -> np.ndarray:
+        bundle = self._bundle
+        _, classes = decode_maps(bundle.encoding, maps, bundle.decoding, self._factor)
+        return bundle.name_classes(classes)
 
     def _landscape(self, decoder: SeedDecoder, window: Window) -> Landscape:
         seen = self.blocks.grown(window, decoder.reach_px)

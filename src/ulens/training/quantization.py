@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ulens.instances.encodings import ENCODINGS, Activation, EncodingName
+from ulens.instances.encodings import ENCODINGS, Activation, EncodingName, decode_maps
 from ulens.nets.quantized import Ranges, equalize, measure_inputs, quantize
 from ulens.nets.unet import UNet
 from ulens.predict.engine_choice import (
@@ -51,7 +51,7 @@ def prepare_int8(
     def score(maps: np.ndarray) -> float:
         """Return a score of the examples; 0 where there is nothing to find in them."""
         found = [
-            way.decode(way.refine(resample(each, inverse(zoom), label.shape)), **decoding)
+            decode_maps(encoding, resample(each, inverse(zoom), label.shape), decoding)[1]
             for each, (_, label) in zip(maps, examples, strict=True)
         ]
         return smooth_score([label for _, label in examples], found, way.labels_are) or 0.0

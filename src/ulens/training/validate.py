@@ -8,7 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from ulens.bundle import LabelsAre
-from ulens.instances.encodings import ENCODINGS, EncodingName
+from ulens.instances.encodings import ENCODINGS, EncodingName, decode_maps
 from ulens.io.annotations import Sample
 from ulens.losses import IGNORED
 from ulens.metrics.ctc import seg_scores
@@ -53,16 +53,14 @@ def predict_held_out(
     average: Average = 1,
 ) -> list[Prediction]:
     """Run a network over held-out images, at its own pixel size, the views averaged."""
-    way = ENCODINGS[encoding]
-    predictor = Predictor(net, activation=way.activation, device=device, average=average)
-    predicted = [
-        way.refine(predictor.predict(normalization.apply(sample.image), zoom))
-        for sample in held_out
-    ]
-    return [
-        Prediction(sample=sample, maps=maps, labels=way.decode(maps, **decoding))
-        for sample, maps in zip(held_out, predicted, strict=True)
-    ]
+    activation = ENCODINGS[encoding].activation
+    predictor = Predictor(net, activation=activation, device=device, average=average)
+    predictions = []
+    for sample in held_out:
+        maps = predictor.predict(normalization.apply(sample.image), zoom)
+        maps, labels = decode_maps(encoding, maps, decoding)
+        predictions.append(Prediction(sample=sample, maps=maps, labels=labels))
+    return predictions
 
 
 def score(predictions: Sequence[Prediction], labels_are: LabelsAre) -> dict[str, float]:

@@ -1,20 +1,15 @@
-"""Images brought to the pixel size that a network was trained on, and what it finds back."""
-
-import numpy as np
-import torch
-from torch.nn.functional import interpolate
+"""By how much an image must be enlarged to have the pixel size that a network was trained at."""
 
 from ulens.errors import DataError
+from ulens.resample import AS_IT_IS, Zoom
 
-Factor = tuple[float, float]
-AS_IT_IS: Factor = (1.0, 1.0)
 _TOLERANCE = 1.1
 _LARGEST_FACTOR = 10.0
 
 
 def find_factor(
     spacing_um: tuple[float, float] | None, trained_um: tuple[float, float] | None, name: str
-) -> Factor:
+) -> Zoom:
     """Return by how much an image must be enlarged to look as those of the training.
 
     Parameters
@@ -65,33 +60,13 @@ def name_spacing(spacing: tuple[float, float]) -> str:
     return y if y == x else f"{y}×{x}"
 
 
-def scale_size(size: tuple[int, ...], factor: Factor) -> tuple[int, int]:
-    """Return the (y, x) size of an image that is enlarged by `factor`, at least a pixel."""
-    y, x = (max(1, round(side * by)) for side, by in zip(size, factor, strict=True))
-    return y, x
-
-
-def resize(image: np.ndarray, size: tuple[int, ...]) -> np.ndarray:
-    """Return an image in another size, bilinearly; where it shrinks, means over the area.
-
-    Parameters
-    ----------
-    image : (C, Y, X), any real numeric dtype
-    size : (y, x) of the result
-
-    Returns
-    -------
-    (C, y, x) float32, or float64 where the dtype holds more digits; `image` itself if it has
-    that size
-    """
-    if image.shape[1:] == size:
-        return image
-    # float64 keeps the small differences of large values, as `Normalization` does
-    real = image.astype(np.result_type(image.dtype, np.float32), copy=False)
-    resized = interpolate(
-        torch.from_numpy(np.ascontiguousarray(real))[None],
-        size=size,
-        mode="bilinear",
-        antialias=True,
+def describe_factor(
+    spacing_um: tuple[float, float] | None, trained_um: tuple[float, float] | None, factor: Zoom
+) -> str | None:
+    """Return in words what `find_factor` returned; None where images stay as they are."""
+    if factor == AS_IT_IS or spacing_um is None or trained_um is None:
+        return None
+    return (
+        f"images with {name_spacing(spacing_um)} µm per pixel are resampled by "
+        f"{name_spacing(factor)}, to the {name_spacing(trained_um)} µm at which the model learned"
     )
-    return resized[0].numpy()
