@@ -10,8 +10,10 @@ from ulens.data.recipes import (
     FEWEST_STEPS,
     LONG_STEPS,
     PAPER_OUTPUT,
+    RATE_OF_START,
     RATE_TIMES_WIDTH,
     WIDTHS,
+    Start,
     make_plan,
     parse_duration,
 )
@@ -152,7 +154,10 @@ def test_the_reason_for_a_width_is_true():
     assert reason(**fast).startswith(f"the widest that makes {FEWEST_STEPS} steps: 1000.00 steps")
     assert "at equal work 24 beat 32" in reason(steps=10)
     assert reason(steps=10, width=20) == ""  # the user's choice
-    assert reason(steps=10, width=20, slope_of_start=0.0) == "that of the model it starts from"
+    assert (
+        reason(steps=10, width=20, start=Start(0.0, "classes"))
+        == "that of the model it starts from"
+    )
 
 
 @pytest.mark.parametrize("seconds", [1, 60, 1800, 1e6])
@@ -253,3 +258,14 @@ def test_a_zoom_or_a_depth_asked_for_is_kept_and_the_papers_recipe_has_none():
     assert (asked.zoom, asked.depth, asked.reasons["zoom"]) == ((1.0, 0.5), 2, "as asked")
     paper = make_plan(large, recipe="paper", steps=10, class_weights=WEIGHTS)
     assert (paper.zoom, paper.depth, paper.geometry.beyond_edges) == ((1.0, 1.0), 4, False)
+
+
+def test_a_training_that_starts_from_a_model_keeps_what_that_has_learned():
+    asked = {"steps": 10, "class_weights": WEIGHTS}
+    cells = a_fingerprint(labels_are="instances")
+    anew = make_plan(cells, **asked)
+    plan = make_plan(cells, start=Start(0.2, "distance"), **asked)
+    assert (plan.negative_slope, plan.encoding, plan.frozen_at) == (0.2, "distance", 0.0)
+    assert plan.learning_rate == RATE_OF_START * anew.learning_rate
+    other = make_plan(cells, start=Start(0.2, "classes"), **asked)
+    assert other.encoding == anew.encoding

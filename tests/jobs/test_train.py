@@ -243,7 +243,6 @@ def test_training_starts_from_a_model(trained, tmp_path):
     list(run_training(settings))
     before, after = weights_of(folder / "model"), weights_of(other / "model")
     torch.testing.assert_close(before, after, atol=1e-6, rtol=0)
-    assert not read_plan(other / "model" / "plan.json").batch_norm
 
 
 def test_a_recipe_goes_on_with_the_slope_of_the_model_that_it_starts_from(tmp_path):
@@ -253,8 +252,9 @@ def test_a_recipe_goes_on_with_the_slope_of_the_model_that_it_starts_from(tmp_pa
     list(run_training(settings_for(folder, out=folder / "second", **start)))
     plan = read_plan(folder / "second" / "plan.json")
     assert (plan.width, plan.depth, plan.negative_slope) == (8, 2, 0.3)
-    assert not plan.batch_norm
-    assert "starts from a model" in plan.reasons["batch_norm"]
+    assert plan.batch_norm
+    assert plan.frozen_at == 0
+    assert "begins where the model is" in plan.reasons["batch_norm"]
     with pytest.raises(SettingError, match=r"leaky ReLUs of slope 0.3, the paper's recipe plain"):
         list(run_training(settings_for(folder, out=folder / "next", recipe="paper", **start)))
 
@@ -374,7 +374,7 @@ def test_a_plan_for_other_classes_is_refused(tmp_path):
     ("encoding", "labels_are", "advice"),
     [
         ("distance", "classes", "set encoding to classes"),
-        ("classes", "instances", "set encoding to boundary or distance"),
+        ("classes", "instances", "set encoding to boundary or contact or distance"),
     ],
 )
 def test_a_plan_for_labels_of_another_kind_is_refused(tmp_path, encoding, labels_are, advice):

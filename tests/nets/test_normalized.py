@@ -6,6 +6,7 @@ from torch import nn
 
 from ulens.nets.normalized import (
     NormalizedConvolution,
+    adopt,
     fold,
     freeze,
     measure_outputs,
@@ -137,3 +138,21 @@ def test_gradients_reach_all_weights(precision):
         else:
             assert value.grad is not None, name
             assert torch.isfinite(value.grad).all(), name
+
+
+def test_a_network_that_was_trained_without_keeps_its_function():
+    net = a_net().eval()
+    with torch.no_grad():
+        for value in net.parameters():
+            value += 0.1 * torch.randn_like(value)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    seen = tiles(3)
+    expected = net(seen)
+    normalize(net)
+    adopt(net, seen)
+    moments = measure_outputs(net, weights_of(net), seen)
+    kept = fold(weights_of(net), moments)
+    for name, value in before.items():
+        torch.testing.assert_close(kept[name], value, rtol=1e-5, atol=1e-6)
+    freeze(net, moments)
+    torch.testing.assert_close(net(seen), expected, rtol=1e-4, atol=1e-5)

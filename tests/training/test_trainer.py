@@ -15,7 +15,6 @@ from ulens.training.state import load_state, save_state
 from ulens.training.trainer import (
     AVERAGE_EVERY,
     DENSE_AVERAGE_STEPS,
-    FROZEN_AT,
     SNAPSHOT_STEPS,
     Trainer,
 )
@@ -96,10 +95,32 @@ def test_the_kept_weights_are_those_of_a_plain_network(tiny_images):
     assert torch.equal(weights_of(trainer), weights_of(trainer))
 
 
+@pytest.mark.parametrize("frozen_at", [0.0, 0.4])
+def test_a_training_begins_where_the_model_is_that_it_starts_from(tiny_images, frozen_at):
+    torch.manual_seed(3)
+    net = UNet(width=8, depth=1, negative_slope=0.01)
+    begun = {name: value.detach().clone() for name, value in net.state_dict().items()}
+    plan = tiny_plan(steps=4, batch_norm=True, frozen_at=frozen_at, negative_slope=0.01)
+    trainer = Trainer(net, tiny_images, plan, is_trained=True)
+    for name, value in trainer.weights().items():
+        torch.testing.assert_close(value, begun[name], rtol=1e-4, atol=1e-5)
+    # and so do its steps, where moments stay from the first one on
+    log = next(iter(trainer))
+    plain = Trainer(reloaded(begun), tiny_images, replace(plan, batch_norm=False), is_trained=True)
+    expected = next(iter(plain)).loss
+    assert (log.loss == pytest.approx(expected, rel=1e-3)) == (frozen_at == 0)
+
+
+def reloaded(weights):
+    net = UNet(width=8, depth=1, negative_slope=0.01)
+    net.load_state_dict(weights)
+    return net
+
+
 def test_moments_are_frozen_after_a_part_of_the_training(tiny_images):
     trainer = a_trainer(tiny_images, steps=20)
     for log in trainer:
-        assert bool(trainer.moments) == (log.step > FROZEN_AT * 20)
+        assert bool(trainer.moments) == (log.step > trainer.plan.frozen_at * 20)
     early = a_trainer(tiny_images, steps=20)
     early.restore(*trainer.snapshot)
     assert early.moments.keys() == trainer.moments.keys()

@@ -45,7 +45,8 @@ class Plan:
     width, depth, dropout : of the network; only the U-Net has a depth
     negative_slope : of the U-Net's leaky ReLUs; 0 makes them ReLUs as in the paper
     batch_norm : whether the U-Net's 3×3 convolutions are normalised in training; the model has
-        plain ones, so a training that starts from one goes without
+        plain ones
+    frozen_at : part of the training, 0 to 1, after which they are normalised by moments that stay
     window : side of the window of 'sliding-window', pixels
     zoom : (y, x) pixels of the network for each pixel of the image; lengths below are the network's
     crop : side of the network's input in training, pixels
@@ -80,6 +81,7 @@ class Plan:
     dropout: float = 0.5
     negative_slope: float = 0.0
     batch_norm: bool = False
+    frozen_at: float = 0.4
     zoom: Zoom = AS_IT_IS
     crop: int
     batch: int = 1
@@ -199,7 +201,7 @@ class Plan:
             raise SettingError(
                 f"plan: class_weights are {self.class_weights}; give one per class, 0 or more each"
             )
-        for name in ("dropout", "negative_slope", "momentum", "averaging"):
+        for name in ("dropout", "negative_slope", "frozen_at", "momentum", "averaging"):
             if not 0 <= getattr(self, name) < 1:
                 raise SettingError(
                     f"plan: {name} is {getattr(self, name)}; it needs to be at least 0 and below 1"

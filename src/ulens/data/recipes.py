@@ -4,14 +4,14 @@ import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
 from ulens.data.fingerprint import Fingerprint
 from ulens.data.plan import Plan, Recipe, TensorFormat
 from ulens.errors import SettingError
-from ulens.instances.encodings import EncodingName
+from ulens.instances.encodings import ENCODINGS, EncodingName
 from ulens.nets.shapes import unet_geometry
 from ulens.resample import AS_IT_IS, Zoom, size_at
 
@@ -32,6 +32,7 @@ DROPOUT = 0.2
 FEWEST_IN_GAPS = 0.5
 FEWEST_IN_CONTACT = 5e-4
 DEFAULT_WIDTH = 24
+RATE_OF_START = 0.3
 PAPER_WIDTH = 64
 
 _UNSTATED = "the paper does not say"
@@ -93,6 +94,19 @@ _WHY_DEFAULT_WIDTH = (
 )
 
 
+class Start(NamedTuple):
+    """What a training takes over of the model that it starts from.
+
+    Parameters
+    ----------
+    negative_slope : of its leaky ReLUs
+    encoding : what it learned; kept where the labels are of the same kind
+    """
+
+    negative_slope: float
+    encoding: EncodingName
+
+
 def make_plan(
     fingerprint: Fingerprint,
     *,
@@ -102,7 +116,7 @@ def make_plan(
     width: int | None = None,
     depth: int | None = None,
     zoom: Zoom | None = None,
-    slope_of_start: float | None = None,
+    start: Start | None = None,
     class_weights: tuple[float, ...],
     formats: Sequence[TensorFormat] = (TensorFormat("fp32", "contiguous"),),
     seed: int = 0,
@@ -116,7 +130,7 @@ def make_plan(
     width : channels of the network's first level; None = the recipe's choice
     depth : number of poolings; None = the recipe's choice
     zoom : (y, x) pixels of the network for each pixel of the image; None = the recipe's choice
-    slope_of_start : of the ReLUs of a trained network that the training starts from; None = anew
+    start : the model that the training starts from; None = anew
     class_weights : w_c that balances the classes, for the paper's recipe
     formats : in which the device can compute the training; the first where nothing is measured
     measure : returns the steps per second of a plan on this machine. With `seconds` the
@@ -142,8 +156,8 @@ def make_plan(
         timed = measure is not None and seconds is not None
         widths = (width,) if width else WIDTHS if timed else (DEFAULT_WIDTH,)
         plans = [_default_plan(fingerprint, each, depth, zoom, given) for each in widths]
-        if slope_of_start is not None:
-            plans = [without_batch_norm(_with_slope(plan, slope_of_start)) for plan in plans]
+        if start is not None:
+            plans = [_go_on(plan, start) for plan in plans]
     else:
         raise SettingError(f"recipe is {recipe!r}; it takes 'default' or 'paper'")
     plan = plans[0]
@@ -198,19 +212,26 @@ def _default_plan(
     )
 
 
-def _with_slope(plan: Plan, negative_slope: float) -> Plan:
+def _go_on(plan: Plan, start: Start) -> Plan:
+    """Return the plan of a training that begins where a model is."""
     own = "that of the model it starts from"
     reasons = {**plan.reasons, "network": own, "width": own, "negative_slope": own}
-    return replace(plan, negative_slope=negative_slope, reasons=reasons)
-
-
-def without_batch_norm(plan: Plan) -> Plan:
-    """Return the plan of a training that starts from a model."""
-    reasons = {
-        **plan.reasons,
-        "batch_norm": "the training starts from a model, which has learned without",
-    }
-    return replace(plan, batch_norm=False, reasons=reasons)
+    encoding = plan.encoding
+    if ENCODINGS[start.encoding].labels_are == ENCODINGS[encoding].labels_are:
+        encoding, reasons["encoding"] = start.encoding, own
+    return replace(
+        plan,
+        negative_slope=start.negative_slope,
+        encoding=encoding,
+        border_weight=0.0 if encoding == "distance" else plan.border_weight,
+        frozen_at=0.0,
+        learning_rate=RATE_OF_START * plan.learning_rate,
+        reasons={
+            **reasons,
+            "batch_norm": "by moments that stay, so that it begins where the model is",
+            "learning_rate": "smaller steps than from noise, so that little is forgotten",
+        },
+    )
 
 
 def _augment(plan: Plan) -> Plan:

@@ -11,7 +11,7 @@ from ulens.data.fingerprint import Fingerprint
 from ulens.data.holdout import Split
 from ulens.data.plan import Plan, Recipe, read_plan
 from ulens.data.plan_in_words import name_length, put_in_words
-from ulens.data.recipes import make_plan, without_batch_norm
+from ulens.data.recipes import Start, make_plan
 from ulens.errors import SettingError
 from ulens.instances.encodings import ENCODINGS
 from ulens.instances.weights import class_balance
@@ -22,6 +22,7 @@ from ulens.training.session import PLAN
 from ulens.training.speed import MEASURING_SHARE, steps_per_second, tensor_formats
 
 DEFAULT_SECONDS = 20 * 60.0
+OTHER_SIZE = 1.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,16 +105,14 @@ def choose_plan(
         _refuse_others(settings, plan, ("width", "zoom"))
         if settings.seed is not None:
             plan = replace(plan, seed=settings.seed)
-        if settings.start_from is not None and plan.batch_norm:
-            plan = without_batch_norm(plan)
         _refuse_other_labels(settings.plan, plan, fingerprint)
         return _with_length(plan, settings)
     by_class = ENCODINGS["classes" if annotated.labels_are == "classes" else "boundary"]
     targets = [by_class.encode(sample.label) for sample in split.training]
     # a model that is started from brings its own width, depth and slope
     begun = load_bundle(settings.start_from) if settings.start_from else None
-    start = begun.net if begun else None
-    slope = start.negative_slope if isinstance(start, UNet) else None
+    net = begun.net if begun else None
+    slope = net.negative_slope if isinstance(net, UNet) else None
     if settings.recipe == "paper" and slope:
         raise SettingError(
             f"{settings.start_from} has leaky ReLUs of slope {slope}, the paper's recipe plain "
@@ -127,10 +126,10 @@ def choose_plan(
         recipe=settings.recipe,
         steps=settings.steps,
         seconds=seconds,
-        width=settings.width or (start.width if start else None),
-        depth=start.depth if isinstance(start, UNet) else None,
-        zoom=_asked_zoom(settings, begun),
-        slope_of_start=slope,
+        width=settings.width or (net.width if net else None),
+        depth=net.depth if isinstance(net, UNet) else None,
+        zoom=_asked_zoom(settings, begun, fingerprint),
+        start=Start(slope or 0.0, begun.encoding) if begun else None,
         class_weights=class_balance(targets, fingerprint.num_classes),
         formats=tensor_formats(device),
         seed=settings.seed or 0,
@@ -143,11 +142,23 @@ def choose_plan(
     )
 
 
-def _asked_zoom(settings: TrainSettings, begun: ModelBundle | None) -> Zoom | None:
-    """Return the zoom that was asked for, or that of the model to start from."""
+def _asked_zoom(
+    settings: TrainSettings, begun: ModelBundle | None, fingerprint: Fingerprint
+) -> Zoom | None:
+    """Return the zoom that was asked for, or that of the model to start from.
+
+    Where objects here are of clearly another size than those which that model learned, it is the
+    zoom at which they look as large.
+    """
     if settings.zoom is not None:
         return settings.zoom, settings.zoom
-    return begun.zoom if begun else None
+    if begun is None:
+        return None
+    learned = float(begun.plan.get("fingerprint", {}).get("diameter_px", 0.0))
+    here = fingerprint.diameter_px
+    if min(learned, here) <= 0 or max(learned / here, here / learned) < OTHER_SIZE:
+        return begun.zoom
+    return begun.zoom[0] * learned / here, begun.zoom[1] * learned / here
 
 
 def _with_length(plan: Plan, settings: TrainSettings) -> Plan:

@@ -38,7 +38,7 @@ class NormalizedConvolution(nn.Conv2d):
         self.scale = nn.Parameter(torch.ones_like(convolution.bias))
         self.frozen: Moments | None = None
         self.measured: Moments | None = None
-        self.is_measuring = False
+        self.is_measuring = self.is_adopting = False
 
     def forward(self, x: Tensor) -> Tensor:
         assert self.bias is not None
@@ -48,6 +48,10 @@ class NormalizedConvolution(nn.Conv2d):
         if self.is_measuring:
             variance, mean = torch.var_mean(x.float(), (0, 2, 3), correction=0)
             self.measured = mean, variance
+            if self.is_adopting:
+                # with these moments it computes what it did without any
+                self.scale.copy_((variance + EPSILON).sqrt())
+                self.bias += mean
             return self._normalize(x)
         tiles = [self._normalize(tile) for tile in x.split(1)]
         return tiles[0] if len(tiles) == 1 else torch.cat(tiles)
@@ -99,6 +103,25 @@ def measure_outputs(net: UNet, weights: Mapping[str, Tensor], tiles: Tensor) -> 
         for convolution in convolutions.values():
             convolution.is_measuring = False
     return {name: cast(Moments, each.measured) for name, each in convolutions.items()}
+
+
+@torch.no_grad()
+def adopt(net: UNet, tiles: Tensor) -> None:
+    """Give a network that was trained without normalisation the scales that keep its function.
+
+    Parameters
+    ----------
+    net : as `normalize` leaves it; with the moments that `measure_outputs` finds in these tiles it
+        then computes what it computed before `normalize`
+    tiles : (B, C, Y, X) float32, like those that it will be trained on
+    """
+    for _, convolution in _normalized(net):
+        convolution.is_adopting = True
+    try:
+        measure_outputs(net, dict(net.named_parameters()), tiles)
+    finally:
+        for _, convolution in _normalized(net):
+            convolution.is_adopting = False
 
 
 def freeze(net: UNet, moments: Mapping[str, Moments]) -> None:

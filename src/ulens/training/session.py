@@ -121,6 +121,7 @@ class Session:
             images,
             plan,
             all_images=[known[id(sample)] for sample in split.whole],
+            is_trained=start_from is not None,
             ranks=ranks,
         )
         self._scored: Scored | None = None

@@ -18,7 +18,7 @@ from ulens.data.plan import Plan
 from ulens.errors import TrainingError
 from ulens.instances.encodings import ENCODINGS
 from ulens.losses import counted_weight
-from ulens.nets.normalized import Moments, fold, freeze, measure_outputs, normalize
+from ulens.nets.normalized import Moments, adopt, fold, freeze, measure_outputs, normalize
 from ulens.nets.unet import UNet
 from ulens.training.optimizers import SGD, AdamW
 from ulens.training.ranks import ALONE, Ranks
@@ -28,7 +28,6 @@ SNAPSHOT_STEPS = 50
 SNAPSHOT_SECONDS = 30.0
 MAX_BAD_DRAWS = 3
 DENSE_AVERAGE_STEPS, AVERAGE_EVERY = 100, 4
-FROZEN_AT = 0.4
 NUM_PLAIN_TILES, PLAIN_OUTPUT_PX, MAX_PLAIN_DRAWS = 10, 196, 100
 CONSTANT_SD = 1e-3  # whole images have 1
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
@@ -67,6 +66,8 @@ class Trainer:
     images : the training images, on the device of the network
     plan : all choices
     all_images : these and the held-out ones, for the time after `use_all`
+    is_trained : whether the network is that of a model; its function is kept, then, where the plan
+        wants batch normalisation
     ranks : the processes that train together; each takes its part of `plan.batch` tiles times
         their number, and a step is that of one process with so large a batch
 
@@ -79,7 +80,7 @@ class Trainer:
     one would have done.
 
     Where the plan wants batch normalisation, a tile is normalised by its own moments until
-    `FROZEN_AT` of the time from the first step on has passed, and then by moments that stay, as at
+    `frozen_at` of the time from the first step on has passed, and then by moments that stay, as at
     prediction.
     """
 
@@ -90,24 +91,27 @@ class Trainer:
         plan: Plan,
         *,
         all_images: Sequence[TrainingImage] = (),
+        is_trained: bool = False,
         ranks: Ranks = ALONE,
     ) -> None:
         self.images, self.plan, self.ranks = images, plan, ranks
         self.all_images, self.uses_all = all_images, False
         self.device = images[0].image.device
-        self.net = net
+        self.net, self._is_trained = net, is_trained
         if plan.batch_norm:
             normalize(cast(UNet, net))
         self._memory_format = MEMORY_FORMATS[plan.memory_format]
         self.net.to(self.device).to(memory_format=self._memory_format)  # type: ignore[call-overload]
         self.moments: dict[str, Moments] = {}  # that are frozen
+        self.step = 0
+        if plan.batch_norm and is_trained:
+            adopt(cast(UNet, self.net), self._plain_tiles())
         self._shared_net = ranks.share_gradients(self.net)
         self.average = {name: value.detach().clone() for name, value in net.named_parameters()}
         kind = AdamW if plan.optimizer == "adamw" else SGD
         self.optimizer = kind(
             net.parameters(), weight_decay=plan.weight_decay, momentum=plan.momentum
         )
-        self.step = 0
         self.seconds = self.begun_at = 0.0
         self.rate_factor = 1.0
         self.skipped: list[int] = []
@@ -135,7 +139,8 @@ class Trainer:
 
     def _freezing_is_due(self) -> bool:
         begun = self.begun_at / self.plan.seconds if self.plan.seconds is not None else 0.0
-        return self.plan.batch_norm and self.progress >= begun + FROZEN_AT * (1 - begun)
+        frozen_at = begun + self.plan.frozen_at * (1 - begun)
+        return self.plan.batch_norm and self.progress >= frozen_at
 
     @torch.no_grad()
     def _freeze(self) -> None:
@@ -166,7 +171,7 @@ class Trainer:
         tiles = (cut(images, plan, draw(images, plan, i))[0] for i in range(MAX_PLAIN_DRAWS))
         varied = (tile for tile in tiles if float(tile.std()) > CONSTANT_SD)
         # weights that have learned nothing are not worth waiting for
-        chosen = list(islice(varied, NUM_PLAIN_TILES if self.step else 1))
+        chosen = list(islice(varied, NUM_PLAIN_TILES if self.step or self._is_trained else 1))
         return torch.stack(chosen or [cut(images, plan, draw(images, plan, 0))[0]])
 
     def _precision(self) -> torch.autocast:
