@@ -112,7 +112,7 @@ def _learned(sample: Sample, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
         return target, weight_map(sample.label, target, plan)
     label = labels_at(sample.label, plan.zoom)
     weight = weight_map(label, way.encode(label), plan)
-    return way.encode_at(sample.label, plan.zoom, plan.num_outputs), weight
+    return way.encode_at(sample.label, plan.zoom, label, plan.num_outputs), weight
 
 
 def class_frequencies(images: Sequence[TrainingImage], num_classes: int) -> np.ndarray:

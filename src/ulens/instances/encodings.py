@@ -10,7 +10,7 @@ from torch import Tensor
 from ulens.instances import boundary, contact, distance
 from ulens.instances.borders import SMOOTHING_PX, close_borders
 from ulens.instances.seeds import SeedDecoder
-from ulens.labels.grid import labels_at, share_of
+from ulens.labels.grid import share_of
 from ulens.losses import weighted_cross_entropy, weighted_smooth_l1
 from ulens.resample import AS_IT_IS, Zoom
 
@@ -27,8 +27,8 @@ class Encoding:
     labels_are : the kind of labels it is for
     encode : maps (Y, X) integer labels, −1 = ignored, to the target: (Y, X) int16 classes or
         (K, Y, X) float32
-    encode_at : maps such labels, a zoom and K to the (K, y, x) float32 target on another grid: the
-        shares of a pixel that the classes cover, where `encode` gives classes
+    encode_at : maps such labels, a zoom, their `labels_at` and K to the (K, y, x) float32 target on
+        another grid: the shares of a pixel that the classes cover, where `encode` gives classes
     num_outputs : K; None = one for each class of the labels
     loss : of a (B, K, Y, X) output, a batch of targets, a (B, Y, X) weight, and the sum of the
         weights where this is a part of the batch
@@ -48,7 +48,7 @@ class Encoding:
 
     labels_are: Literal["classes", "instances"] = "instances"
     encode: Callable[[np.ndarray], np.ndarray]
-    encode_at: Callable[[np.ndarray, Zoom, int], np.ndarray]
+    encode_at: Callable[[np.ndarray, Zoom, np.ndarray, int], np.ndarray]
     num_outputs: int | None = None
     loss: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
     activation: Activation = "softmax"
@@ -71,18 +71,19 @@ def _encode_classes(labels: np.ndarray) -> np.ndarray:
     return labels.astype(np.int16)
 
 
-def _share_classes(labels: np.ndarray, zoom: Zoom, num_classes: int) -> np.ndarray:
+def _share_classes(
+    labels: np.ndarray, zoom: Zoom, coarse: np.ndarray, num_classes: int
+) -> np.ndarray:
     """Return the share of each class in what is annotated of a pixel."""
     shares = np.stack([share_of(labels, label, zoom) for label in range(num_classes)])
     return shares / np.maximum(shares.sum(0), 1e-6)
 
 
-def _share_foreground(labels: np.ndarray, zoom: Zoom, num_classes: int) -> np.ndarray:
+def _share_foreground(
+    labels: np.ndarray, zoom: Zoom, coarse: np.ndarray, num_classes: int
+) -> np.ndarray:
     """Return the shares of background and foreground, which is nowhere where instances touch."""
-    background, foreground = share_of(labels, 0, zoom), share_of(labels, None, zoom)
-    inside = foreground / np.maximum(background + foreground, 1e-6)
-    coarse = labels_at(labels, zoom)
-    inside[(coarse > 0) & (boundary.encode(coarse) == 0)] = 0
+    _, inside, _ = contact.encode_at(labels, zoom, coarse)
     return np.stack([1 - inside, inside])
 
 
@@ -132,7 +133,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
     "contact": Encoding(
         num_outputs=contact.NUM_CLASSES,
         encode=contact.encode,
-        encode_at=lambda labels, zoom, _: contact.encode_at(labels, zoom, labels_at(labels, zoom)),
+        encode_at=lambda labels, zoom, coarse, _: contact.encode_at(labels, zoom, coarse),
         loss=weighted_cross_entropy,
         view=_foreground,
         decode=lambda probabilities, **decoding: contact.decoder(**decoding).decode(probabilities),
@@ -148,7 +149,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
     "distance": Encoding(
         num_outputs=2,
         encode=distance.encode,
-        encode_at=lambda labels, zoom, _: distance.encode(labels_at(labels, zoom)),
+        encode_at=lambda labels, zoom, coarse, _: distance.encode(coarse),
         loss=weighted_smooth_l1,
         activation="clip",
         maps="distances",
