@@ -237,7 +237,15 @@ def test_durations_that_make_no_sense_are_refused(text):
 
 @pytest.mark.parametrize(
     ("diameter_px", "zoom", "depth"),
-    [(112, 1 / 4, 3), (63, 1 / 2, 3), (39, 2 / 3, 3), (28, 1.0, 4), (9, 1.0, 4), (2000, 1 / 6, 3)],
+    [
+        (112, 1 / 4, 3),
+        (63, 1 / 2, 3),
+        (39, 2 / 3, 3),
+        (28, 1.0, 3),
+        (18, 1.5, 3),
+        (9, 2.0, 3),
+        (2000, 1 / 6, 4),
+    ],
 )
 def test_large_objects_are_seen_smaller(diameter_px, zoom, depth):
     fingerprint = replace(
@@ -269,3 +277,15 @@ def test_a_training_that_starts_from_a_model_keeps_what_that_has_learned():
     assert plan.learning_rate == RATE_OF_START * anew.learning_rate
     other = make_plan(cells, start=Start(0.2, "classes"), **asked)
     assert other.encoding == anew.encoding
+
+
+def test_objects_of_very_different_size_are_brought_to_one():
+    cells = replace(a_fingerprint(labels_are="instances"), diameter_px=20.0)
+    asked = {"steps": 10, "class_weights": WEIGHTS}
+    assert make_plan(replace(cells, diameter_spread=1.5), **asked).object_px == 0
+    plan = make_plan(replace(cells, diameter_spread=3.0), **asked)
+    assert plan.object_px == 20
+    assert plan.geometry.scale[0] < 0.7 < 1.4 < plan.geometry.scale[1]
+    assert "3.0 times as wide" in plan.reasons["object_px"]
+    paper = make_plan(replace(cells, diameter_spread=3.0), recipe="paper", **asked)
+    assert paper.object_px == 0

@@ -23,7 +23,9 @@ LONG_STEPS = 1500
 RATE_TIMES_WIDTH = 0.032
 DEPTH = 4
 SMALL_DEPTH = 3
-ZOOMS = (1 / 6, 1 / 5, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1.0)
+ZOOMS = (1 / 6, 1 / 5, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1.0, 1.5, 2.0)
+WIDE_SPREAD = 1.8
+SPREAD_SCALE = (0.65, 1.5)
 OBJECT_PX = 28.0
 WALL_PX = 2.5
 ELASTIC_SHARE = 10 / 572  # of the tile's side: the paper's 10 px on its own tile
@@ -55,6 +57,7 @@ LEFT_OPEN = {
 """Choices that the paper leaves open, with what was chosen."""
 PAPER_REASONS = {
     "zoom": "as in the paper",
+    "object_px": "as in the paper",
     "encoding": "as in the paper",
     "network": "as in the paper",
     "width": "64 in the paper",
@@ -177,11 +180,13 @@ def _default_plan(
     why_zoom = "as asked"
     if zoom is None:
         zoom, why_zoom = _zoom(fingerprint, encoding)
-    depth = depth or (DEPTH if zoom == AS_IT_IS else SMALL_DEPTH)
+    depth = depth or _depth(fingerprint, zoom)
+    object_px, why_object = _object_px(fingerprint)
     largest = max(size_at(fingerprint.sizes[1], zoom))
     crop = unet_geometry(depth).input_size(min(largest, PAPER_OUTPUT))
     weight_map, border_weight, why = _weighing(fingerprint)
-    reasons = {"encoding": reason, "weight_map": why, "zoom": why_zoom, **DEFAULT_REASONS}
+    reasons = {"encoding": reason, "weight_map": why, "zoom": why_zoom, "object_px": why_object}
+    reasons |= DEFAULT_REASONS
     if width == DEFAULT_WIDTH:
         reasons["width"] = _WHY_DEFAULT_WIDTH
     return Plan(
@@ -193,6 +198,7 @@ def _default_plan(
         dropout=DROPOUT,
         depth=depth,
         zoom=zoom,
+        object_px=object_px,
         crop=crop,
         optimizer="adamw",
         learning_rate=RATE_TIMES_WIDTH / width,
@@ -204,7 +210,9 @@ def _default_plan(
         weight_map=weight_map,
         border_weight=border_weight,
         geometry=GeometrySettings(
-            elastic_sd_px=ELASTIC_SHARE * crop, scale=(0.95, 1.05), beyond_edges=True
+            elastic_sd_px=ELASTIC_SHARE * crop,
+            scale=SPREAD_SCALE if object_px else (0.95, 1.05),
+            beyond_edges=True,
         ),
         intensity=IntensitySettings(slope=(0.8, 1.25), noise_sd=0.1, blur_sd_px=0.5),
         reasons=reasons,
@@ -250,7 +258,7 @@ def _augment(plan: Plan) -> Plan:
         return replace(plan, reasons=reasons)
     return replace(
         plan,
-        geometry=replace(plan.geometry, scale=(0.85, 1.2)),
+        geometry=replace(plan.geometry, scale=SPREAD_SCALE if plan.object_px else (0.85, 1.2)),
         intensity=IntensitySettings(slope=(0.66, 1.5), noise_sd=0.3, blur_sd_px=1.0),
         reasons=reasons,
     )
@@ -282,9 +290,28 @@ def _zoom(fingerprint: Fingerprint, encoding: EncodingName) -> tuple[Zoom, str]:
     wanted = needs / max(has, 1e-6)
     zoom = min(ZOOMS, key=lambda each: abs(math.log(each / wanted)))
     if zoom == 1:
-        return AS_IT_IS, f"{what} are {has:.0f} px wide, no more than needed"
+        return AS_IT_IS, f"{what} are {has:.0f} px wide, which is what is needed"
     why = f"{what} are {has:.0f} px wide; seen {has * zoom:.0f} px wide they are learned faster"
     return (zoom, zoom), why
+
+
+def _object_px(fingerprint: Fingerprint) -> tuple[float, str]:
+    """Return the diameter that the objects of every image are brought to, 0 = none, and why."""
+    spread = fingerprint.diameter_spread
+    if fingerprint.labels_are != "instances" or spread < WIDE_SPREAD:
+        return 0.0, "they are of much the same size in all images"
+    return fingerprint.diameter_px, (
+        f"in some images they are {spread:.1f} times as wide as in others; of one size they are "
+        "learned faster (Data Science Bowl, SEG 0.73 instead of 0.66)"
+    )
+
+
+def _depth(fingerprint: Fingerprint, zoom: Zoom) -> int:
+    """Return as many poolings as are needed to see an object, or what is around a membrane."""
+    if fingerprint.labels_are == "instances":
+        seen_px = fingerprint.diameter_px * min(zoom)
+        return SMALL_DEPTH if 0 < seen_px <= 2 * OBJECT_PX else DEPTH
+    return DEPTH if zoom == AS_IT_IS else SMALL_DEPTH
 
 
 def _weighing(fingerprint: Fingerprint) -> tuple[Literal["paper", "falk"], float, str]:

@@ -31,6 +31,7 @@ def predict_unseen(
         decoding=bundle.decoding,
         device=device,
         zoom=bundle.zoom,
+        object_px=bundle.object_px,
         average=average,
     )
 
