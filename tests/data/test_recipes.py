@@ -289,3 +289,16 @@ def test_objects_of_very_different_size_are_brought_to_one():
     assert "3.0 times as wide" in plan.reasons["object_px"]
     paper = make_plan(replace(cells, diameter_spread=3.0), recipe="paper", **asked)
     assert paper.object_px == 0
+
+
+@pytest.mark.parametrize("labels_are", ["classes", "instances"])
+def test_oblong_pixels_become_square_ones_of_the_network(labels_are):
+    images = replace(a_fingerprint(labels_are=labels_are), diameter_px=56.0)
+    asked = {"steps": 10, "class_weights": WEIGHTS}
+    square = make_plan(replace(images, pixel_aspect=1.05), **asked)
+    assert square.zoom[0] == square.zoom[1]
+    oblong = make_plan(replace(images, pixel_aspect=4.0), **asked)
+    assert oblong.zoom == pytest.approx((2 * square.zoom[0], square.zoom[1] / 2))
+    assert "4 times as high as wide" in oblong.reasons["zoom"]
+    paper = make_plan(replace(images, pixel_aspect=4.0), recipe="paper", **asked)
+    assert paper.zoom == (1, 1)

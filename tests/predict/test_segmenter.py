@@ -154,7 +154,7 @@ def test_a_model_of_objects_of_one_size_finds_out_how_large_they_are(side):
     bundle.decoding["min_area_px"] = 4
     plane = draw((10, 10, side, side), (10, 50, side, side), size=(60, 100))
     image = Image(data=plane[0], axes="YX")
-    assert Segmenter(bundle).find_factor(image) == pytest.approx([12 / side] * 2, rel=0.15)
+    assert Segmenter(bundle).find_factor(image) == pytest.approx([12 / side] * 2, rel=0.3)
     assert Segmenter(bundle, zoom=1.0).find_factor(image) == (1.0, 1.0)
     assert Segmenter(make_bundle()).find_factor(image) == (1.0, 1.0)
 

@@ -24,6 +24,7 @@ class Fingerprint:
     num_images, num_channels : counts
     sizes : smallest and largest (Y, X), pixels
     dtype : of the image files
+    pixel_aspect : height of a pixel divided by its width; 1 where the files do not say
     intensity_percentiles : 0.5th, 50th and 99.5th percentile of each channel
     labels_are : 'classes' or 'instances'
     num_classes : classes the network tells apart, background included
@@ -55,6 +56,7 @@ class Fingerprint:
     touching_fraction: float
     contact_fraction: float
     membrane_fraction: float
+    pixel_aspect: float = 1.0
     diameter_px: float = 0.0
     diameter_spread: float = 1.0
     wall_px: float = 0.0
@@ -84,6 +86,9 @@ def take_fingerprint(annotated: Annotated) -> Fingerprint:
         num_channels=samples[0].image.shape[0],
         sizes=((min(heights), min(widths)), (max(heights), max(widths))),
         dtype=str(samples[0].image.dtype),
+        pixel_aspect=annotated.spacing_um[0] / annotated.spacing_um[1]
+        if annotated.spacing_um
+        else 1.0,
         intensity_percentiles=_percentiles(samples),
         labels_are=annotated.labels_are,
         num_classes=num_classes,

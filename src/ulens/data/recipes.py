@@ -25,6 +25,7 @@ DEPTH = 4
 SMALL_DEPTH = 3
 ZOOMS = (1 / 6, 1 / 5, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1.0, 1.5, 2.0)
 WIDE_SPREAD = 1.8
+CLEARLY_OBLONG = 1.1
 SPREAD_SCALE = (0.65, 1.5)
 OBJECT_PX = 28.0
 WALL_PX = 2.5
@@ -180,6 +181,7 @@ def _default_plan(
     why_zoom = "as asked"
     if zoom is None:
         zoom, why_zoom = _zoom(fingerprint, encoding)
+        zoom, why_zoom = _square(fingerprint, zoom, why_zoom)
     depth = depth or _depth(fingerprint, zoom)
     object_px, why_object = _object_px(fingerprint)
     largest = max(size_at(fingerprint.sizes[1], zoom))
@@ -293,6 +295,16 @@ def _zoom(fingerprint: Fingerprint, encoding: EncodingName) -> tuple[Zoom, str]:
         return AS_IT_IS, f"{what} are {has:.0f} px wide, which is what is needed"
     why = f"{what} are {has:.0f} px wide; seen {has * zoom:.0f} px wide they are learned faster"
     return (zoom, zoom), why
+
+
+def _square(fingerprint: Fingerprint, zoom: Zoom, why: str) -> tuple[Zoom, str]:
+    """Return a zoom at which the network's pixels are square, where those of the images are not."""
+    aspect = fingerprint.pixel_aspect
+    if max(aspect, 1 / aspect) < CLEARLY_OBLONG:
+        return zoom, why
+    stretch = math.sqrt(aspect)
+    why = f"{why}; pixels are {aspect:.2g} times as high as wide, the network's are square"
+    return (zoom[0] * stretch, zoom[1] / stretch), why
 
 
 def _object_px(fingerprint: Fingerprint) -> tuple[float, str]:
