@@ -19,8 +19,8 @@ from scipy import ndimage
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
 from ulens.augment.pipeline import apply, draw_tile
-from ulens.data.simulate import simulate_cells
 from ulens.predict.timing import time_interleaved
+from ulens.simulate.challenges import simulate_cells
 
 SIDE_PX, OUTPUT_PX, SD_PX, SMOOTHING_PX = 572, 388, 10.0, 64.0
 NODES = 5

@@ -9,8 +9,8 @@ import time
 import numpy as np
 from scipy import ndimage
 
-from ulens.data.simulate import simulate_membranes
 from ulens.metrics.membrane import isbi2012
+from ulens.simulate.challenges import simulate_membranes
 
 NUM_SLICES, SIZE = 10, 512
 

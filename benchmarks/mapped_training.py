@@ -20,10 +20,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import torch
 
-from ulens.data.simulate import simulate_cells
 from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.io.store import IN_MEMORY_BYTES
+from ulens.simulate.challenges import simulate_cells
 
 SIDE_PX, PIECE_PX = 2048, 512
 CHILD = """

@@ -18,10 +18,10 @@ from ctc_metrics.scripts.evaluate import evaluate_sequence
 from scipy import ndimage
 from skimage.metrics import adapted_rand_error, variation_of_information
 
-from ulens.data.simulate import simulate_membranes
 from ulens.jobs.evaluate_ctc import evaluate_ctc
 from ulens.metrics.partition import share_segments
 from ulens.predict.timing import time_interleaved
+from ulens.simulate.challenges import simulate_membranes
 
 
 def main() -> None:

@@ -23,7 +23,6 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from ulens.data.simulate import simulate_cells
 from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.nets.properties import count_parameters
@@ -31,6 +30,7 @@ from ulens.nets.unet import UNet
 from ulens.predict.engines import has_fast_bf16
 from ulens.predict.predictor import Predictor
 from ulens.predict.timing import time_interleaved
+from ulens.simulate.challenges import simulate_cells
 
 ENGINE = "openvino-bf16" if has_fast_bf16(torch.device("cpu")) else "openvino-fp32"
 NUM_IMAGES = 10

@@ -27,10 +27,10 @@ from torch import Tensor
 from ulens.data.dataset import prepare
 from ulens.data.fingerprint import take_fingerprint
 from ulens.data.recipes import LONG_STEPS, make_plan
-from ulens.data.simulate import simulate_cells
 from ulens.instances.encodings import ENCODINGS
 from ulens.io.annotations import Annotated, Sample
 from ulens.normalize import fit_normalization
+from ulens.simulate.challenges import simulate_cells
 from ulens.training.memory import keep_freed_memory
 from ulens.training.speed import tensor_formats
 from ulens.training.trainer import Trainer

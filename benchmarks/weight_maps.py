@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from ulens.data.simulate import simulate_cells
 from ulens.instances import boundary
 from ulens.instances.weights import falk_weight, separation_weight
 from ulens.io.files import read_image
+from ulens.simulate.challenges import simulate_cells
 
 REAL = (
     "DIC-C2DH-HeLa/01_ST/SEG/man_seg040.tif",

@@ -11,7 +11,6 @@ from matplotlib.figure import Figure
 
 from ulens.bundle import ModelBundle
 from ulens.data.baseline import otsu_components
-from ulens.data.simulate import simulate_cells, simulate_membranes
 from ulens.errors import DataError, OutputError
 from ulens.image import Image
 from ulens.instances.encodings import ENCODINGS, EncodingName
@@ -26,6 +25,7 @@ from ulens.metrics.instance import instance_scores
 from ulens.report.charts import INK, figure_png
 from ulens.report.overlays import color_labels, color_probability, stretch_contrast
 from ulens.report.page import Picture, Section, Table, write_report
+from ulens.simulate.challenges import simulate_cells, simulate_membranes
 from ulens.training.validate import Prediction, score, score_membranes
 
 NUM_TRAINING, NUM_UNSEEN, SIZE = 8, 4, 256

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from ulens.data.fields import (
+from ulens.simulate.fields import (
     anisotropy,
     border_distance,
     packed_discs,

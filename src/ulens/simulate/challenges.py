@@ -10,7 +10,8 @@ from collections.abc import Callable
 import numpy as np
 from scipy import ndimage as ndi
 
-from ulens.data.fields import (
+from ulens.errors import SettingError
+from ulens.simulate.fields import (
     anisotropy,
     border_distance,
     lengths,
@@ -23,7 +24,7 @@ from ulens.data.fields import (
     to_uint8,
     warped_grid,
 )
-from ulens.errors import SettingError
+from ulens.simulate.shapes import largest_regions
 
 MIN_SIZE = 64
 MEMBRANE, INTERIOR = 0, 255
@@ -241,22 +242,7 @@ def _cells(rng: np.random.Generator, size: int) -> np.ndarray:
         lengths(points - centre[:, None, None], random_anisotropy(rng, 1.5)) / radius
         for centre, radius in zip(centres, radii, strict=True)
     )
-    return _largest_regions(np.where(reach < 1.05, owner + 1, 0), min_area=150)
-
-
-def _largest_regions(owner: np.ndarray, min_area: int) -> np.ndarray:
-    """Keep of each id its largest connected region, if that is large enough; number anew."""
-    labels = np.zeros(owner.shape, np.uint16)
-    num_kept = 0
-    for value, box in enumerate(ndi.find_objects(owner), start=1):
-        if box is None:
-            continue
-        regions, _ = ndi.label(owner[box] == value)
-        areas = np.bincount(regions.ravel())[1:]
-        if areas.max() >= min_area:
-            num_kept += 1
-            labels[box][regions == areas.argmax() + 1] = num_kept
-    return labels
+    return largest_regions(np.where(reach < 1.05, owner + 1, 0), min_area=150)
 
 
 def _thickness(rng: np.random.Generator, labels: np.ndarray) -> np.ndarray:

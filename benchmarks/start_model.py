@@ -1,0 +1,95 @@
+"""Train a network on simulated and public images, from which trainings may start.
+
+    python benchmarks/start_model.py OUT [--scenes N] [--steps N] [--resume]
+
+Draws scenes of `ulens.simulate.mixture`, adds the grey images of dsb2018-start (CC0) where
+ULENS_DATA holds them, brings all objects to one size, and trains OUT/model on them.
+"""
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import tifffile
+
+from ulens.data.fingerprint import take_fingerprint
+from ulens.data.recipes import OBJECT_PX, make_plan
+from ulens.io.annotations import read_annotated
+from ulens.jobs.planning import TrainSettings
+from ulens.jobs.train import run_training
+from ulens.labels.grid import labels_at
+from ulens.labels.sizes import factor_to, median_diameter
+from ulens.nets.shapes import unet_geometry
+from ulens.resample import resample
+from ulens.simulate.mixture import simulate_scene
+
+DEPTH, WIDTH, OUTPUT_PX = 3, 16, 132
+SCALE = (0.65, 1.5)
+
+
+def main() -> None:
+    """Write the images, unless they are there, and train."""
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("out", type=Path)
+    arguments.add_argument("--scenes", type=int, default=400)
+    arguments.add_argument("--steps", type=int, default=12000)
+    arguments.add_argument("--resume", action="store_true")
+    options = arguments.parse_args()
+    images, labels = options.out / "images", options.out / "labels"
+    if not images.is_dir():
+        write(options.out, options.scenes)
+    plan = options.out / "plan.json"
+    if not options.resume:
+        fingerprint = take_fingerprint(read_annotated(images, labels))
+        made = make_plan(
+            fingerprint, steps=options.steps, width=WIDTH, depth=DEPTH, zoom=(1.0, 1.0),
+            class_weights=(1.0, 1.0),
+        )  # fmt: skip
+        crop = unet_geometry(DEPTH).input_size(OUTPUT_PX)
+        geometry = replace(made.geometry, scale=SCALE, elastic_sd_px=10 / 572 * crop)
+        made = replace(made, object_px=0.0, crop=crop, geometry=geometry, encoding="contact")
+        plan.write_bytes(made.to_bytes())
+    settings = TrainSettings(
+        images=images, labels=labels, out=options.out / "model", resume=options.resume,
+        plan=None if options.resume else plan,
+    )  # fmt: skip
+    for event in run_training(settings):
+        print(event, flush=True) if type(event).__name__ in ("Message", "Validation") else None
+
+
+def write(out: Path, num_scenes: int) -> None:
+    """Write scenes and public images, all with objects of about one size."""
+    for name in ("images", "labels"):
+        (out / name).mkdir(parents=True)
+    for number in range(num_scenes):
+        scene = simulate_scene(number, diameter_px=OBJECT_PX)
+        keep(out, f"scene{number:04d}", scene.image, scene.labels)
+    root = os.environ.get("ULENS_DATA")
+    if root is None:
+        print("ULENS_DATA is not set: simulated images alone", flush=True)
+        return
+    annotated = read_annotated(
+        Path(root) / "dsb2018-start" / "images", Path(root) / "dsb2018-start" / "labels"
+    )
+    for sample in annotated.samples:
+        if len(sample.image) > 1 and (sample.image != sample.image[:1]).any():
+            continue
+        factor = factor_to(OBJECT_PX, median_diameter(sample.label))
+        image = resample(sample.image[:1], (factor, factor))[0]
+        label = labels_at(sample.label, (factor, factor))
+        keep(out, sample.name, np.clip(np.round(image), 0, 65535).astype(np.uint16), label)
+
+
+def keep(out: Path, name: str, image: np.ndarray, label: np.ndarray) -> None:
+    """Write an image with its labels, where there are any."""
+    if label.max() > 0:
+        tifffile.imwrite(out / "images" / f"{name}.tif", image, compression="zlib")
+        tifffile.imwrite(
+            out / "labels" / f"{name}.tif", label.astype(np.uint16), compression="zlib"
+        )
+
+
+if __name__ == "__main__":
+    main()
