@@ -74,13 +74,12 @@ def test_two_classes_and_instances_get_a_weight_map_more_classes_none():
 
 
 @pytest.mark.parametrize("recipe", ["default", "paper"])
-@pytest.mark.parametrize(
-    ("labels_are", "encoding"), [("classes", "classes"), ("instances", "boundary")]
-)
-def test_instances_are_parted_by_a_border_and_the_plan_says_why(recipe, labels_are, encoding):
+@pytest.mark.parametrize("labels_are", ["classes", "instances"])
+def test_what_parts_instances_is_chosen_and_the_plan_says_why(recipe, labels_are):
     fingerprint = a_fingerprint(labels_are=labels_are, touching_fraction=0.3)
     plan = make_plan(fingerprint, recipe=recipe, steps=1, class_weights=WEIGHTS)
-    assert plan.encoding == encoding
+    parted = {"default": "contact", "paper": "boundary"}[recipe]
+    assert plan.encoding == ("classes" if labels_are == "classes" else parted)
     assert plan.reasons["encoding"]
 
 

@@ -70,14 +70,14 @@ def weight_map(label: np.ndarray, target: np.ndarray, plan: Plan) -> np.ndarray:
     if plan.encoding == "distance":
         return (label != IGNORED).astype(np.float32)
     class_weights = np.asarray(plan.class_weights, np.float32)
-    weight = class_weights[np.minimum(np.maximum(target, 0), len(class_weights) - 1)]
+    weight = class_weights[np.maximum(target, 0)]
     instances = label
     if ENCODINGS[plan.encoding].labels_are == "classes":
         instances = ski.measure.label(label == 1, connectivity=1)
     gaps = {"w0": plan.border_weight, "sigma_px": plan.border_sigma_px}
     if plan.weight_map == "falk":
         weight = falk_weight(instances, **gaps)
-    elif plan.border_weight > 0 and len(class_weights) == 2:
+    elif plan.border_weight > 0 and plan.has_gaps:
         weight = weight + separation_weight(instances, **gaps)
     return np.where(target == IGNORED, 0, weight).astype(np.float32)
 

@@ -39,8 +39,9 @@ class Plan:
     ----------
     recipe : 'default' or 'paper'
     encoding : what the network learns: 'classes'; 'membrane', two classes of which the first parts
-        cells, whose gaps are closed afterwards; of instances 'boundary', the gaps between them, or
-        'distance', the distances to their border and to the next one
+        cells, whose gaps are closed afterwards; of instances 'boundary', the gaps between them,
+        'contact', where they touch, or 'distance', the distances to their border and to the next
+        one
     network : 'unet', or one of those it is compared with
     width, depth, dropout : of the network; only the U-Net has a depth
     negative_slope : of the U-Net's leaky ReLUs; 0 makes them ReLUs as in the paper
@@ -63,7 +64,7 @@ class Plan:
     precision : 'bf16' (mixed) or 'fp32'
     memory_format : 'channels_last' or 'contiguous', how the numbers of a tile lie in memory
     weight_map : 'paper' or 'falk', that of Falk et al. 2019, for instances and two classes
-    class_weights : w_c of each class; not used by 'distance' and 'falk'
+    class_weights : w_c of each class, of 'contact' three; not used by 'distance' and 'falk'
     border_weight, border_sigma_px : w0 and σ of the weight map's gaps (Falk et al.: λ and σ2, 50
         and 6); w0 = 0 leaves them out, as 'distance' needs
     geometry, intensity : augmentation
@@ -135,12 +136,15 @@ class Plan:
                 f"plan: encoding is 'membrane', but class_weights name {len(self.class_weights)} "
                 "classes; it parts the cells of two, so set encoding to 'classes'"
             )
-        if self.weight_map == "falk" and (
-            self.encoding == "distance" or len(self.class_weights) != 2
-        ):
+        if self.weight_map == "falk" and not self.has_gaps:
             raise SettingError(
-                "plan: weight_map is 'falk', which is for instances with encoding 'boundary' and "
-                "for two classes; set it to 'paper'"
+                "plan: weight_map is 'falk', which is for instances with encoding 'boundary' or "
+                "'contact' and for two classes; set it to 'paper'"
+            )
+        if self.encoding == "contact" and len(self.class_weights) != self.num_outputs:
+            raise SettingError(
+                f"plan: encoding is 'contact', but class_weights are {self.class_weights}; give "
+                f"{self.num_outputs}: of background, interior and contact"
             )
         if self.encoding == "distance" and self.balanced:
             raise SettingError(
@@ -156,6 +160,13 @@ class Plan:
     def num_outputs(self) -> int:
         """Channels of the network's output."""
         return ENCODINGS[self.encoding].num_outputs or len(self.class_weights)
+
+    @property
+    def has_gaps(self) -> bool:
+        """Whether pixels between neighbours may weigh more: of instances, or of two classes."""
+        if ENCODINGS[self.encoding].labels_are == "classes":
+            return len(self.class_weights) == 2
+        return self.encoding != "distance"
 
     @property
     def network_geometry(self) -> Geometry:

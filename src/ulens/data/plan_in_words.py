@@ -15,6 +15,7 @@ _LEARNS: Mapping[EncodingName, str] = {
     "classes": "the class of each pixel",
     "membrane": "cells and the membranes between them, whose breaks are closed afterwards",
     "boundary": "objects and background, with a gap between objects that touch",
+    "contact": "background, the inside of objects, and where they touch",
     "distance": "how deep each pixel lies in its object, and how near the next object is",
 }
 _NETWORKS: Mapping[NetName, str] = {

@@ -176,7 +176,7 @@ def _refuse_other_labels(path: Path, plan: Plan, fingerprint: Fingerprint) -> No
             f"{path} has encoding {plan.encoding}, the labels are {labels_are}; "
             f"set encoding to {fitting}"
         )
-    if len(plan.class_weights) != fingerprint.num_classes:
+    if labels_are == "classes" and len(plan.class_weights) != fingerprint.num_classes:
         raise SettingError(
             f"{path} has {len(plan.class_weights)} class_weights, the labels have "
             f"{fingerprint.num_classes} classes; give one weight per class"
