@@ -20,7 +20,6 @@ from ulens.io.annotations import read_annotated
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import run_training
 from ulens.labels.grid import labels_at
-from ulens.labels.sizes import factor_to, median_diameter
 from ulens.nets.shapes import unet_geometry
 from ulens.resample import resample
 from ulens.simulate.mixture import simulate_scene
@@ -49,7 +48,7 @@ def main() -> None:
         )  # fmt: skip
         crop = unet_geometry(DEPTH).input_size(OUTPUT_PX)
         geometry = replace(made.geometry, scale=SCALE, elastic_sd_px=10 / 572 * crop)
-        made = replace(made, object_px=0.0, crop=crop, geometry=geometry, encoding="contact")
+        made = replace(made, crop=crop, geometry=geometry, encoding="contact")
         plan.write_bytes(made.to_bytes())
     settings = TrainSettings(
         images=images, labels=labels, out=options.out / "model", resume=options.resume,
@@ -76,7 +75,11 @@ def write(out: Path, num_scenes: int) -> None:
     for sample in annotated.samples:
         if len(sample.image) > 1 and (sample.image != sample.image[:1]).any():
             continue
-        factor = factor_to(OBJECT_PX, median_diameter(sample.label))
+        areas = np.bincount(sample.label.clip(0).ravel())[1:]
+        if not areas.any():
+            continue
+        factor = OBJECT_PX / float(np.sqrt(4 * np.median(areas[areas > 0]) / np.pi))
+        factor = min(4.0, max(0.25, factor))
         image = resample(sample.image[:1], (factor, factor))[0]
         label = labels_at(sample.label, (factor, factor))
         keep(out, sample.name, np.clip(np.round(image), 0, 65535).astype(np.uint16), label)

@@ -53,7 +53,6 @@ class ModelBundle:
     decoding : parameters of the encoding's `decode`
     spacing_um : (y, x) pixel size of the training images in µm, or None where unknown
     zoom : (y, x) pixels that the network sees for each pixel of a training image
-    object_px : as of `Plan`
     plan : what was planned before training
     scores : measures on data that the network was not trained on
     provenance : hash of the data, versions, dates, durations
@@ -70,7 +69,6 @@ class ModelBundle:
     decoding: dict[str, Any] = field(default_factory=dict)
     spacing_um: tuple[float, float] | None = None
     zoom: Zoom = AS_IT_IS
-    object_px: float = 0.0
     plan: dict[str, Any] = field(default_factory=dict)
     scores: dict[str, Any] = field(default_factory=dict)
     provenance: dict[str, Any] = field(default_factory=dict)
@@ -166,7 +164,6 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
             decoding=description["decoding"],
             spacing_um=None if spacing is None else (spacing[0], spacing[1]),
             zoom=_read_zoom(description),
-            object_px=float(description.get("object_px", 0.0)),
             plan=description["plan"],
             scores=description["scores"],
             provenance=description["provenance"],
@@ -194,7 +191,6 @@ def _describe(bundle: ModelBundle, hashes: dict[str, str]) -> dict[str, Any]:
         "int8": bundle.int8,
         "spacing_um": bundle.spacing_um,
         "zoom": bundle.zoom,
-        "object_px": bundle.object_px,
         "scores": bundle.scores,
         "provenance": bundle.provenance,
         "plan": bundle.plan,

@@ -10,7 +10,6 @@ from ulens.data.recipes import (
     FEWEST_STEPS,
     LONG_STEPS,
     PAPER_OUTPUT,
-    RATE_OF_START,
     RATE_TIMES_WIDTH,
     WIDTHS,
     Start,
@@ -273,21 +272,9 @@ def test_a_training_that_starts_from_a_model_keeps_what_that_has_learned():
     anew = make_plan(cells, **asked)
     plan = make_plan(cells, start=Start(0.2, "distance"), **asked)
     assert (plan.negative_slope, plan.encoding, plan.frozen_at) == (0.2, "distance", 0.0)
-    assert plan.learning_rate == RATE_OF_START * anew.learning_rate
+    assert plan.learning_rate == anew.learning_rate
     other = make_plan(cells, start=Start(0.2, "classes"), **asked)
     assert other.encoding == anew.encoding
-
-
-def test_objects_of_very_different_size_are_brought_to_one():
-    cells = replace(a_fingerprint(labels_are="instances"), diameter_px=20.0)
-    asked = {"steps": 10, "class_weights": WEIGHTS}
-    assert make_plan(replace(cells, diameter_spread=1.5), **asked).object_px == 0
-    plan = make_plan(replace(cells, diameter_spread=3.0), **asked)
-    assert plan.object_px == 20
-    assert plan.geometry.scale[0] < 0.7 < 1.4 < plan.geometry.scale[1]
-    assert "3.0 times as wide" in plan.reasons["object_px"]
-    paper = make_plan(replace(cells, diameter_spread=3.0), recipe="paper", **asked)
-    assert paper.object_px == 0
 
 
 @pytest.mark.parametrize("labels_are", ["classes", "instances"])

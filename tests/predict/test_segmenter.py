@@ -7,7 +7,7 @@ from scipy import ndimage
 import brightness
 from ulens.errors import DataError, ShapeError
 from ulens.image import Image
-from ulens.predict.segmenter import Segmenter, middle_window
+from ulens.predict.segmenter import Segmenter
 
 DECODING = {
     "boundary": {"threshold": 0.5, "min_area_px": 20},
@@ -146,18 +146,3 @@ def test_the_network_sees_an_image_at_its_own_pixel_size():
     prepared = segmenter._prepare(draw((8, 40, 30, 30), size=(61, 320)), (1.0, 2.0), "image")
     assert prepared.shape == (1, 31, 160)
     assert segmenter.num_tiles((61, 320), (1.0, 2.0)) >= 1
-
-
-@pytest.mark.parametrize("side", [6, 12, 24])
-def test_a_model_of_objects_of_one_size_finds_out_how_large_they_are(side):
-    bundle = replace(make_bundle(), object_px=12 * np.sqrt(4 / np.pi))
-    bundle.decoding["min_area_px"] = 4
-    plane = draw((10, 10, side, side), (10, 50, side, side), size=(60, 100))
-    image = Image(data=plane[0], axes="YX")
-    assert Segmenter(bundle).find_factor(image) == pytest.approx([12 / side] * 2, rel=0.3)
-    assert Segmenter(bundle, zoom=1.0).find_factor(image) == (1.0, 1.0)
-    assert Segmenter(make_bundle()).find_factor(image) == (1.0, 1.0)
-
-
-def test_of_a_large_plane_its_middle_is_looked_at():
-    assert middle_window((3000, 100)) == (slice(988, 2012), slice(0, 100))

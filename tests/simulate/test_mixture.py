@@ -3,7 +3,6 @@ import pytest
 from scipy import ndimage
 
 from ulens.errors import SettingError
-from ulens.labels.sizes import median_diameter
 from ulens.simulate.looks import LOOKS
 from ulens.simulate.mixture import simulate_scene
 from ulens.simulate.shapes import KINDS
@@ -20,6 +19,10 @@ def test_every_kind_is_shown_by_every_microscope(kind, look):
     assert numbers.tolist() == list(range(len(numbers)))
     for number in numbers[1:]:
         assert ndimage.label(scene.labels == number)[1] == 1
+
+
+def median_diameter(labels):
+    return np.sqrt(4 * np.median(np.bincount(labels.ravel())[1:]) / np.pi)
 
 
 @pytest.mark.parametrize("kind", ["packed cells", "nuclei", "yeast", "tissue"])

@@ -91,7 +91,7 @@ def segment(
             )
         events = run_large_segmentation(
             model, images, out, axes=axes, average=views, device=device, engine=engine,
-            overwrite=overwrite, workers=workers, scheduler=scheduler, zoom=zoom,
+            overwrite=overwrite, workers=workers, scheduler=scheduler, zoom=zoom or 1.0,
         )  # fmt: skip
     elif axes is not None or workers is not None or scheduler is not None:
         raise SettingError(
@@ -106,7 +106,7 @@ def segment(
             )
         events = run_tracking(
             model, images, out, geff=geff, average=views, device=device, engine=engine,
-            overwrite=overwrite, zoom=zoom,
+            overwrite=overwrite, zoom=zoom or 1.0,
         )  # fmt: skip
     elif geff:
         raise SettingError("--geff came without --track; a graph needs tracks, so add --track")
@@ -122,7 +122,7 @@ def segment(
             device=device,
             engine=engine,
             overwrite=overwrite,
-            zoom=zoom,
+            zoom=zoom or 1.0,
         )
     _show_segmentation(events, images, out)
 

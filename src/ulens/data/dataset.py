@@ -16,10 +16,9 @@ from ulens.instances.weights import falk_weight, separation_weight
 from ulens.io.annotations import Sample
 from ulens.io.store import ArrayStore
 from ulens.labels.grid import labels_at
-from ulens.labels.sizes import factor_to, median_diameter
 from ulens.losses import IGNORED
 from ulens.normalize import Normalization
-from ulens.resample import AS_IT_IS, Zoom, resample
+from ulens.resample import AS_IT_IS, resample
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +94,7 @@ def prepare(
     for sample in samples:
         if (sample.label == IGNORED).all():
             continue
-        factor = factor_to(plan.object_px, median_diameter(sample.label))
-        zoom = factor * plan.zoom[0], factor * plan.zoom[1]
-        arrays = [resample(normalization.apply(sample.image), zoom), *_learned(sample, plan, zoom)]
+        arrays = [resample(normalization.apply(sample.image), plan.zoom), *_learned(sample, plan)]
         if device.type == "cpu":  # another device has its own memory
             arrays = [store.keep(each) for each in arrays]
         tensors = [torch.from_numpy(each).to(device) for each in arrays]
@@ -107,15 +104,15 @@ def prepare(
     return images
 
 
-def _learned(sample: Sample, plan: Plan, zoom: Zoom) -> tuple[np.ndarray, np.ndarray]:
+def _learned(sample: Sample, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     """Return target and weight on the network's grid."""
     way = ENCODINGS[plan.encoding]
-    if zoom == AS_IT_IS:
+    if plan.zoom == AS_IT_IS:
         target = way.encode(sample.label)
         return target, weight_map(sample.label, target, plan)
-    label = labels_at(sample.label, zoom)
+    label = labels_at(sample.label, plan.zoom)
     weight = weight_map(label, way.encode(label), plan)
-    return way.encode_at(sample.label, zoom, label, plan.num_outputs), weight
+    return way.encode_at(sample.label, plan.zoom, label, plan.num_outputs), weight
 
 
 def class_frequencies(images: Sequence[TrainingImage], num_classes: int) -> np.ndarray:

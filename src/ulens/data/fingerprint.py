@@ -10,7 +10,6 @@ import skimage as ski
 from ulens.instances import boundary
 from ulens.io.annotations import Annotated, Sample
 from ulens.labels.nearest import two_nearest
-from ulens.labels.sizes import median_diameter
 
 MEMBRANE_PX = 20.0
 
@@ -33,8 +32,6 @@ class Fingerprint:
     num_instances : connected objects or instance ids over all images
     median_area_px : median area of an instance, 0 where there is none
     diameter_px : median diameter of a circle of the area of an instance, 0 where there is none
-    diameter_spread : how many times as wide objects are in the images with large ones as in those
-        with small ones (90th and 10th percentile of the images' medians); 1 with one image
     wall_px : median width of the gaps that `membrane_fraction` counts, 0 where there is none
     touching_fraction : share of instances that touch another one
     contact_fraction : share of annotated pixels that have a pixel of another instance beside them
@@ -58,7 +55,6 @@ class Fingerprint:
     membrane_fraction: float
     pixel_aspect: float = 1.0
     diameter_px: float = 0.0
-    diameter_spread: float = 1.0
     wall_px: float = 0.0
 
     def to_json(self) -> dict[str, Any]:
@@ -100,7 +96,6 @@ def take_fingerprint(annotated: Annotated) -> Fingerprint:
         contact_fraction=num_contact / float(counts.sum()),
         membrane_fraction=membrane_fraction,
         diameter_px=float(np.sqrt(4 * np.median(areas) / np.pi)) if len(areas) else 0.0,
-        diameter_spread=_spread(samples) if is_instances else 1.0,
         wall_px=wall_px,
     )
 
@@ -127,14 +122,6 @@ def _walls(samples: Sequence[Sample]) -> tuple[float, float]:
     # from pixel to pixel: the gap itself is one less
     wall_px = float(np.median(found)) - 1 if len(found) else 0.0
     return len(found) / max(1, num_background), wall_px
-
-
-def _spread(samples: Sequence[Sample]) -> float:
-    widths = [width for sample in samples if (width := median_diameter(sample.label)) > 0]
-    if not widths:
-        return 1.0
-    small, large = np.percentile(widths, [10, 90])
-    return float(large / small)
 
 
 def _contact_px(label: np.ndarray) -> int:

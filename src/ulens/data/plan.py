@@ -50,8 +50,6 @@ class Plan:
     frozen_at : part of the training, 0 to 1, after which they are normalised by moments that stay
     window : side of the window of 'sliding-window', pixels
     zoom : (y, x) pixels of the network for each pixel of the image; lengths below are the network's
-    object_px : median diameter that the objects of each image are brought to before `zoom`, pixels;
-        0 leaves images as they are
     crop : side of the network's input in training, pixels
     batch : tiles per step
     balanced : whether tiles are centred on pixels of each class in turn, rather than anywhere
@@ -86,7 +84,6 @@ class Plan:
     batch_norm: bool = False
     frozen_at: float = 0.4
     zoom: Zoom = AS_IT_IS
-    object_px: float = 0.0
     crop: int
     batch: int = 1
     balanced: bool = False
@@ -206,14 +203,7 @@ class Plan:
             value = getattr(self, name)
             if not isinstance(value, int):
                 raise SettingError(f"plan: {name} is {value!r}; it needs to be a whole number")
-        for name in (
-            "object_px",
-            "weight_decay",
-            "warmup_steps",
-            "clip_norm",
-            "border_weight",
-            "seed",
-        ):
+        for name in ("weight_decay", "warmup_steps", "clip_norm", "border_weight", "seed"):
             if getattr(self, name) < 0:
                 raise SettingError(
                     f"plan: {name} is {getattr(self, name)}; it needs to be 0 or more"

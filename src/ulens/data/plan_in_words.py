@@ -87,7 +87,6 @@ def _examples(plan: Plan) -> Words:
     return {
         "encoding": ("what is learned", _LEARNS[plan.encoding]),
         "zoom": ("size in which images are seen", _name_zoom(plan.zoom)),
-        "object_px": ("size of objects", _name_object(plan.object_px)),
         "crop": ("size of a tile", f"{plan.crop} × {plan.crop} px"),
         "batch": ("tiles per step", str(plan.batch)),
         "balanced": ("place of a tile", place),
@@ -171,10 +170,6 @@ def _name_weights(weights: tuple[float, ...]) -> str:
     if len(weights) == 2:
         return f"background {weights[0]:.3g}, foreground {weights[1]:.3g}"
     return ", ".join(f"{weight:.3g}" for weight in weights) + ", by rising label value"
-
-
-def _name_object(object_px: float) -> str:
-    return f"brought to {object_px:.0f} px in each image" if object_px else "as they are"
 
 
 def _name_zoom(zoom: Zoom) -> str:

@@ -80,10 +80,10 @@ def make_rival(
     """
     if network == "unet":
         return plan
-    own = ("negative_slope", "batch_norm", "zoom", "object_px")
+    own = ("negative_slope", "batch_norm", "zoom")
     reasons = {name: why for name, why in plan.reasons.items() if name not in own}
     plan = replace(
-        plan, negative_slope=0.0, batch_norm=False, zoom=AS_IT_IS, object_px=0.0, reasons=reasons
+        plan, negative_slope=0.0, batch_norm=False, zoom=AS_IT_IS, reasons=reasons
     )  # fmt: skip
     if network == "sliding-window":
         changed = replace(

@@ -31,7 +31,6 @@ def predict_unseen(
         decoding=bundle.decoding,
         device=device,
         zoom=bundle.zoom,
-        object_px=bundle.object_px,
         average=average,
     )
 

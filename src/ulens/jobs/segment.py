@@ -26,7 +26,7 @@ from ulens.jobs.outputs import (
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average
 from ulens.predict.segmenter import Found, Segmenter
-from ulens.predict.spacing import describe_factor, find_factor
+from ulens.predict.spacing import describe_factor
 from ulens.resample import Zoom
 
 
@@ -85,7 +85,7 @@ def run_segmentation(
     overwrite: bool = False,
     device: str = "auto",
     engine: EngineName | None = None,
-    zoom: float | None = None,
+    zoom: float = 1.0,
 ) -> Iterator[SegmentProgress]:
     """Segment every 2-D plane of every image; iterate to do the work, stop to cancel.
 
@@ -232,8 +232,8 @@ def open_image(
     factor = segmenter.find_factor(image, str(progress.image))
     num_tiles = len(planes(image)) * segmenter.num_tiles(image.data.shape[-2:], factor)
     progress = replace(progress, num_tiles=num_tiles)
-    by_spacing = find_factor(image.spacing_um, segmenter.bundle.spacing_um, str(progress.image))
-    resampled = describe_factor(image.spacing_um, segmenter.bundle.spacing_um, by_spacing)
+    own = factor[0] / segmenter.zoom, factor[1] / segmenter.zoom
+    resampled = describe_factor(image.spacing_um, segmenter.bundle.spacing_um, own)
     choice = str(segmenter.choice) if segmenter.choice and segmenter.choice.is_new else None
     for note in (choice, resampled):
         if note and note not in told:

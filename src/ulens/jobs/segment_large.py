@@ -10,7 +10,6 @@ import numpy as np
 
 from ulens.bundle import ModelBundle, load_bundle
 from ulens.errors import OutputError
-from ulens.image import Image
 from ulens.io.atomic import write_file
 from ulens.io.label_volumes import write_label_tiff
 from ulens.io.regions import Volume, open_volume
@@ -46,10 +45,8 @@ from ulens.predict.blocks import Blocks
 from ulens.predict.engine_choice import choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
-from ulens.predict.segmenter import Segmenter, middle_window
 from ulens.predict.spacing import describe_factor, find_factor
 from ulens.predict.volumes import PlaneWork
-from ulens.resample import Zoom
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -75,7 +72,7 @@ def run_large_segmentation(
     halo_px: int | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
-    zoom: float | None = None,
+    zoom: float = 1.0,
 ) -> Iterator[SegmentProgress]:
     """Segment every plane of an image, whatever its size; iterate to do the work, stop to cancel.
 
@@ -116,20 +113,15 @@ def run_large_segmentation(
         own = find_factor(volume.spacing_um, bundle.spacing_um, str(volume.path))
         if resampled := describe_factor(volume.spacing_um, bundle.spacing_um, own):
             yield replace(progress, note=resampled)
-        begun = read_job(folder) if (folder / JOB).is_file() else None
-        if engine is None and begun is not None:
-            engine = begun.engine
+        if engine is None and (folder / JOB).is_file():
+            engine = read_job(folder).engine
         if engine is None:
             choice = choose_engine(bundle, choose_device(device))
             if choice.is_new:
                 yield replace(progress, note=str(choice))
             engine = choice.engine
-        factor = own[0] * (zoom or 1), own[1] * (zoom or 1)
-        if bundle.object_px > 0 and zoom is None:
-            # what is found in the image may differ a little from computer to computer
-            factor = begun.factor if begun else _look(bundle, volume, device, engine)
         planned = plan_job(
-            bundle, model, volume, average=average, factor=factor,
+            bundle, model, volume, average=average, factor=(zoom * own[0], zoom * own[1]),
             engine=engine, device=device, memory_gb=memory_gb, block_px=block_px, halo_px=halo_px,
         )  # fmt: skip
         job = keep_to_job(folder, planned)
@@ -177,14 +169,6 @@ def _told_where_it_stays(out: Path, folder: Path) -> Iterator[None]:
             f"{out} cannot be written ({error.strerror or error}); what is done stays in "
             f"{folder}: free some space and start again"
         ) from error
-
-
-def _look(bundle: ModelBundle, volume: Volume, device: str, engine: EngineName) -> Zoom:
-    """Return how much larger the image is taken for, by the objects in its middle."""
-    planes = volume.planes()
-    pixels = volume.read(planes[len(planes) // 2], *middle_window(volume.size))
-    image = Image(data=pixels, axes="CYX", spacing_um=volume.spacing_um)
-    return Segmenter(bundle, device=device, engine=engine).find_factor(image, str(volume.path))
 
 
 def _check_channels(bundle: ModelBundle, volume: Volume) -> None:

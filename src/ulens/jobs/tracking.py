@@ -97,7 +97,7 @@ def run_tracking(
     overwrite: bool = False,
     device: str = "auto",
     engine: EngineName | None = None,
-    zoom: float | None = None,
+    zoom: float = 1.0,
 ) -> Iterator[SegmentProgress | Tracked]:
     """Segment and track all frames of a sequence; iterate to do the work, stop to cancel.
 

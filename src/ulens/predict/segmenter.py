@@ -1,6 +1,5 @@
 """Runs a model over planes of images: its network, then the decoding of what that finds."""
 
-import math
 from collections.abc import Generator
 from typing import NamedTuple
 
@@ -9,16 +8,12 @@ import numpy as np
 from ulens.bundle import ModelBundle
 from ulens.image import Image
 from ulens.instances.encodings import ENCODINGS, decode_maps
-from ulens.io.files import planes
-from ulens.labels.sizes import look_for_factor
 from ulens.normalize import check_channels
 from ulens.predict.engine_choice import EngineChoice, choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.spacing import find_factor
 from ulens.resample import AS_IT_IS, Zoom, check_zoom, inverse, resample, size_at
-
-LOOK_PX = 1024
 
 
 class Found(NamedTuple):
@@ -45,7 +40,7 @@ class Segmenter:
     average : as in `Predictor`
     engine : as in `build_engine`; None is the fastest of those that compute the same here
     zoom : times as high and wide as they are images are taken for, where their cells are of
-        another size than those of the training; None = as they are, or as the model finds them out
+        another size than those of the training
 
     Attributes
     ----------
@@ -65,10 +60,9 @@ class Segmenter:
         device: str = "auto",
         average: Average = 1,
         engine: EngineName | None = None,
-        zoom: float | None = None,
+        zoom: float = 1.0,
     ) -> None:
-        if zoom is not None:
-            check_zoom((zoom, zoom))
+        check_zoom((zoom, zoom))
         self.bundle, self.zoom = bundle, zoom
         self.choice: EngineChoice | None = None
         if engine is None:
@@ -84,24 +78,9 @@ class Segmenter:
         )
 
     def find_factor(self, image: Image, name: str = "image") -> Zoom:
-        """Return how much larger an image is taken for; see `find_factor`, and `zoom`.
-
-        Where the model takes objects of one size and no `zoom` is given, it looks for their size in
-        the middle of the image.
-        """
+        """Return how much larger an image is taken for; see `find_factor`, and `zoom`."""
         y, x = find_factor(image.spacing_um, self.bundle.spacing_um, name)
-        if self.zoom is not None:
-            return y * self.zoom, x * self.zoom
-        if self.bundle.object_px <= 0:
-            return y, x
-        shown = planes(image)
-        plane = shown[len(shown) // 2][1]
-        plane = plane[:, *middle_window(plane.shape[1:])]
-        own = look_for_factor(
-            lambda factor: self.segment(plane, (y * factor, x * factor)).labels,
-            self.bundle.object_px / math.sqrt(y * x),
-        )
-        return y * own, x * own
+        return y * self.zoom, x * self.zoom
 
     def num_tiles(self, size: tuple[int, ...], factor: Zoom) -> int:
         """Return how often `stream` yields for a plane of `size` (Y, X)."""
@@ -160,13 +139,3 @@ class Segmenter:
         maps = resample(maps, inverse(self._zoom(factor)), size)
         maps, labels = decode_maps(self.bundle.encoding, maps, self.bundle.decoding, factor)
         return Found(labels=self.bundle.name_classes(labels), maps=maps)
-
-
-def middle_window(size: tuple[int, ...], largest_px: int = LOOK_PX) -> tuple[slice, slice]:
-    """Return the middle of a plane of `size` (Y, X), of at most so many pixels along each side."""
-    starts = (max(0, (length - largest_px) // 2) for length in size)
-    rows, columns = (
-        slice(start, min(length, start + largest_px))
-        for start, length in zip(starts, size, strict=True)
-    )
-    return rows, columns

@@ -17,7 +17,7 @@ from ulens.data.dataset import class_frequencies, prepare
 from ulens.data.holdout import Split
 from ulens.data.plan import Plan
 from ulens.errors import ModelError, OutputError, SettingError, TrainingError
-from ulens.instances.encodings import ENCODINGS, in_pixels
+from ulens.instances.encodings import ENCODINGS
 from ulens.io.annotations import Annotated, hash_samples
 from ulens.io.atomic import replace_files
 from ulens.nets.build import Network, describe_architecture, name_network, undo_balance
@@ -107,9 +107,7 @@ class Session:
     ) -> None:
         self.folder, self.annotated, self.split, self.plan = folder, annotated, split, plan
         self.normalization = fit_normalization(sample.image for sample in split.training)
-        self.decoding = first_decoding(
-            split.training, plan.encoding, plan.zoom, object_px=plan.object_px
-        )
+        self.decoding = first_decoding(split.training, plan.encoding, plan.zoom)
         self.data_sha256 = hash_samples(annotated.samples)
         images = prepare(split.training, self.normalization, plan=plan, device=device)
         shown = (split.held_out or split.training)[:NUM_EXAMPLES]
@@ -221,12 +219,7 @@ class Session:
             str(number): torch.from_numpy(prediction.maps)
             for number, prediction in enumerate(scored.predictions)
         }
-        record = {
-            "decoding": scored.decoding,
-            "scores": scored.scores,
-            "step": scored.step,
-            "factors": [prediction.factor for prediction in scored.predictions],
-        }
+        record = {"decoding": scored.decoding, "scores": scored.scores, "step": scored.step}
         save_state(self.folder / HELD_OUT, tensors, record)
         self._scored, self.decoding = scored, scored.decoding
         row = {"step": scored.step, "seconds": self.trainer.seconds, "score": scored.scores}
@@ -303,11 +296,10 @@ class Session:
         tensors, record = load_state(self.folder / HELD_OUT)
         way = ENCODINGS[self.plan.encoding]
         predictions = []
-        factors = record.pop("factors", [1.0] * len(self.split.held_out))
-        for number, (sample, factor) in enumerate(zip(self.split.held_out, factors, strict=True)):
+        for number, sample in enumerate(self.split.held_out):
             maps = tensors[str(number)].numpy()
-            labels = way.decode(maps, **in_pixels(record["decoding"], (factor, factor)))
-            predictions.append(Prediction(sample=sample, maps=maps, labels=labels, factor=factor))
+            labels = way.decode(maps, **record["decoding"])
+            predictions.append(Prediction(sample=sample, maps=maps, labels=labels))
         return Scored(predictions=predictions, **record)
 
     def _predict(self) -> list[Prediction]:
@@ -319,7 +311,6 @@ class Session:
             decoding=self.decoding,
             device=str(self.trainer.device),
             zoom=self.plan.zoom,
-            object_px=self.plan.object_px,
         )
 
     def _first_network(self, start_from: Path | None) -> Network:
@@ -377,7 +368,6 @@ class Session:
             decoding=self.decoding,
             spacing_um=self.annotated.spacing_um,
             zoom=self.plan.zoom,
-            object_px=self.plan.object_px,
             plan=self.plan.to_json(),
             scores=scores,
             provenance={

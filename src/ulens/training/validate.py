@@ -8,9 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from ulens.bundle import LabelsAre
-from ulens.instances.encodings import ENCODINGS, EncodingName, decode_maps, in_pixels
+from ulens.instances.encodings import ENCODINGS, EncodingName, decode_maps
 from ulens.io.annotations import Sample
-from ulens.labels.sizes import factor_to, look_for_factor, median_diameter
 from ulens.losses import IGNORED
 from ulens.metrics.ctc import seg_scores
 from ulens.metrics.instance import instance_scores
@@ -35,13 +34,11 @@ class Prediction:
     sample : image and truth; −1 in the label where pixels do not count
     maps : (K, Y, X) float32 in [0, 1], class probabilities or distances
     labels : (Y, X) int32 class indices or instances
-    factor : how many times as large the image was taken for, so that its objects are as expected
     """
 
     sample: Sample
     maps: np.ndarray
     labels: np.ndarray
-    factor: float = 1.0
 
 
 def predict_held_out(
@@ -53,7 +50,6 @@ def predict_held_out(
     decoding: Mapping[str, Any],
     device: str,
     zoom: Zoom = AS_IT_IS,
-    object_px: float = 0.0,
     average: Average = 1,
 ) -> list[Prediction]:
     """Run a network over held-out images, at its own pixel size, the views averaged."""
@@ -61,15 +57,9 @@ def predict_held_out(
     predictor = Predictor(net, activation=activation, device=device, average=average)
     predictions = []
     for sample in held_out:
-        image = normalization.apply(sample.image)
-
-        def found(factor: float, image: np.ndarray = image) -> tuple[np.ndarray, np.ndarray]:
-            maps = predictor.predict(image, (factor * zoom[0], factor * zoom[1]))
-            return decode_maps(encoding, maps, decoding, (factor, factor))
-
-        factor = look_for_factor(lambda factor: found(factor)[1], object_px)
-        maps, labels = found(factor)
-        predictions.append(Prediction(sample=sample, maps=maps, labels=labels, factor=factor))
+        maps = predictor.predict(normalization.apply(sample.image), zoom)
+        maps, labels = decode_maps(encoding, maps, decoding)
+        predictions.append(Prediction(sample=sample, maps=maps, labels=labels))
     return predictions
 
 
@@ -130,11 +120,7 @@ def score_cells(
 
 
 def first_decoding(
-    training: Sequence[Sample],
-    encoding: EncodingName,
-    zoom: Zoom = AS_IT_IS,
-    *,
-    object_px: float = 0.0,
+    training: Sequence[Sample], encoding: EncodingName, zoom: Zoom = AS_IT_IS
 ) -> dict[str, Any]:
     """Return how outputs are decoded before the thresholds are tuned, in pixels of the image.
 
@@ -145,11 +131,7 @@ def first_decoding(
     if way.labels_are == "classes":
         return dict(way.decoding)
     areas = np.concatenate(
-        [
-            np.bincount(np.maximum(sample.label, 0).ravel())[1:]
-            * factor_to(object_px, median_diameter(sample.label)) ** 2
-            for sample in training
-        ]
+        [np.bincount(np.maximum(sample.label, 0).ravel())[1:] for sample in training]
     )
     smallest = float(np.percentile(areas[areas > 0], 1)) if areas.any() else 0.0
     decoding = {**way.decoding, "min_area_px": int(smallest / 2)}
@@ -208,10 +190,7 @@ def _decode(
     predictions: Sequence[Prediction], encoding: EncodingName, decoding: Mapping[str, Any]
 ) -> list[Prediction]:
     decode = ENCODINGS[encoding].decode
-    return [
-        replace(each, labels=decode(each.maps, **in_pixels(decoding, (each.factor, each.factor))))
-        for each in predictions
-    ]
+    return [replace(each, labels=decode(each.maps, **decoding)) for each in predictions]
 
 
 def _annotated_part(prediction: Prediction) -> Prediction:
