@@ -30,6 +30,12 @@ def test_one_image_in_ten_is_held_out(number, held_out):
     assert all(name in split.description for name in names)
 
 
+def test_of_many_held_out_images_a_few_are_named():
+    split = split_samples(samples(100), labels_are="classes")
+    assert len(split.held_out) == 10
+    assert split.description.endswith("image 55 and 4 more)")
+
+
 @pytest.mark.parametrize("number", [1, 2, 3])
 def test_from_few_images_blocks_are_held_out_and_nothing_is_on_both_sides(number):
     originals = samples(number)
