@@ -16,7 +16,7 @@ from skimage.measure import label as connected_components
 
 import ulens
 from tiny_training import squares, tiny_plan, write_folder
-from ulens.bundle import load_bundle
+from ulens.bundle import load_bundle, save_bundle
 from ulens.data.plan import read_plan
 from ulens.errors import (
     LabelError,
@@ -243,6 +243,20 @@ def test_training_starts_from_a_model(trained, tmp_path):
     list(run_training(settings))
     before, after = weights_of(folder / "model"), weights_of(other / "model")
     torch.testing.assert_close(before, after, atol=1e-6, rtol=0)
+
+
+def test_a_training_that_starts_from_a_model_starts_from_its_thresholds(tmp_path):
+    folder = write_folder(tmp_path, encoding="boundary", steps=1)
+    write_instances(folder)
+    options = {"labels_are": "instances"}
+    list(run_training(settings_for(folder, **options)))
+    begun = load_bundle(folder / "model")
+    begun.decoding["threshold"], begun.decoding["reach_threshold"] = 0.42, 0.33
+    save_bundle(begun, folder / "begun")
+    start = {**options, "start_from": folder / "begun"}
+    *_, last = run_training(settings_for(folder, out=folder / "second", **start))
+    found = last.bundle.decoding
+    assert (found["threshold"], found["reach_threshold"]) == (0.42, 0.33)
 
 
 def test_a_recipe_goes_on_with_the_slope_of_the_model_that_it_starts_from(tmp_path):

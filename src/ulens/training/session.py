@@ -85,7 +85,7 @@ class Session:
     annotated, split : the images, and which of them are held out
     plan : all choices
     device : where the network is trained
-    start_from : model folder to take the first weights from, or None
+    start_from : model folder to take the first weights and thresholds from, or None
     ranks : as in `Trainer`
 
     Notes
@@ -108,6 +108,10 @@ class Session:
         self.folder, self.annotated, self.split, self.plan = folder, annotated, split, plan
         self.normalization = fit_normalization(sample.image for sample in split.training)
         self.decoding = first_decoding(split.training, plan.encoding, plan.zoom)
+        start = load_bundle(start_from) if start_from is not None else None
+        if start is not None and start.encoding == plan.encoding:
+            grid = ENCODINGS[plan.encoding].grid
+            self.decoding |= {name: start.decoding[name] for name in grid if name in start.decoding}
         self.data_sha256 = hash_samples(annotated.samples)
         images = prepare(split.training, self.normalization, plan=plan, device=device)
         shown = (split.held_out or split.training)[:NUM_EXAMPLES]
@@ -117,7 +121,7 @@ class Session:
         prepared = prepare(new, self.normalization, plan=plan, device=device)
         known |= zip(map(id, new), prepared, strict=True)
         self.trainer = Trainer(
-            self._first_network(start_from),
+            self._first_network(start, start_from),
             images,
             plan,
             all_images=[known[id(sample)] for sample in split.whole],
@@ -146,7 +150,8 @@ class Session:
         TrainingError : there is none, or it was on other images
         """
         self.trainer.restore(*load_state(self.folder / STATE))
-        begun_on = load_bundle(self.folder).provenance.get("data_sha256")
+        saved = load_bundle(self.folder)
+        begun_on, self.decoding = saved.provenance.get("data_sha256"), saved.decoding
         if begun_on != self.data_sha256:
             raise TrainingError(
                 f"the training in {self.folder} was on other images or labels; resume it with "
@@ -313,13 +318,12 @@ class Session:
             zoom=self.plan.zoom,
         )
 
-    def _first_network(self, start_from: Path | None) -> Network:
+    def _first_network(self, begun: ModelBundle | None, start_from: Path | None) -> Network:
         """Draw weights from the seed, or take those of a trained model."""
         torch.manual_seed(self.plan.seed)
         net = self._network()
-        if start_from is None:
+        if begun is None:
             return net
-        begun = load_bundle(start_from)
         start = begun.net
         theirs, ours = (_shape(each) for each in (start, net))
         if theirs != ours:
