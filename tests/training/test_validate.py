@@ -6,7 +6,6 @@ import pytest
 from ulens.instances import distance
 from ulens.instances.encodings import ENCODINGS
 from ulens.io.annotations import Sample
-from ulens.training import validate
 from ulens.training.validate import (
     Prediction,
     quality,
@@ -125,16 +124,17 @@ def test_a_threshold_that_cannot_be_judged_stays():
     assert decoding == {"threshold": 0.3}
 
 
-def test_a_threshold_moves_only_for_a_clear_gain(monkeypatch):
-    for at_best, chosen in ((0.515, 0.7), (0.53, 0.9)):
-        goodness = {0.7: 0.5, 0.9: at_best}
-
-        def judge(predictions, encoding, goodness=goodness):
-            return goodness.get(predictions[0], 0.1)
-
-        monkeypatch.setattr(validate, "_annotated_part", lambda prediction: prediction)
-        monkeypatch.setattr(validate, "_decode", lambda _, __, tried: [tried["threshold"]])
-        monkeypatch.setattr(validate, "_goodness", judge)
-        start = {"threshold": 0.7, "reach_threshold": 0.1}
-        _, decoding = tune_thresholds([None], "boundary", start)
-        assert decoding == {"threshold": chosen, "reach_threshold": 0.1}
+@pytest.mark.parametrize(("num_objects", "reach_threshold"), [(2, 0.1), (20, 0.3)])
+def test_a_threshold_moves_only_for_a_clear_gain(num_objects, reach_threshold):
+    """Each square has a faint column beside it: without it mean AP is 1 instead of 0.9."""
+    truth = np.zeros((20, 20 * num_objects), int)
+    foreground = np.zeros(truth.shape)
+    for number in range(num_objects):
+        left = 20 * number + 4
+        truth[5:15, left : left + 10] = number + 1
+        foreground[5:15, left : left + 10] = 0.95
+        foreground[5:15, left + 10] = 0.25
+    prediction = a_prediction(truth, foreground, "boundary")
+    start = {"threshold": 0.7, "reach_threshold": 0.1}
+    _, decoding = tune_thresholds([prediction], "boundary", start)
+    assert decoding == {"threshold": 0.7, "reach_threshold": reach_threshold}

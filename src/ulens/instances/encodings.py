@@ -137,10 +137,10 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         loss=weighted_cross_entropy,
         view=_foreground,
         decode=lambda probabilities, **decoding: contact.decoder(**decoding).decode(probabilities),
-        decoding={"threshold": 0.7, "reach_threshold": 0.5},
+        decoding={"threshold": 0.7, "reach_threshold": 0.3},
         grid={
             "threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
-            "reach_threshold": (0.2, 0.3, 0.4, 0.5, 0.6, 0.7),
+            "reach_threshold": (0.2, 0.3, 0.4, 0.5),
         },
         in_words="an object starts where the probability of its interior is above {threshold:g}, "
         "and reaches as far as that of an object is above {reach_threshold:g}",

@@ -21,6 +21,7 @@ from ulens.predict.predictor import Average, Predictor
 from ulens.resample import AS_IT_IS, Zoom
 
 CLEARLY_BETTER = 0.02
+WORTH_OF_AN_OBJECT = 0.5
 BORDER_REACH_PX = 1.5
 """Of the network's pixels: the border between two instances is two of them wide."""
 
@@ -156,11 +157,15 @@ def tune_thresholds(
     Notes
     -----
     Best is the highest mean AP of instances, and for membranes the highest mean of V_Rand and
-    V_Info. Few held-out objects tell little, so a value has to be better by `CLEARLY_BETTER` than
-    the one where the search starts.
+    V_Info. Few held-out objects tell little, so a value has to be better than the one where the
+    search starts by `CLEARLY_BETTER`, and by more than half of what a single object is worth.
     """
     way = ENCODINGS[encoding]
     annotated = [_annotated_part(prediction) for prediction in predictions]
+    clearly_better = CLEARLY_BETTER
+    if way.labels_are == "instances":
+        num_objects = sum(len(np.unique(each.sample.label.clip(0))) - 1 for each in annotated)
+        clearly_better = max(clearly_better, WORTH_OF_AN_OBJECT / max(1, num_objects))
     chosen = dict(decoding)
     for name, values in way.grid.items():
         first = decoding[name]
@@ -171,7 +176,7 @@ def tune_thresholds(
         goodness = {value: reached(value) for value in {first, *values}}
         # the nearest of the best wins a tie
         best = max(goodness, key=lambda value: (goodness[value], -abs(value - first)))
-        if goodness[best] >= goodness[first] + CLEARLY_BETTER:
+        if goodness[best] >= goodness[first] + clearly_better:
             chosen[name] = best
     return _decode(predictions, encoding, chosen), chosen
 
