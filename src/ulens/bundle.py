@@ -34,6 +34,8 @@ MODEL, WEIGHTS, SELFTEST, REPORT = (
     "report.html",
 )
 SELFTEST_TOLERANCE = 1e-3
+START = Path(__file__).parent / "start"
+"""The model that comes with ulens: cells and nuclei of many looks; its README.md tells of it."""
 # what reading values of a wrong kind out of model.json can raise
 DAMAGE = (
     KeyError, TypeError, ValueError, IndexError, AttributeError, SafetensorError, SettingError
@@ -98,6 +100,11 @@ class ModelBundle:
         return values.astype(np.min_scalar_type(values.max()))[labels]
 
 
+def find_model(folder: Path) -> Path:
+    """Return the folder of a model; of "start", where there is no such folder, ulens' own."""
+    return START if folder == Path("start") and not folder.exists() else folder
+
+
 def save_bundle(bundle: ModelBundle, folder: Path, *, report_html: str | None = None) -> None:
     """Write a model folder; a model that stood there survives until the new one is complete.
 
@@ -140,12 +147,14 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
 
     Parameters
     ----------
+    folder : as in `find_model`
     device : where the network is put, as torch names it; the check runs on the CPU
 
     Raises
     ------
     ModelError : the folder is missing, is no ulens model, is damaged, or is too new
     """
+    folder = find_model(folder)
     description = _read_description(folder)
     try:
         net = _read_net(folder, description)

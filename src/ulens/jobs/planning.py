@@ -6,7 +6,7 @@ from pathlib import Path
 
 import torch
 
-from ulens.bundle import LabelsAre, ModelBundle, load_bundle
+from ulens.bundle import START, LabelsAre, ModelBundle, find_model, load_bundle
 from ulens.data.fingerprint import Fingerprint
 from ulens.data.holdout import Split
 from ulens.data.plan import Plan, Recipe, read_plan
@@ -23,6 +23,9 @@ from ulens.training.speed import MEASURING_SHARE, steps_per_second, tensor_forma
 
 DEFAULT_SECONDS = 20 * 60.0
 OTHER_SIZE = 1.5
+NOISE = Path("noise")
+LONGEST_FROM_START_SECONDS, LONGEST_FROM_START_STEPS = 600.0, 3000
+START_WIDTH = 16
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,7 +39,8 @@ class TrainSettings:
     seconds, steps : length of the training; at most one of them, 20 minutes without either
     recipe : 'default' or 'paper'
     plan : plan.json that replaces the recipe; `seconds`, `steps` and `seed` replace its own
-    start_from : model folder whose weights the training starts from
+    start_from : model folder whose weights the training starts from; `NOISE` = from random ones;
+        None = as `choose_start`
     frames, labels_are, ignore : as `read_annotated`
     width : channels of the network's first level; None = the recipe's choice
     zoom : pixels of the network for each pixel of the image, along both axes; None = the recipe's
@@ -86,6 +90,30 @@ class TrainSettings:
             value = getattr(self, name)
             if value is not None and value < lowest:
                 raise SettingError(f"{name} is {value}; it needs to be at least {lowest}")
+
+
+def choose_start(settings: TrainSettings, annotated: Annotated) -> Path | None:
+    """Return the model folder that a training starts from; None = from random weights.
+
+    Where the user does not say, a short training on instances in grey images starts from the model
+    that comes with ulens.
+    """
+    if settings.start_from is not None:
+        return None if settings.start_from == NOISE else find_model(settings.start_from)
+    fits = (
+        settings.recipe == "default"
+        and settings.plan is None
+        and not settings.resume
+        and settings.width in (None, START_WIDTH)
+        and annotated.labels_are == "instances"
+        and len(annotated.samples[0].image) == 1
+    )
+    is_short = (
+        settings.steps <= LONGEST_FROM_START_STEPS
+        if settings.steps is not None
+        else (settings.seconds or DEFAULT_SECONDS) <= LONGEST_FROM_START_SECONDS
+    )
+    return START if fits and is_short else None
 
 
 def choose_plan(
@@ -152,7 +180,7 @@ def _asked_zoom(
     """
     if settings.zoom is not None:
         return settings.zoom, settings.zoom
-    if begun is None:
+    if begun is None or settings.start_from == START:
         return None
     learned = float(begun.plan.get("fingerprint", {}).get("diameter_px", 0.0))
     here = fingerprint.diameter_px

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from ulens.bundle import ModelBundle, load_bundle
+from ulens.bundle import ModelBundle, find_model, load_bundle
 from ulens.errors import OutputError
 from ulens.io.atomic import write_file
 from ulens.io.label_volumes import write_label_tiff
@@ -106,6 +106,7 @@ def run_large_segmentation(
     folder = out.with_name(f"{out.name}.job")
     if not is_in_place(folder):
         check_output(out, image, model, overwrite)
+    model = find_model(model)
     bundle = load_bundle(model)
     with connect(workers, scheduler) as client, open_volume(image, axes) as volume:
         _check_channels(bundle, volume)

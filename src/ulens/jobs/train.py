@@ -5,7 +5,7 @@ import threading
 import time as clock
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -22,7 +22,7 @@ from ulens.io.annotations import Annotated, read_annotated
 from ulens.io.atomic import replace_files
 from ulens.io.files import name_some, other_files
 from ulens.jobs.outputs import make_folder
-from ulens.jobs.planning import TrainSettings, choose_plan, describe_plan
+from ulens.jobs.planning import TrainSettings, choose_plan, choose_start, describe_plan
 from ulens.jobs.segment import Model
 from ulens.predict.engines import choose_device
 from ulens.training.memory import keep_freed_memory
@@ -80,6 +80,13 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
         yield Message(f"left out, in no format that ulens reads: {name_some(others)}")
     split = split_samples(annotated.samples, labels_are=annotated.labels_are)
     yield Message(split.description)
+    is_chosen = settings.start_from is None
+    settings = replace(settings, start_from=choose_start(settings, annotated))
+    if is_chosen and settings.start_from is not None:
+        yield Message(
+            "starting from the model that comes with ulens, which has seen cells of many kinds; "
+            "--from noise starts from random weights"
+        )
     fingerprint = take_fingerprint(annotated)
     plan = ranks.from_first(choose_plan(settings, fingerprint, annotated, split, device))
     yield Message(describe_plan(plan, device))

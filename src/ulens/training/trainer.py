@@ -171,7 +171,8 @@ class Trainer:
         tiles = (cut(images, plan, draw(images, plan, i))[0] for i in range(MAX_PLAIN_DRAWS))
         varied = (tile for tile in tiles if float(tile.std()) > CONSTANT_SD)
         # weights that have learned nothing are not worth waiting for
-        chosen = list(islice(varied, NUM_PLAIN_TILES if self.step or self._is_trained else 1))
+        has_learned = self.step or self._is_trained or self.plan.frozen_at == 0
+        chosen = list(islice(varied, NUM_PLAIN_TILES if has_learned else 1))
         return torch.stack(chosen or [cut(images, plan, draw(images, plan, 0))[0]])
 
     def _precision(self) -> torch.autocast:

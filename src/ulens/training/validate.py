@@ -176,7 +176,8 @@ def tune_thresholds(
         goodness = {value: reached(value) for value in {first, *values}}
         # the nearest of the best wins a tie
         best = max(goodness, key=lambda value: (goodness[value], -abs(value - first)))
-        if goodness[best] >= goodness[first] + clearly_better:
+        # nothing found at all is no evidence for where the search starts
+        if goodness[first] == 0 or goodness[best] >= goodness[first] + clearly_better:
             chosen[name] = best
     return _decode(predictions, encoding, chosen), chosen
 
