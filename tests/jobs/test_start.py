@@ -12,6 +12,7 @@ from ulens.bundle import START, find_model, load_bundle
 from ulens.image import Image
 from ulens.io.annotations import read_annotated
 from ulens.io.files import write_tiff
+from ulens.jobs.describe import describe
 from ulens.jobs.planning import (
     LONGEST_FROM_START_SECONDS,
     LONGEST_FROM_START_STEPS,
@@ -41,6 +42,11 @@ def test_it_finds_cells_without_any_training():
         scene = simulate_scene(number, 128, 77, kind="yeast", look="fluorescence")
         pairs.append((scene.labels.astype(int), segmenter.segment(scene.image[None]).labels))
     assert seg_scores(pairs).seg > 0.6
+
+
+def test_it_is_described_by_its_name():
+    lines = describe("start")
+    assert "instances, encoding contact" in lines[0]
 
 
 def test_its_name_gives_way_to_a_folder_of_that_name(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from typing import get_args
 
 import torch
 
-from ulens.bundle import load_bundle
+from ulens.bundle import find_model, load_bundle
 from ulens.data.plan import Recipe
 from ulens.data.recipes import DEFAULT_WIDTH, NEGATIVE_SLOPE, PAPER_WIDTH
 from ulens.errors import ModelError, OutputError, SettingError
@@ -60,7 +60,7 @@ def _network(model_or_recipe: str) -> tuple[Network, list[str]]:
         with torch.device("meta"):
             net = UNet(width=width, negative_slope=negative_slope)
         return net, [f"{model_or_recipe} recipe"]
-    folder = Path(model_or_recipe)
+    folder = find_model(Path(model_or_recipe))
     if not folder.exists():
         raise ModelError(
             f"{model_or_recipe} is neither a model folder nor a recipe "
