@@ -8,12 +8,12 @@ from scipy import ndimage
 
 from ulens.errors import DataError
 from ulens.io.annotations import Sample
+from ulens.io.files import list_some
 from ulens.losses import IGNORED
 
 IMAGES_PER_HELD_OUT = 10
 FEWEST_FOR_WHOLE_IMAGES = 4
 BLOCK_FRACTION = 0.2
-NUM_NAMED = 6
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,7 +57,7 @@ def split_samples(samples: Sequence[Sample], *, labels_are: str) -> Split:
         held_out=held_out,
         whole=samples,
         description=f"held out for the score: {len(chosen)} of {num_images} images "
-        f"({_name_some(held_out)}){_name_silver(held_out)}",
+        f"({list_some([sample.name for sample in held_out])}){_name_silver(held_out)}",
     )
 
 
@@ -96,12 +96,6 @@ def _last_frames(samples: Sequence[Sample]) -> list[int]:
         for k in frames[len(frames) - len(frames) // IMAGES_PER_HELD_OUT :]
     ]
     return chosen or max(series.values(), key=len)[-1:]
-
-
-def _name_some(held_out: Sequence[Sample]) -> str:
-    shown = ", ".join(sample.name for sample in held_out[:NUM_NAMED])
-    num_more = len(held_out) - NUM_NAMED
-    return shown + (f" and {num_more} more" if num_more > 0 else "")
 
 
 def _name_silver(held_out: Sequence[Sample]) -> str:

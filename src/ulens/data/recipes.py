@@ -201,7 +201,7 @@ def _default_plan(
         weight_decay=1e-4,
         clip_norm=1.0,
         averaging=0.99,
-        class_weights=(1.0,) * (ENCODINGS[encoding].num_outputs or fingerprint.num_classes),
+        class_weights=_weights_of(encoding, (1.0,) * fingerprint.num_classes),
         weight_map=weight_map,
         border_weight=border_weight,
         geometry=GeometrySettings(

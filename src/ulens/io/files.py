@@ -1,7 +1,7 @@
 """Image files: which ones a folder holds, reading them, and their 2-D planes."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -106,7 +106,11 @@ def name_some(paths: Iterable[Path]) -> str:
     >>> name_some([Path("a/1.png"), Path("a/2.png")])
     '1.png, 2.png'
     """
-    names = [path.name for path in paths]
+    return list_some([path.name for path in paths])
+
+
+def list_some(names: Sequence[str]) -> str:
+    """Return the first few names and how many more there are."""
     shown = 6
     more = f" and {len(names) - shown} more" if len(names) > shown else ""
     return (", ".join(names[:shown]) or "nothing") + more

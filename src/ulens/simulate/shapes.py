@@ -93,23 +93,12 @@ def draw_labels(
         return np.zeros((size, size), np.uint16)
     # bends are measured in pixels, made for cells of about 45
     points = warped_grid(rng, size, strength=own.bent * min(1.0, diameter_px / 45))
-    reaches = _reaches(rng, points, centres, radii, own.stretched)
-    owner, reach = nearest(iter(reaches))
+    owner, reach = nearest(
+        lengths(points - centre[:, None, None], random_anisotropy(rng, own.stretched)) / radius
+        for centre, radius in zip(centres, radii, strict=True)
+    )
     smallest = MIN_AREA_SHARE * np.pi * diameter_px**2 / 4
     return largest_regions(np.where(reach < own.reach, owner + 1, 0), min_area=smallest)
-
-
-def _reaches(
-    rng: np.random.Generator,
-    points: np.ndarray,
-    centres: np.ndarray,
-    radii: np.ndarray,
-    stretched: float,
-) -> "list[np.ndarray]":
-    return [
-        lengths(points - centre[:, None, None], random_anisotropy(rng, stretched)) / radius
-        for centre, radius in zip(centres, radii, strict=True)
-    ]
 
 
 def largest_regions(owner: np.ndarray, min_area: float) -> np.ndarray:
