@@ -20,7 +20,6 @@ from ulens.bundle import load_bundle, save_bundle
 from ulens.data.plan import read_plan
 from ulens.errors import (
     LabelError,
-    ModelError,
     OutputError,
     PairingError,
     SettingError,
@@ -296,16 +295,6 @@ def test_starting_from_a_model_of_another_width_is_refused(trained, tmp_path):
         SettingError,
         match=r"is U-Net of width 8 and depth 1 with .*, the plan asks for U-Net of width 6 and",
     ):
-        list(run_training(settings_for(other, start_from=folder / "model")))
-
-
-def test_starting_from_a_model_of_other_channels_is_refused(trained, tmp_path):
-    folder, _ = trained
-    other = write_folder(tmp_path)
-    for seed in range(7):
-        image = np.stack([squares(seed)[0]] * 2)
-        write_tiff(other / "images" / f"{seed}.tif", Image(data=image, axes="CYX"))
-    with pytest.raises(ModelError, match="takes 1 channels, these images have 2"):
         list(run_training(settings_for(other, start_from=folder / "model")))
 
 

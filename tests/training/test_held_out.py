@@ -170,7 +170,8 @@ def test_the_model_keeps_the_truth_of_its_example(folder):
     assert (bundle.example_label != -1).sum() == label.size
 
 
-def test_a_network_that_takes_time_is_prepared_for_8_bit_integers(folder, monkeypatch):
+def test_a_network_that_takes_time_is_prepared_for_8_bit_integers(tmp_path, monkeypatch):
+    folder = write_folder(tmp_path, steps=4 * STEPS)
     train(folder)
     plain = load_bundle(folder / "model")
     assert plain.int8 == {}  # it is too small for that

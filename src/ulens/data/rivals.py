@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from ulens.augment.geometry import GeometrySettings
 from ulens.data.plan import Plan, TensorFormat
-from ulens.data.recipes import PAPER_OUTPUT, widest
+from ulens.data.recipes import PAPER_OUTPUT, warm_up_shortly, widest
 from ulens.nets.build import NetName, network_geometry
 from ulens.resample import AS_IT_IS
 
@@ -132,9 +132,9 @@ def _timed(
     """Return the widest plan for the time there is; the first where nothing is to be measured."""
     first = plans[0]
     if measure is None or first.seconds is None:
-        return first
+        return warm_up_shortly(first)
     own = (TensorFormat(first.precision, first.memory_format),)
-    return widest(plans, first.seconds, measure, formats or own)
+    return warm_up_shortly(widest(plans, first.seconds, measure, formats or own))
 
 
 def search_rates(plan: Plan) -> tuple[float, ...]:
@@ -150,7 +150,8 @@ def search_rates(plan: Plan) -> tuple[float, ...]:
 
 
 def share_of(plan: Plan, share: float) -> Plan:
-    """Return the plan with a share of its length, one step at least."""
+    """Return the plan with a share of its length and its warm-up, one step at least."""
+    plan = replace(plan, warmup_steps=max(1, round(share * plan.warmup_steps)))
     if plan.steps is not None:
         return replace(plan, steps=max(1, round(share * plan.steps)))
     assert plan.seconds is not None

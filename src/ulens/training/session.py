@@ -16,15 +16,16 @@ from ulens.bundle import ModelBundle, load_bundle, save_bundle
 from ulens.data.dataset import class_frequencies, prepare
 from ulens.data.holdout import Split
 from ulens.data.plan import Plan
-from ulens.errors import ModelError, OutputError, SettingError, TrainingError
+from ulens.errors import OutputError, TrainingError
 from ulens.instances.encodings import ENCODINGS
 from ulens.io.annotations import Annotated, hash_samples
 from ulens.io.atomic import replace_files
-from ulens.nets.build import Network, describe_architecture, name_network, undo_balance
+from ulens.nets.build import Network, undo_balance
 from ulens.nets.properties import count_multiplications
 from ulens.nets.unet import UNet
 from ulens.normalize import fit_normalization
 from ulens.resample import size_at
+from ulens.training.begin import begin_network
 from ulens.training.examples import cut_example
 from ulens.training.quantization import prepare_int8
 from ulens.training.ranks import ALONE, Ranks
@@ -121,7 +122,7 @@ class Session:
         prepared = prepare(new, self.normalization, plan=plan, device=device)
         known |= zip(map(id, new), prepared, strict=True)
         self.trainer = Trainer(
-            self._first_network(start, start_from),
+            begin_network(plan, self._num_channels, start, start_from),
             images,
             plan,
             all_images=[known[id(sample)] for sample in split.whole],
@@ -318,37 +319,12 @@ class Session:
             zoom=self.plan.zoom,
         )
 
-    def _first_network(self, begun: ModelBundle | None, start_from: Path | None) -> Network:
-        """Draw weights from the seed, or take those of a trained model."""
-        torch.manual_seed(self.plan.seed)
-        net = self._network()
-        if begun is None:
-            return net
-        start = begun.net
-        theirs, ours = (_shape(each) for each in (start, net))
-        if theirs != ours:
-            raise SettingError(
-                f"{start_from} is {_name(theirs)}, the plan asks for {_name(ours)}; leave these to "
-                "the model, or write them so in the plan"
-            )
-        if start.in_channels != net.in_channels:
-            raise ModelError(
-                f"{start_from} takes {start.in_channels} channels, these images have "
-                f"{net.in_channels}; start from a model of such images"
-            )
-        own = net.state_dict()
-        # a head for something else has to be learned anew
-        fitting = {
-            name: value
-            for name, value in start.state_dict().items()
-            if value.shape == own[name].shape
-            and (begun.encoding == self.plan.encoding or not name.startswith("head."))
-        }
-        net.load_state_dict({**own, **fitting})
-        return net
+    @property
+    def _num_channels(self) -> int:
+        return len(self.annotated.samples[0].image)
 
     def _network(self, weights: dict[str, torch.Tensor] | None = None) -> Network:
-        net = self.plan.make_network(self.annotated.samples[0].image.shape[0])
+        net = self.plan.make_network(self._num_channels)
         if weights is not None:
             net.load_state_dict(weights)
         return net
@@ -428,18 +404,3 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
         except ValueError:
             break
     return rows
-
-
-def _shape(net: Network) -> dict[str, Any]:
-    """Return what two networks must share for one to start from the other."""
-    architecture = describe_architecture(net)
-    return {
-        k: v
-        for k, v in architecture.items()
-        if k in ("name", "width", "depth", "window", "negative_slope")
-    }
-
-
-def _name(shape: dict[str, Any]) -> str:
-    slope = shape.get("negative_slope")
-    return name_network(shape) + (f" with ReLUs of slope {slope}" if slope is not None else "")

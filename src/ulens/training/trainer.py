@@ -160,14 +160,14 @@ class Trainer:
 
     def _plain_tiles(self) -> Tensor:
         """Return (B, C, Y, X) tiles as they are, of as many images as there are, not constant."""
-        geometry = self.plan.network_geometry
+        images = self._images()
+        largest = max(max(each.weight.shape) for each in images)
         plan = replace(
             self.plan,
-            crop=min(self.plan.crop, geometry.input_size(PLAIN_OUTPUT_PX)),
+            crop=self.plan.network_geometry.input_size(min(largest, PLAIN_OUTPUT_PX)),
             geometry=GeometrySettings(elastic_sd_px=0, rotation_deg=0, mirror=False),
             intensity=IntensitySettings(slope=(1, 1), offset_sd=0),
         )
-        images = self._images()
         tiles = (cut(images, plan, draw(images, plan, i))[0] for i in range(MAX_PLAIN_DRAWS))
         varied = (tile for tile in tiles if float(tile.std()) > CONSTANT_SD)
         # weights that have learned nothing are not worth waiting for

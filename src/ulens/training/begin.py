@@ -1,0 +1,76 @@
+"""The weights that a training begins with."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ulens.bundle import ModelBundle
+from ulens.data.plan import Plan
+from ulens.errors import ModelError, SettingError
+from ulens.nets.build import Network, describe_architecture, name_network
+
+SHARED = ("name", "width", "depth", "window", "negative_slope")
+HEAD = "head."
+
+
+def begin_network(
+    plan: Plan, in_channels: int, start: ModelBundle | None = None, path: Path | None = None
+) -> Network:
+    """Draw the weights of a network from the plan's seed, or take them over from a model.
+
+    Parameters
+    ----------
+    plan : which network
+    in_channels : of the images
+    start : the model to go on from; None = random weights
+    path : of `start`, for messages
+
+    Returns
+    -------
+    the network. Its head is new where `start` learned something else; where `start` saw one channel
+    and these images have several, it sees their mean
+
+    Raises
+    ------
+    SettingError : the plan asks for another network than that of `start`
+    ModelError : `start` takes other channels
+    """
+    torch.manual_seed(plan.seed)
+    net = plan.make_network(in_channels)
+    if start is None:
+        return net
+    theirs, ours = (_shape(each) for each in (start.net, net))
+    if theirs != ours:
+        raise SettingError(
+            f"{path} is {_name(theirs)}, the plan asks for {_name(ours)}; leave these to the "
+            "model, or write them so in the plan"
+        )
+    if start.net.in_channels not in (1, in_channels):
+        raise ModelError(
+            f"{path} takes {start.net.in_channels} channels, these images have {in_channels}; "
+            "start from a model of such images, or from one of grey images"
+        )
+    own, learned = net.state_dict(), start.net.state_dict()
+    if start.net.in_channels < in_channels:
+        first = next(iter(learned))
+        learned[first] = learned[first].expand_as(own[first]) / in_channels
+    fitting = {
+        name: value
+        for name, value in learned.items()
+        if value.shape == own[name].shape
+        and (start.encoding == plan.encoding or not name.startswith(HEAD))
+    }
+    net.load_state_dict({**own, **fitting})
+    return net
+
+
+def _shape(net: Network) -> dict[str, Any]:
+    """Return what two networks must share for one to start from the other."""
+    architecture = describe_architecture(net)
+    return {name: value for name, value in architecture.items() if name in SHARED}
+
+
+def _name(shape: dict[str, Any]) -> str:
+    slope = shape.get("negative_slope")
+    return name_network(shape) + (f" with ReLUs of slope {slope}" if slope is not None else "")
