@@ -31,13 +31,15 @@ def test_no_number_is_trained_on_and_scored(split, name):
     assert not numbers(entry["train"]) & numbers(entry["score"])
 
 
-def test_the_curve_trains_on_evenly_spaced_frames_before_those_it_scores(split):
-    entry = split.SPLITS["annotated_frames"]
-    assert list(entry["train"]) == ["1", "2", "5", "10", "20"]
-    for count, chosen in entry["train"].items():
-        frames = sorted(numbers(chosen))
-        assert frames == [int((k + 0.5) * 50 / int(count)) for k in range(int(count))]
-    assert numbers(entry["score"]) == numbers(split.SPLITS["hela"]["score"]) == set(range(54, 84))
+def test_the_curves_train_on_evenly_spaced_images_of_the_splits(monkeypatch):
+    monkeypatch.syspath_prepend(SCRIPT.parent)
+    curves = importlib.import_module("annotated_frames")
+    assert curves.spaced(range(50), 5) == [5, 15, 25, 35, 45]
+    assert curves.spaced(range(15), 15) == list(range(15))
+    for data in curves.DATA.values():
+        assert not set(data.pool) & set(data.scored)
+        for count in data.counts:
+            assert len(set(curves.spaced(data.pool, count))) == count
 
 
 def test_the_files_that_are_linked(split):
