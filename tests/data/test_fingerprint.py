@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 
 from ulens.data.fingerprint import take_fingerprint
 from ulens.io.annotations import Annotated, Sample
@@ -40,3 +41,13 @@ def test_more_classes_have_no_membrane():
     label = cells_and_lines()
     label[30:35, 30:35] = 2
     assert fingerprint_of(label, (0, 1, 2)).membrane_fraction == 0
+
+
+def test_the_region_that_holds_the_middle_pixel_tells_how_large_classes_are():
+    label = np.zeros((80, 80), int)
+    label[10:50, 10:50] = 1
+    label[20:30, 20:30] = 2  # splits nothing: a region of its own
+    label[70, ::2] = 1  # specks
+    measured = fingerprint_of(label, (0, 1, 2)).diameter_px
+    assert measured == pytest.approx(np.sqrt(4 * 1500 / np.pi))
+    assert fingerprint_of(np.zeros((8, 8), int)).diameter_px == 0

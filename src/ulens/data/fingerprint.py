@@ -1,5 +1,6 @@
 """What the annotated images are like: the numbers the plan is made from."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -31,7 +32,9 @@ class Fingerprint:
     ignored_fraction : share of pixels that are not annotated
     num_instances : connected objects or instance ids over all images
     median_area_px : median area of an instance, 0 where there is none
-    diameter_px : median diameter of a circle of the area of an instance, 0 where there is none
+    diameter_px : diameter of a circle of the area of an instance, their median; of classes that of
+        the region that holds the middle pixel when regions are put in order of their size; 0 where
+        there is none
     wall_px : median width of the gaps that `membrane_fraction` counts, 0 where there is none
     touching_fraction : share of instances that touch another one
     contact_fraction : share of annotated pixels that have a pixel of another instance beside them
@@ -95,7 +98,9 @@ def take_fingerprint(annotated: Annotated) -> Fingerprint:
         touching_fraction=num_touching / max(1, len(areas)),
         contact_fraction=num_contact / float(counts.sum()),
         membrane_fraction=membrane_fraction,
-        diameter_px=float(np.sqrt(4 * np.median(areas) / np.pi)) if len(areas) else 0.0,
+        diameter_px=_diameter(np.median(areas) if len(areas) else 0.0)
+        if is_instances
+        else _diameter(_region_px(samples)),
         wall_px=wall_px,
     )
 
@@ -122,6 +127,23 @@ def _walls(samples: Sequence[Sample]) -> tuple[float, float]:
     # from pixel to pixel: the gap itself is one less
     wall_px = float(np.median(found)) - 1 if len(found) else 0.0
     return len(found) / max(1, num_background), wall_px
+
+
+def _region_px(samples: Sequence[Sample]) -> float:
+    """Return the area of the region that holds the middle pixel of all that are no background."""
+    areas = np.concatenate(
+        [
+            np.bincount(ski.measure.label(sample.label.clip(0), connectivity=1).ravel())[1:]
+            for sample in samples
+        ]
+    )
+    areas.sort()
+    total = areas.cumsum()
+    return float(areas[np.searchsorted(total, total[-1] / 2)]) if len(areas) else 0.0
+
+
+def _diameter(area_px: float) -> float:
+    return math.sqrt(4 * area_px / math.pi)
 
 
 def _contact_px(label: np.ndarray) -> int:

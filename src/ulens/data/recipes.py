@@ -27,6 +27,7 @@ DEPTH = 4
 SMALL_DEPTH = 3
 ZOOMS = (1 / 6, 1 / 5, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1.0, 1.5, 2.0)
 CLEARLY_OBLONG = 1.1
+LARGEST_SHARE = 0.75  # an object's of what a network sees around a pixel
 OBJECT_PX = 28.0
 WALL_PX = 2.5
 ELASTIC_SHARE = 10 / 572  # of the tile's side: the paper's 10 px on its own tile
@@ -326,10 +327,10 @@ def _square(fingerprint: Fingerprint, zoom: Zoom, why: str) -> tuple[Zoom, str]:
 
 def _depth(fingerprint: Fingerprint, encoding: EncodingName, zoom: Zoom) -> int:
     """Return as many poolings as are needed to see an object, or what is around a membrane."""
-    if fingerprint.labels_are == "instances":
-        seen_px = fingerprint.diameter_px * min(zoom)
-        return SMALL_DEPTH if 0 < seen_px <= 2 * OBJECT_PX else DEPTH
-    return SMALL_DEPTH if encoding == "membrane" else DEPTH
+    seen_px = fingerprint.diameter_px * min(zoom)
+    sees_px = 2 * unet_geometry(SMALL_DEPTH).margin
+    is_small = encoding == "membrane" or 0 < seen_px <= LARGEST_SHARE * sees_px
+    return SMALL_DEPTH if is_small else DEPTH
 
 
 def _weighing(fingerprint: Fingerprint) -> tuple[Literal["paper", "falk"], float, str]:
