@@ -9,6 +9,8 @@ import pytest
 
 from tiny_training import squares
 from ulens.bundle import START, find_model, load_bundle
+from ulens.data.fingerprint import take_fingerprint
+from ulens.errors import ModelError
 from ulens.image import Image
 from ulens.io.annotations import read_annotated
 from ulens.io.files import write_tiff
@@ -94,18 +96,23 @@ def asked(folder, **changes):
 )
 def test_short_trainings_of_the_default_recipe_start_from_it(cells, changes, starts):
     settings = asked(cells, **changes)
-    annotated = read_annotated(settings.images, settings.labels, labels_are="instances")
-    assert (choose_start(settings, annotated) == START) == starts
+    fingerprint = take_fingerprint(
+        read_annotated(settings.images, settings.labels, labels_are="instances")
+    )
+    assert (choose_start(settings, fingerprint) == START) == starts
 
 
-def test_classes_and_color_start_from_noise(cells):
+def test_membranes_start_from_it_too_other_classes_and_color_from_noise(cells):
     settings = asked(cells, steps=10)
-    annotated = read_annotated(settings.images, settings.labels, labels_are="instances")
-    as_classes = dataclasses.replace(annotated, labels_are="classes", class_values=(0, 1))
-    assert choose_start(settings, as_classes) is None
-    sample = annotated.samples[0]
-    color = dataclasses.replace(sample, image=np.repeat(sample.image, 3, axis=0))
-    assert choose_start(settings, dataclasses.replace(annotated, samples=[color])) is None
+    fingerprint = take_fingerprint(read_annotated(settings.images, settings.labels))
+    for changes, starts in (
+        ({"labels_are": "instances"}, True),
+        ({"labels_are": "instances", "num_channels": 3}, False),
+        ({"labels_are": "classes", "membrane_fraction": 0.9}, True),
+        ({"labels_are": "classes", "membrane_fraction": 0.1}, False),
+    ):
+        images = dataclasses.replace(fingerprint, **changes)
+        assert (choose_start(settings, images) == START) == starts
 
 
 def test_a_training_that_starts_from_it_says_so(cells):
@@ -120,3 +127,9 @@ def test_a_training_that_starts_from_it_says_so(cells):
     assert change < 0.01  # of one step
     *events, _ = run_training(asked(cells, steps=1, start_from=NOISE, overwrite=True))
     assert not any("--from noise" in event.text for event in events if isinstance(event, Message))
+
+
+def test_where_there_is_no_model_to_start_from_nothing_is_written(cells):
+    with pytest.raises(ModelError, match="nois"):
+        list(run_training(asked(cells, steps=1, start_from=Path("nois"))))
+    assert not (cells / "model").exists()

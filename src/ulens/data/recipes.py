@@ -178,7 +178,7 @@ def _default_plan(
     zoom: Zoom | None,
     given: Mapping[str, Any],
 ) -> Plan:
-    encoding, reason = _encoding(fingerprint)
+    encoding, reason = choose_encoding(fingerprint)
     why_zoom = "as asked"
     if zoom is None:
         zoom, why_zoom = _zoom(fingerprint, encoding)
@@ -283,7 +283,8 @@ def _num_steps(plan: Plan) -> int:
     return plan.steps or int((plan.steps_per_second or 0) * (plan.seconds or 0))
 
 
-def _encoding(fingerprint: Fingerprint) -> tuple[EncodingName, str]:
+def choose_encoding(fingerprint: Fingerprint) -> tuple[EncodingName, str]:
+    """Return what the default recipe has a network learn, and why."""
     if fingerprint.labels_are == "classes":
         share = f"{fingerprint.membrane_fraction:.0%} of the background lies in narrow gaps"
         if fingerprint.membrane_fraction >= FEWEST_IN_GAPS:

@@ -11,7 +11,7 @@ from ulens.data.fingerprint import Fingerprint
 from ulens.data.holdout import Split
 from ulens.data.plan import Plan, Recipe, read_plan
 from ulens.data.plan_in_words import name_length, put_in_words
-from ulens.data.recipes import Start, make_plan
+from ulens.data.recipes import Start, choose_encoding, make_plan
 from ulens.errors import SettingError
 from ulens.instances.encodings import ENCODINGS
 from ulens.instances.weights import class_balance
@@ -92,11 +92,11 @@ class TrainSettings:
                 raise SettingError(f"{name} is {value}; it needs to be at least {lowest}")
 
 
-def choose_start(settings: TrainSettings, annotated: Annotated) -> Path | None:
+def choose_start(settings: TrainSettings, fingerprint: Fingerprint) -> Path | None:
     """Return the model folder that a training starts from; None = from random weights.
 
-    Where the user does not say, a short training on instances in grey images starts from the model
-    that comes with ulens.
+    Where the user does not say, a short training on instances or membranes in grey images starts
+    from the model that comes with ulens.
     """
     if settings.start_from is not None:
         return None if settings.start_from == NOISE else find_model(settings.start_from)
@@ -105,8 +105,8 @@ def choose_start(settings: TrainSettings, annotated: Annotated) -> Path | None:
         and settings.plan is None
         and not settings.resume
         and settings.width in (None, START_WIDTH)
-        and annotated.labels_are == "instances"
-        and len(annotated.samples[0].image) == 1
+        and choose_encoding(fingerprint)[0] in ("contact", "membrane")
+        and fingerprint.num_channels == 1
     )
     is_short = (
         settings.steps <= LONGEST_FROM_START_STEPS

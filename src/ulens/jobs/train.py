@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import torch
 
-from ulens.bundle import ModelBundle
+from ulens.bundle import ModelBundle, find_model, load_bundle
 from ulens.data.fingerprint import take_fingerprint
 from ulens.data.holdout import split_samples
 from ulens.data.plan import Plan
@@ -22,7 +22,7 @@ from ulens.io.annotations import Annotated, read_annotated
 from ulens.io.atomic import replace_files
 from ulens.io.files import name_some, other_files
 from ulens.jobs.outputs import make_folder
-from ulens.jobs.planning import TrainSettings, choose_plan, choose_start, describe_plan
+from ulens.jobs.planning import NOISE, TrainSettings, choose_plan, choose_start, describe_plan
 from ulens.jobs.segment import Model
 from ulens.predict.engines import choose_device
 from ulens.training.memory import keep_freed_memory
@@ -70,6 +70,8 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
     if ranks.rank > 0:
         _train_along(settings, ranks, device)
         return
+    if settings.start_from not in (None, NOISE):
+        load_bundle(find_model(settings.start_from))  # before anything is written
     _prepare_folder(settings)
     annotated = _read(settings)
     yield Message(annotated.reading)
@@ -80,14 +82,14 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
         yield Message(f"left out, in no format that ulens reads: {name_some(others)}")
     split = split_samples(annotated.samples, labels_are=annotated.labels_are)
     yield Message(split.description)
+    fingerprint = take_fingerprint(annotated)
     is_chosen = settings.start_from is None
-    settings = replace(settings, start_from=choose_start(settings, annotated))
+    settings = replace(settings, start_from=choose_start(settings, fingerprint))
     if is_chosen and settings.start_from is not None:
         yield Message(
             "starting from the model that comes with ulens, which has seen cells of many kinds; "
             "--from noise starts from random weights"
         )
-    fingerprint = take_fingerprint(annotated)
     plan = ranks.from_first(choose_plan(settings, fingerprint, annotated, split, device))
     yield Message(describe_plan(plan, device))
     if settings.plan_only:
