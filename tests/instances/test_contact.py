@@ -67,6 +67,17 @@ def test_touching_cells_share_their_border():
     assert seg_scores([(labels, found)]).seg > 0.93
 
 
+def test_a_small_core_grows_if_its_instance_is_large_enough():
+    faint = np.zeros((3, 12, 12), np.float32)
+    faint[1, 2:10, 2:10] = 0.7  # above the reach, but not surely an interior
+    faint[1, 4:8, 4:8] = 1.0
+    faint[0] = 1 - faint[1]
+    asked = {"threshold": 0.9, "reach_threshold": 0.5}
+    assert (contact.decoder(**asked, min_area_px=32).decode(faint) > 0).sum() == 64
+    assert not contact.decoder(**asked, min_area_px=33).decode(faint).any()  # its core is of 16
+    assert not contact.decoder(**asked, min_area_px=65).decode(faint).any()
+
+
 def test_small_cores_are_left_out():
     labels = squares(4, 4)
     labels[0, :3] = 0

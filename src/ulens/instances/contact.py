@@ -68,7 +68,8 @@ def decoder(
     threshold : a pixel belongs to the core of an instance where interior is above it
     reach_threshold : cores grow, the surest interior first, over pixels where interior and contact
         together are above it
-    min_area_px : smaller cores are removed, pixels
+    min_area_px : smaller instances are removed, and before they grow cores of less than half of
+        that, pixels
 
     Notes
     -----
@@ -80,4 +81,8 @@ def decoder(
         cores = interior > threshold
         return Landscape(cores, -interior, cores | (1 - maps[0] > reach_threshold))
 
-    return SeedDecoder(landscape=landscape, min_seed_px=int(np.ceil(min_area_px)))
+    return SeedDecoder(
+        landscape=landscape,
+        min_seed_px=int(np.ceil(min_area_px / 2)),
+        min_area_px=int(np.ceil(min_area_px)),
+    )

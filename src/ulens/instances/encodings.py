@@ -138,9 +138,9 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         view=lambda probabilities: probabilities[1],
         view_name="probability of interior",
         decode=lambda probabilities, **decoding: contact.decoder(**decoding).decode(probabilities),
-        decoding={"threshold": 0.7, "reach_threshold": 0.3},
+        decoding={"threshold": 0.85, "reach_threshold": 0.5},
         grid={
-            "threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95),
+            "threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95),
             "reach_threshold": (0.2, 0.3, 0.4, 0.5),
         },
         in_words="an object starts where the probability of its interior is above {threshold:g}, "

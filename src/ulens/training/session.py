@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from ulens.bundle import ModelBundle, load_bundle, save_bundle
+from ulens.bundle import START, ModelBundle, load_bundle, save_bundle
 from ulens.data.dataset import class_frequencies, prepare
 from ulens.data.holdout import Split
 from ulens.data.plan import Plan
@@ -110,7 +110,7 @@ class Session:
         self.normalization = fit_normalization(sample.image for sample in split.training)
         self.decoding = first_decoding(split.training, plan.encoding, plan.zoom)
         start = load_bundle(start_from) if start_from is not None else None
-        if start is not None and start.encoding == plan.encoding:
+        if start is not None and start.encoding == plan.encoding and start_from != START:
             grid = ENCODINGS[plan.encoding].grid
             self.decoding |= {name: start.decoding[name] for name in grid if name in start.decoding}
         self.data_sha256 = hash_samples(annotated.samples)
