@@ -16,8 +16,7 @@ from ulens.io.annotations import read_annotated
 from ulens.io.files import write_tiff
 from ulens.jobs.describe import describe
 from ulens.jobs.planning import (
-    LONGEST_FROM_START_SECONDS,
-    LONGEST_FROM_START_STEPS,
+    LONGEST_FROM_START,
     NOISE,
     TrainSettings,
     choose_start,
@@ -26,6 +25,8 @@ from ulens.jobs.train import Message, run_training
 from ulens.metrics.ctc import seg_scores
 from ulens.predict.segmenter import Segmenter
 from ulens.simulate.mixture import simulate_scene
+
+SECONDS, STEPS = LONGEST_FROM_START["contact"]
 
 
 def test_it_is_small_and_tells_where_it_comes_from():
@@ -82,10 +83,10 @@ def asked(folder, **changes):
 @pytest.mark.parametrize(
     ("changes", "starts"),
     [
-        ({"seconds": LONGEST_FROM_START_SECONDS}, True),
-        ({"seconds": LONGEST_FROM_START_SECONDS + 1}, False),
-        ({"steps": LONGEST_FROM_START_STEPS}, True),
-        ({"steps": LONGEST_FROM_START_STEPS + 1}, False),
+        ({"seconds": SECONDS}, True),
+        ({"seconds": SECONDS + 1}, False),
+        ({"steps": STEPS}, True),
+        ({"steps": STEPS + 1}, False),
         ({}, False),
         ({"steps": 10, "width": 16}, True),
         ({"steps": 10, "width": 32}, False),
@@ -113,6 +114,9 @@ def test_membranes_start_from_it_too_other_classes_and_color_from_noise(cells):
     ):
         images = dataclasses.replace(fingerprint, **changes)
         assert (choose_start(settings, images) == START) == starts
+    membranes = dataclasses.replace(fingerprint, labels_are="classes", membrane_fraction=0.9)
+    longer = dataclasses.replace(settings, steps=LONGEST_FROM_START["membrane"][1] + 1)
+    assert choose_start(longer, membranes) is None
 
 
 def test_a_training_that_starts_from_it_says_so(cells):

@@ -17,6 +17,7 @@ from skimage.measure import label as connected_components
 import ulens
 from tiny_training import squares, tiny_plan, write_folder
 from ulens.bundle import load_bundle, save_bundle
+from ulens.data.holdout import split_samples
 from ulens.data.plan import read_plan
 from ulens.errors import (
     LabelError,
@@ -27,13 +28,14 @@ from ulens.errors import (
 )
 from ulens.image import Image
 from ulens.instances.encodings import ENCODINGS
+from ulens.io.annotations import read_annotated
 from ulens.io.files import read_image, write_tiff
 from ulens.io.store import ArrayStore
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.segment import segment
 from ulens.jobs.train import Message, Trained, run_training
 from ulens.training import session
-from ulens.training.session import Validation, read_log
+from ulens.training.session import Session, Validation, read_log
 from ulens.training.state import load_state
 from ulens.training.trainer import StepLog
 
@@ -252,9 +254,13 @@ def test_a_training_that_starts_from_a_model_starts_from_its_thresholds(tmp_path
     begun = load_bundle(folder / "model")
     begun.decoding["threshold"], begun.decoding["reach_threshold"] = 0.42, 0.33
     save_bundle(begun, folder / "begun")
-    start = {**options, "start_from": folder / "begun"}
-    *_, last = run_training(settings_for(folder, out=folder / "second", **start))
-    found = last.bundle.decoding
+    annotated = read_annotated(folder / "images", folder / "labels", **options)
+    split = split_samples(annotated.samples, labels_are="instances")
+    begins = Session(
+        folder / "second", annotated, split, read_plan(folder / "plan.json"),
+        device=torch.device("cpu"), start_from=folder / "begun",
+    )  # fmt: skip
+    found = begins.decoding
     assert (found["threshold"], found["reach_threshold"]) == (0.42, 0.33)
 
 

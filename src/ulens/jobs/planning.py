@@ -1,5 +1,6 @@
 """What a user asks of a training, and the plan that follows from it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -13,7 +14,7 @@ from ulens.data.plan import Plan, Recipe, read_plan
 from ulens.data.plan_in_words import name_length, put_in_words
 from ulens.data.recipes import Start, choose_encoding, make_plan
 from ulens.errors import SettingError
-from ulens.instances.encodings import ENCODINGS
+from ulens.instances.encodings import ENCODINGS, EncodingName
 from ulens.instances.weights import class_balance
 from ulens.io.annotations import Annotated
 from ulens.nets.unet import UNet
@@ -24,7 +25,11 @@ from ulens.training.speed import MEASURING_SHARE, steps_per_second, tensor_forma
 DEFAULT_SECONDS = 20 * 60.0
 OTHER_SIZE = 1.5
 NOISE = Path("noise")
-LONGEST_FROM_START_SECONDS, LONGEST_FROM_START_STEPS = 600.0, 10_000
+LONGEST_FROM_START: Mapping[EncodingName, tuple[float, int]] = {
+    "contact": (600.0, 10_000),
+    "membrane": (120.0, 2000),
+}
+"""Seconds and steps up to which a training gains by the start, by what is learned."""
 START_WIDTH = 16
 
 
@@ -100,18 +105,20 @@ def choose_start(settings: TrainSettings, fingerprint: Fingerprint) -> Path | No
     """
     if settings.start_from is not None:
         return None if settings.start_from == NOISE else find_model(settings.start_from)
+    encoding, _ = choose_encoding(fingerprint)
     fits = (
         settings.recipe == "default"
         and settings.plan is None
         and not settings.resume
         and settings.width in (None, START_WIDTH)
-        and choose_encoding(fingerprint)[0] in ("contact", "membrane")
+        and encoding in LONGEST_FROM_START
         and fingerprint.num_channels == 1
     )
+    longest = LONGEST_FROM_START[encoding] if fits else (0.0, 0)
     is_short = (
-        settings.steps <= LONGEST_FROM_START_STEPS
+        settings.steps <= longest[1]
         if settings.steps is not None
-        else (settings.seconds or DEFAULT_SECONDS) <= LONGEST_FROM_START_SECONDS
+        else (settings.seconds or DEFAULT_SECONDS) <= longest[0]
     )
     return START if fits and is_short else None
 
