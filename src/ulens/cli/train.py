@@ -53,8 +53,9 @@ def train(
     plan
         plan.json to train by, for example a changed one of another model
     start_from
-        model to start from; noise for random weights. Without it a training of up to ten minutes
-        on objects in grey images starts from the model that comes with ulens, others from noise
+        model to start from; noise for random weights. Without it trainings of up to ten minutes
+        on objects and of up to two minutes on membranes start from the model that comes with ulens
+        where images are grey, all others from noise
     frames
         which images to use, counted from 0, such as 0-14 or 0-9,12; of the Cell Tracking
         Challenge by sequence and the number in the name, such as 01:0-49
