@@ -2,8 +2,8 @@
 
     python benchmarks/start_model.py OUT [--scenes N] [--steps N] [--resume]
 
-Draws scenes of `ulens.simulate.mixture`, adds the grey images of dsb2018-start (CC0) where
-ULENS_DATA holds them, brings all objects to one size, and trains OUT/model on them.
+Draws scenes of `ulens.simulate.mixture`, adds the images of dsb2018-start (CC0) where ULENS_DATA
+holds them, brings all objects to one size, and trains OUT/model on them, in shades of grey.
 """
 
 import argparse
@@ -32,8 +32,8 @@ def main() -> None:
     """Write the images, unless they are there, and train."""
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("out", type=Path)
-    arguments.add_argument("--scenes", type=int, default=400)
-    arguments.add_argument("--steps", type=int, default=12000)
+    arguments.add_argument("--scenes", type=int, default=1500)
+    arguments.add_argument("--steps", type=int, default=30000)
     arguments.add_argument("--resume", action="store_true")
     options = arguments.parse_args()
     images, labels = options.out / "images", options.out / "labels"
@@ -73,14 +73,12 @@ def write(out: Path, num_scenes: int) -> None:
         Path(root) / "dsb2018-start" / "images", Path(root) / "dsb2018-start" / "labels"
     )
     for sample in annotated.samples:
-        if len(sample.image) > 1 and (sample.image != sample.image[:1]).any():
-            continue
         areas = np.bincount(sample.label.clip(0).ravel())[1:]
         if not areas.any():
             continue
         factor = OBJECT_PX / float(np.sqrt(4 * np.median(areas[areas > 0]) / np.pi))
         factor = min(4.0, max(0.25, factor))
-        image = resample(sample.image[:1], (factor, factor))[0]
+        image = resample(sample.image.mean(0, keepdims=True), (factor, factor))[0]
         label = labels_at(sample.label, (factor, factor))
         keep(out, sample.name, np.clip(np.round(image), 0, 65535).astype(np.uint16), label)
 
