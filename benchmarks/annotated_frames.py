@@ -103,8 +103,8 @@ def main() -> None:
     for name in options.data:
         for seed in options.seeds:
             for count in options.counts or DATA[name].counts:
-                key = {"data": name, "count": count, "seed": seed, **length}
-                key |= {"from": str(options.start_from)} if options.start_from else {}
+                way = str(options.start_from or "the default")
+                key = {"data": name, "count": count, "seed": seed, "from": way, **length}
                 if not any(key.items() <= row.items() for row in read(rows)):
                     row = run(options.out, name, count, seed, length, options.start_from)
                     with rows.open("a", encoding="utf-8") as file:
@@ -219,12 +219,10 @@ def summarize(out: Path, name: str, rows: Sequence[dict[str, Any]]) -> None:
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     panel = figure.subplots()
-    for way, color in zip(
-        sorted({row.get("from", "the default") for row in rows}), LINES, strict=False
-    ):
+    for way, color in zip(sorted({row["from"] for row in rows}), LINES, strict=False):
         curve = []
         for count in sorted({row["count"] for row in rows}):
-            found = [r for r in rows if r["count"] == count and r.get("from", "the default") == way]
+            found = [r for r in rows if r["count"] == count and r["from"] == way]
             if not found:
                 continue
             told = []

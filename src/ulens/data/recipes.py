@@ -273,9 +273,8 @@ def warm_up_shortly(plan: Plan) -> Plan:
     num_steps = _num_steps(plan)
     if not num_steps:
         return plan
-    return replace(
-        plan, warmup_steps=min(WARMUP_STEPS, max(1, round(WARMUP_SHARE * num_steps)))
-    )  # fmt: skip
+    warmup_steps = min(WARMUP_STEPS, max(1, round(WARMUP_SHARE * num_steps)))
+    return replace(plan, warmup_steps=warmup_steps)
 
 
 def _num_steps(plan: Plan) -> int:

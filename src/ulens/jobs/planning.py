@@ -114,13 +114,15 @@ def choose_start(settings: TrainSettings, fingerprint: Fingerprint) -> Path | No
         and encoding in LONGEST_FROM_START
         and fingerprint.num_channels == 1
     )
-    longest = LONGEST_FROM_START[encoding] if fits else (0.0, 0)
+    if not fits:
+        return None
+    seconds, steps = LONGEST_FROM_START[encoding]
     is_short = (
-        settings.steps <= longest[1]
+        settings.steps <= steps
         if settings.steps is not None
-        else (settings.seconds or DEFAULT_SECONDS) <= longest[0]
+        else (settings.seconds or DEFAULT_SECONDS) <= seconds
     )
-    return START if fits and is_short else None
+    return START if is_short else None
 
 
 def choose_plan(

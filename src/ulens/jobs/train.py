@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import torch
 
-from ulens.bundle import ModelBundle, find_model, load_bundle
+from ulens.bundle import ModelBundle, load_bundle
 from ulens.data.fingerprint import take_fingerprint
 from ulens.data.holdout import split_samples
 from ulens.data.plan import Plan
@@ -71,7 +71,7 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
         _train_along(settings, ranks, device)
         return
     if settings.start_from not in (None, NOISE):
-        load_bundle(find_model(settings.start_from))  # before anything is written
+        load_bundle(settings.start_from)  # before anything is written
     _prepare_folder(settings)
     annotated = _read(settings)
     yield Message(annotated.reading)
