@@ -10,7 +10,7 @@ import pytest
 from tiny_training import squares
 from ulens.bundle import START, find_model, load_bundle
 from ulens.data.fingerprint import take_fingerprint
-from ulens.errors import ModelError
+from ulens.errors import FileError, ModelError
 from ulens.image import Image
 from ulens.io.annotations import read_annotated
 from ulens.io.files import write_tiff
@@ -133,7 +133,14 @@ def test_a_training_that_starts_from_it_says_so(cells):
     assert not any("--from noise" in event.text for event in events if isinstance(event, Message))
 
 
-def test_where_there_is_no_model_to_start_from_nothing_is_written(cells):
-    with pytest.raises(ModelError, match="nois"):
-        list(run_training(asked(cells, steps=1, start_from=Path("nois"))))
+@pytest.mark.parametrize(
+    ("wrong", "error", "words"),
+    [
+        ({"start_from": Path("nois")}, ModelError, "nois"),
+        ({"labels": Path("nowhere")}, FileError, "nowhere does not exist; give a label file"),
+    ],
+)
+def test_where_something_is_missing_nothing_is_written(cells, wrong, error, words):
+    with pytest.raises(error, match=words):
+        list(run_training(dataclasses.replace(asked(cells, steps=1), **wrong)))
     assert not (cells / "model").exists()

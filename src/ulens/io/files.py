@@ -71,6 +71,8 @@ def list_labels(path: Path) -> list[Path]:
     path = Path(path)
     if path.is_dir() and (rois := list_rois(path)) and not _with_suffix(path, _SUFFIXES):
         return rois
+    if not path.exists():
+        raise FileError(f"{path} does not exist; give a label file or a folder of labels")
     return list_images(path)
 
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import torch
 
-from ulens.bundle import ModelBundle, load_bundle
+from ulens.bundle import ModelBundle
 from ulens.data.fingerprint import take_fingerprint
 from ulens.data.holdout import split_samples
 from ulens.data.plan import Plan
@@ -22,7 +22,7 @@ from ulens.io.annotations import Annotated, read_annotated
 from ulens.io.atomic import replace_files
 from ulens.io.files import name_some, other_files
 from ulens.jobs.outputs import make_folder
-from ulens.jobs.planning import NOISE, TrainSettings, choose_plan, choose_start, describe_plan
+from ulens.jobs.planning import TrainSettings, choose_plan, choose_start, describe_plan
 from ulens.jobs.segment import Model
 from ulens.predict.engines import choose_device
 from ulens.training.memory import keep_freed_memory
@@ -70,9 +70,7 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
     if ranks.rank > 0:
         _train_along(settings, ranks, device)
         return
-    if settings.start_from not in (None, NOISE):
-        load_bundle(settings.start_from)  # before anything is written
-    _prepare_folder(settings)
+    _check_folder(settings)
     annotated = _read(settings)
     yield Message(annotated.reading)
     if annotated.unpaired:
@@ -92,6 +90,7 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
         )
     plan = ranks.from_first(choose_plan(settings, fingerprint, annotated, split, device))
     yield Message(describe_plan(plan, device))
+    make_folder(settings.out)
     if settings.plan_only:
         path = settings.out / PLAN
         replace_files(settings.out, {PLAN: plan.to_bytes()})
@@ -214,7 +213,8 @@ def train(
     return Model(trained.bundle, device=asked.device)
 
 
-def _prepare_folder(settings: TrainSettings) -> None:
+def _check_folder(settings: TrainSettings) -> None:
+    """Raise OutputError or TrainingError where no model may be written, or none can be resumed."""
     out = settings.out
     if out.exists() and not out.is_dir():
         raise OutputError(f"{out} is a file; name a folder for the model")
@@ -233,7 +233,6 @@ def _prepare_folder(settings: TrainSettings) -> None:
             else "it is no ulens model, so ulens will not write into it; choose another name"
         )
         raise OutputError(f"{out} exists and holds {', '.join(content[:5])}; {advice}")
-    make_folder(out)
 
 
 @contextmanager
