@@ -30,19 +30,19 @@ import numpy as np
 import torch
 from torch import nn
 
-from ulens.data.fingerprint import take_fingerprint
-from ulens.data.holdout import split_samples
-from ulens.data.recipes import make_plan, parse_duration
+from ulens.annotated.holdout import split_samples
+from ulens.annotated.samples import Sample, read_annotated
+from ulens.annotated.unseen import divide
+from ulens.encodings.table import ENCODINGS
 from ulens.image import Image
-from ulens.instances.encodings import ENCODINGS
-from ulens.io.annotations import Sample, read_annotated
 from ulens.io.files import write_tiff
-from ulens.jobs.comparison_measures import unseen_errors
 from ulens.jobs.scoring import score_unseen
-from ulens.jobs.unseen import divide
-from ulens.labels.field_of_interest import find_field_of_interest
 from ulens.nets.properties import count_parameters
+from ulens.paper.measures import unseen_errors
+from ulens.planning.fingerprint import take_fingerprint
+from ulens.planning.recipes import make_plan, parse_duration
 from ulens.predict.timing import time_once
+from ulens.tracking.field_of_interest import find_field_of_interest
 from ulens.training.session import SCORED_AT
 from ulens.training.validate import Prediction, first_decoding, score, tune_thresholds
 

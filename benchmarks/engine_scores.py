@@ -16,10 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from ulens.annotated.samples import read_annotated
 from ulens.bundle import load_bundle
-from ulens.instances.encodings import ENCODINGS
-from ulens.io.annotations import read_annotated
-from ulens.jobs.compare import _border_px
+from ulens.encodings.table import ENCODINGS
+from ulens.paper.compare import _border_px
 from ulens.predict.engine_choice import choose_engine, differences
 from ulens.predict.engines import EngineName, engines_here
 from ulens.predict.predictor import Predictor

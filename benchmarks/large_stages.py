@@ -18,10 +18,10 @@ from large_image import write_mosaic
 from ulens.bundle import load_bundle
 from ulens.io.files import read_image
 from ulens.io.regions import open_volume
-from ulens.jobs.large_job import plan_job
-from ulens.jobs.large_parts import JobRequest, cut_planes, make_predictor, zarr_output
 from ulens.predict.engine_choice import choose_engine
 from ulens.predict.engines import choose_device
+from ulens.predict.large.job import plan_job
+from ulens.predict.large.parts import JobRequest, cut_planes, make_predictor, zarr_output
 
 
 def main() -> None:

@@ -14,13 +14,13 @@ from pathlib import Path
 import numpy as np
 import tifffile
 
-from ulens.data.fingerprint import take_fingerprint
-from ulens.data.recipes import OBJECT_PX, make_plan
-from ulens.io.annotations import read_annotated
+from ulens.annotated.samples import read_annotated
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import run_training
 from ulens.labels.grid import labels_at
 from ulens.nets.shapes import unet_geometry
+from ulens.planning.fingerprint import take_fingerprint
+from ulens.planning.recipes import OBJECT_PX, make_plan
 from ulens.resample import resample
 from ulens.simulate.mixture import simulate_scene
 

@@ -15,16 +15,16 @@ from unittest import mock
 
 import torch
 
-from ulens.data.dataset import prepare
-from ulens.data.fingerprint import take_fingerprint
-from ulens.data.plan import TensorFormat
-from ulens.data.recipes import LONG_STEPS, make_plan
-from ulens.io.annotations import Annotated, Sample
+from ulens.annotated.samples import Annotated, Sample
 from ulens.normalize import fit_normalization
+from ulens.planning.fingerprint import take_fingerprint
+from ulens.planning.plan import TensorFormat
+from ulens.planning.recipes import LONG_STEPS, make_plan
 from ulens.simulate.challenges import simulate_cells
 from ulens.training import trainer
 from ulens.training.memory import keep_freed_memory
 from ulens.training.speed import tensor_formats
+from ulens.training.tensors import prepare
 
 NUM_WARM_UP = 5
 SIDE_PX = 512

@@ -24,15 +24,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ulens.data.dataset import prepare
-from ulens.data.fingerprint import take_fingerprint
-from ulens.data.recipes import LONG_STEPS, make_plan
-from ulens.instances.encodings import ENCODINGS
-from ulens.io.annotations import Annotated, Sample
+from ulens.annotated.samples import Annotated, Sample
+from ulens.encodings.table import ENCODINGS
 from ulens.normalize import fit_normalization
+from ulens.planning.fingerprint import take_fingerprint
+from ulens.planning.recipes import LONG_STEPS, make_plan
 from ulens.simulate.challenges import simulate_cells
 from ulens.training.memory import keep_freed_memory
 from ulens.training.speed import tensor_formats
+from ulens.training.tensors import prepare
 from ulens.training.trainer import Trainer
 
 SIDE_PX, TILE_PX, OUTPUT_PX = 572, 572, 388

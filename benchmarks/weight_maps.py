@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 from scipy import ndimage
 
-from ulens.instances import boundary
-from ulens.instances.weights import falk_weight, separation_weight
+from ulens.encodings import boundary
+from ulens.encodings.weights import falk_weight, separation_weight
 from ulens.io.files import read_image
 from ulens.simulate.challenges import simulate_cells
 

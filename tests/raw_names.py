@@ -6,8 +6,8 @@ from typing import get_args
 
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
-from ulens.data.plan import MemoryFormat, Plan
-from ulens.instances.encodings import ENCODINGS
+from ulens.encodings.table import ENCODINGS
+from ulens.planning.plan import MemoryFormat, Plan
 
 _SETTINGS = (Plan, GeometrySettings, IntensitySettings)
 _NAMES = {entry.name for settings in _SETTINGS for entry in fields(settings)}

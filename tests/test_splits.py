@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from ulens.io.annotations import parse_frames
-from ulens.io.ctc import find_truth
+from ulens.annotated.ctc import find_truth
+from ulens.annotated.samples import parse_frames
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "split.py"
 

@@ -8,10 +8,10 @@ import torch
 
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
-from ulens.data.dataset import TrainingImage
-from ulens.data.plan import Plan
 from ulens.image import Image
 from ulens.io.files import write_tiff
+from ulens.planning.plan import Plan
+from ulens.training.tensors import TrainingImage
 
 
 def tiny_plan(**changes) -> Plan:

@@ -15,9 +15,9 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from ulens.annotated.samples import LabelsAre
+from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.errors import ModelError, OutputError, SettingError
-from ulens.instances.encodings import ENCODINGS, EncodingName
-from ulens.io.annotations import LabelsAre
 from ulens.io.atomic import new_name, replace_files
 from ulens.nets.build import NETWORKS, Network, build_network, describe_architecture
 from ulens.nets.quantized import Ranges

@@ -12,13 +12,13 @@ import pytest
 
 from tiny_training import squares
 from ulens import cli
+from ulens.annotated.samples import read_annotated
 from ulens.cli import train as cli_train
+from ulens.datasets import catalogue
+from ulens.datasets.catalogue import find_dataset
+from ulens.datasets.download import Patience, read_checksums
 from ulens.errors import DownloadError, FileError, OutputError, SettingError
 from ulens.image import Image
-from ulens.io import datasets as catalogue
-from ulens.io.annotations import read_annotated
-from ulens.io.datasets import find_dataset
-from ulens.io.download import Patience, read_checksums
 from ulens.io.files import read_image, write_tiff
 from ulens.jobs.datasets import Note, Ready, Step, Terms, run_fetch, use_copy
 from ulens.jobs.planning import TrainSettings

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from ulens.annotated.ctc import write_lineage
 from ulens.errors import DataError, FileError, LabelError, SettingError, ShapeError
-from ulens.io.ctc import write_lineage
 from ulens.jobs.evaluate import evaluate
-from ulens.lineage import Lineage
+from ulens.tracking.lineage import Lineage
 
 SIZE = (12, 16)
 TRACKS = Lineage(((1, 0, 1, 0), (2, 2, 2, 1), (3, 2, 2, 1)))

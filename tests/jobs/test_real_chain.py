@@ -5,8 +5,8 @@ import shutil
 import numpy as np
 import pytest
 
+from ulens.annotated.pairs import find_pairs
 from ulens.io.files import read_image
-from ulens.io.pairs import find_pairs
 from ulens.jobs.evaluate import evaluate
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.segment import segment

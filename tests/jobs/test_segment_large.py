@@ -19,10 +19,11 @@ from ulens.errors import DataError, FileError, OutputError, SettingError, ShapeE
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
 from ulens.io.regions import is_zarr
-from ulens.jobs import large_job, segment_large
+from ulens.jobs import segment_large
 from ulens.jobs.segment import run_segmentation
 from ulens.jobs.segment_large import is_large_output, run_large_segmentation
 from ulens.predict.engine_choice import EngineChoice
+from ulens.predict.large import job as large_job
 from ulens.predict.predictor import Predictor
 
 SMALL = {"block_px": 32, "halo_px": 8, "device": "cpu"}
@@ -203,9 +204,9 @@ def test_a_kill_while_the_output_gets_its_name(model, stack, tmp_path, monkeypat
     def killed(*_):
         raise KeyboardInterrupt
 
-    for where in ("segment_large.put_in_place", "large_job.shutil.rmtree"):
+    for where in ("jobs.segment_large.put_in_place", "predict.large.job.shutil.rmtree"):
         with monkeypatch.context() as patch:
-            patch.setattr(f"ulens.jobs.{where}", killed)
+            patch.setattr(f"ulens.{where}", killed)
             with pytest.raises(KeyboardInterrupt):
                 list(run_large_segmentation(model, stack, out, **SMALL))
     assert out.is_file()
@@ -271,7 +272,7 @@ def test_what_a_kill_leaves_of_the_first_file_is_no_hindrance(model, stack, tmp_
 def test_an_image_of_other_channels_is_refused_before_it_is_read(model, tmp_path, monkeypatch):
     image = Image(data=np.zeros((4, 40, 60), np.uint8), axes="CYX")
     write_tiff(tmp_path / "four.tif", image)
-    monkeypatch.setattr("ulens.predict.volumes.PlaneWork.do", None)
+    monkeypatch.setattr("ulens.predict.large.volumes.PlaneWork.do", None)
     with pytest.raises(ShapeError, match="4 channels"):
         list(run_large_segmentation(model, tmp_path / "four.tif", tmp_path / "o.zarr", **SMALL))
 

@@ -8,11 +8,10 @@ import numpy as np
 import pytest
 
 from tiny_training import squares
+from ulens.annotated.samples import read_annotated
 from ulens.bundle import START, find_model, load_bundle
-from ulens.data.fingerprint import take_fingerprint
 from ulens.errors import FileError, ModelError
 from ulens.image import Image
-from ulens.io.annotations import read_annotated
 from ulens.io.files import write_tiff
 from ulens.jobs.describe import describe
 from ulens.jobs.planning import (
@@ -23,6 +22,7 @@ from ulens.jobs.planning import (
 )
 from ulens.jobs.train import Message, run_training
 from ulens.metrics.ctc import seg_scores
+from ulens.planning.fingerprint import take_fingerprint
 from ulens.predict.segmenter import Segmenter
 from ulens.simulate.mixture import simulate_scene
 

@@ -11,14 +11,14 @@ from PIL import Image as PillowImage
 
 from brightness import make_bundle
 from ulens import cli
+from ulens.annotated.ctc import find_result, read_labels, read_lineage
 from ulens.bundle import save_bundle
 from ulens.errors import DataError, FileError, OutputError, SettingError, ShapeError
 from ulens.image import Image
-from ulens.io.ctc import find_result, read_labels, read_lineage
 from ulens.io.files import write_tiff
 from ulens.jobs.evaluate_ctc import evaluate_ctc
 from ulens.jobs.tracking import Tracked, run_tracking
-from ulens.lineage import check_result
+from ulens.tracking.lineage import check_result
 
 SIZE = (30, 40)
 

@@ -16,9 +16,10 @@ from skimage.measure import label as connected_components
 
 import ulens
 from tiny_training import squares, tiny_plan, write_folder
+from ulens.annotated.holdout import split_samples
+from ulens.annotated.samples import read_annotated
 from ulens.bundle import load_bundle, save_bundle
-from ulens.data.holdout import split_samples
-from ulens.data.plan import read_plan
+from ulens.encodings.table import ENCODINGS
 from ulens.errors import (
     LabelError,
     OutputError,
@@ -27,13 +28,12 @@ from ulens.errors import (
     TrainingError,
 )
 from ulens.image import Image
-from ulens.instances.encodings import ENCODINGS
-from ulens.io.annotations import read_annotated
 from ulens.io.files import read_image, write_tiff
 from ulens.io.store import ArrayStore
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.segment import segment
 from ulens.jobs.train import Message, Trained, run_training
+from ulens.planning.plan import read_plan
 from ulens.training import session
 from ulens.training.session import Session, Validation, read_log
 from ulens.training.state import load_state

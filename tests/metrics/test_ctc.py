@@ -8,10 +8,10 @@ import pytest
 import tifffile
 from ctc_metrics.scripts.evaluate import evaluate_sequence
 
+from ulens.annotated.ctc import read_lineage, write_lineage
 from ulens.errors import DataError, ShapeError
-from ulens.io.ctc import read_lineage, write_lineage
-from ulens.lineage import Lineage, Track, check_result
 from ulens.metrics.ctc import detection_scores, op_csb, op_ctb, seg_scores, tracking_scores
+from ulens.tracking.lineage import Lineage, Track, check_result
 
 # which counts of corrections each kind of error must raise
 PERTURBATIONS = {

@@ -1,5 +1,5 @@
-from ulens.lineage import Lineage, divisions, join_gaps
 from ulens.report.lineage_chart import lineage_chart, order_rows
+from ulens.tracking.lineage import Lineage, divisions, join_gaps
 
 
 def test_parents_stand_between_their_children_over_generations():

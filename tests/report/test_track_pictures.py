@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from ulens.lineage import Lineage
 from ulens.report.track_pictures import (
     color_tracks,
     draw_tracks,
@@ -13,6 +12,7 @@ from ulens.report.track_pictures import (
     find_sisters,
     fit_image,
 )
+from ulens.tracking.lineage import Lineage
 
 # 1 is missed in frame 2, goes on as 2, and divides into 3 and 4.
 LINEAGE = Lineage([(1, 0, 1, 0), (2, 3, 4, 1), (3, 5, 9, 2), (4, 5, 7, 2)])

@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from scipy import ndimage as ndi
 
-from ulens.data.baseline import otsu_components
 from ulens.errors import SettingError
 from ulens.metrics.instance import instance_scores
+from ulens.simulate.baseline import otsu_components
 from ulens.simulate.challenges import simulate_cells, simulate_membranes
 
 BOTH = pytest.mark.parametrize("simulate", [simulate_membranes, simulate_cells])

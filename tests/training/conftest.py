@@ -1,7 +1,7 @@
 import pytest
 
 from tiny_training import training_images
-from ulens.data.dataset import TrainingImage
+from ulens.training.tensors import TrainingImage
 
 
 @pytest.fixture

@@ -7,13 +7,13 @@ import torch
 
 from tiny_training import squares, write_folder
 from ulens.bundle import load_bundle
-from ulens.data.dataset import TrainingImage
 from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import run_training
 from ulens.training import quantization, session, trainer
 from ulens.training.session import Validation, read_log
+from ulens.training.tensors import TrainingImage
 
 STEPS = 20
 SCORED = 14  # 0.7 of them

@@ -5,13 +5,13 @@ import torch
 from skimage.measure import label as connected_components
 
 from tiny_training import squares, tiny_plan
-from ulens.data.dataset import prepare
+from ulens.annotated.samples import Sample
 from ulens.errors import TrainingError
-from ulens.io.annotations import Sample
 from ulens.nets.unet import UNet
 from ulens.normalize import fit_normalization
 from ulens.training import trainer as trainer_module
 from ulens.training.state import load_state, save_state
+from ulens.training.tensors import prepare
 from ulens.training.trainer import (
     AVERAGE_EVERY,
     DENSE_AVERAGE_STEPS,

@@ -3,9 +3,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ulens.instances import distance
-from ulens.instances.encodings import ENCODINGS
-from ulens.io.annotations import Sample
+from ulens.annotated.samples import Sample
+from ulens.encodings import distance
+from ulens.encodings.table import ENCODINGS
 from ulens.training.validate import (
     Prediction,
     quality,

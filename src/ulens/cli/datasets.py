@@ -7,8 +7,8 @@ from cyclopts import Parameter
 
 from ulens.cli.terminal import Flag
 from ulens.cli.terminal_datasets import show_datasets, show_fetch
+from ulens.datasets.catalogue import find_dataset, list_datasets
 from ulens.errors import SettingError
-from ulens.io.datasets import find_dataset, list_datasets
 from ulens.jobs.datasets import run_fetch, use_copy
 
 

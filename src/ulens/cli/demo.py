@@ -8,8 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ulens.cli.terminal import Flag, in_words, say, show_until
-from ulens.data.recipes import parse_duration
 from ulens.jobs.demo import DemoResult, free_folder, run_demo
+from ulens.planning.recipes import parse_duration
 
 
 def demo(

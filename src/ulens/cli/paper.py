@@ -8,11 +8,11 @@ from cyclopts import Parameter
 from ulens.bundle import LabelsAre
 from ulens.cli.terminal import Flag, say, show_table, show_until
 from ulens.cli.terminal_datasets import show_fetch
-from ulens.data.recipes import parse_duration
-from ulens.jobs.compare import Compared, run_comparison
-from ulens.jobs.comparison_plans import CompareSettings
-from ulens.jobs.contenders import parse_nets, parse_windows
-from ulens.jobs.reproduce import Reproduced, ReproduceSettings, fetch_data, run_reproduction
+from ulens.paper.compare import Compared, run_comparison
+from ulens.paper.contenders import parse_nets, parse_windows
+from ulens.paper.plans import CompareSettings
+from ulens.paper.reproduce import Reproduced, ReproduceSettings, fetch_data, run_reproduction
+from ulens.planning.recipes import parse_duration
 
 
 def compare(

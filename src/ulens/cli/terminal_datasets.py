@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ulens.cli.terminal import console, progress_bar, say
-from ulens.io.datasets import Dataset
+from ulens.datasets.catalogue import Dataset
 from ulens.jobs.datasets import DatasetEvent, Note, Ready, Step, Terms
 
 

@@ -7,10 +7,10 @@ from cyclopts import Parameter
 
 from ulens.bundle import LabelsAre
 from ulens.cli.terminal import Flag, say, show_training
-from ulens.data.plan import Recipe
-from ulens.data.recipes import parse_duration
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import run_training
+from ulens.planning.plan import Recipe
+from ulens.planning.recipes import parse_duration
 
 
 def train(

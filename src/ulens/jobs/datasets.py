@@ -9,9 +9,8 @@ from typing import Literal
 
 import pooch
 
-from ulens.errors import FileError, SettingError
-from ulens.io.datasets import Dataset, training_paths
-from ulens.io.download import (
+from ulens.datasets.catalogue import Dataset, training_paths
+from ulens.datasets.download import (
     CHECKSUMS,
     Cut,
     Patience,
@@ -20,7 +19,8 @@ from ulens.io.download import (
     fetch,
     record_checksum,
 )
-from ulens.io.unpack import refuse_existing, unpack
+from ulens.datasets.unpack import refuse_existing, unpack
+from ulens.errors import FileError, SettingError
 from ulens.jobs.outputs import make_folder
 
 

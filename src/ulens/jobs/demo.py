@@ -9,12 +9,11 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
+from ulens.annotated.samples import Sample, parse_frames, read_annotated
 from ulens.bundle import ModelBundle
-from ulens.data.baseline import otsu_components
+from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.errors import DataError, OutputError
 from ulens.image import Image
-from ulens.instances.encodings import ENCODINGS, EncodingName
-from ulens.io.annotations import Sample, parse_frames, read_annotated
 from ulens.io.atomic import replace_files
 from ulens.io.files import write_tiff
 from ulens.jobs.outputs import make_folder
@@ -25,6 +24,7 @@ from ulens.metrics.instance import instance_scores
 from ulens.report.charts import INK, figure_png
 from ulens.report.overlays import color_labels, color_probability, stretch_contrast
 from ulens.report.page import Picture, Section, Table, write_report
+from ulens.simulate.baseline import otsu_components
 from ulens.simulate.challenges import simulate_cells, simulate_membranes
 from ulens.training.validate import Prediction, score, score_membranes
 

@@ -6,12 +6,12 @@ from typing import get_args
 import torch
 
 from ulens.bundle import find_model, load_bundle
-from ulens.data.plan import Recipe
-from ulens.data.recipes import DEFAULT_WIDTH, NEGATIVE_SLOPE, PAPER_WIDTH
 from ulens.errors import ModelError, OutputError, SettingError
 from ulens.nets.build import Network, describe_architecture, name_network
 from ulens.nets.figure import draw
 from ulens.nets.unet import UNet
+from ulens.planning.plan import Recipe
+from ulens.planning.recipes import DEFAULT_WIDTH, NEGATIVE_SLOPE, PAPER_WIDTH
 
 RECIPES = {"default": (DEFAULT_WIDTH, NEGATIVE_SLOPE), "paper": (PAPER_WIDTH, 0.0)}
 

@@ -8,10 +8,10 @@ from typing import Literal, get_args
 
 import numpy as np
 
+from ulens.annotated.comparisons import Comparison, read_comparisons
+from ulens.annotated.label_values import LabelsAre, decide, describe, encode
 from ulens.errors import DataError, LabelError, SettingError
 from ulens.io.files import is_roi_file
-from ulens.io.label_values import LabelsAre, decide, describe, encode
-from ulens.jobs.comparisons import Comparison, read_comparisons
 from ulens.jobs.evaluate_ctc import evaluate_ctc, is_ctc_truth
 from ulens.metrics.instance import instance_scores
 from ulens.metrics.membrane import isbi2012

@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ulens.errors import DataError, FileError, LabelError, ShapeError
-from ulens.io.annotations import parse_frames
-from ulens.io.ctc import (
+from ulens.annotated.ctc import (
     Annotation,
     Result,
     Truth,
@@ -17,9 +15,9 @@ from ulens.io.ctc import (
     read_labels,
     read_lineage,
 )
+from ulens.annotated.samples import parse_frames
+from ulens.errors import DataError, FileError, LabelError, ShapeError
 from ulens.io.files import name_some
-from ulens.labels.field_of_interest import FIELD_OF_INTEREST_PX
-from ulens.lineage import Lineage, check_result, name_frames
 from ulens.metrics.ctc import (
     DetectionScores,
     TrackingScores,
@@ -29,6 +27,8 @@ from ulens.metrics.ctc import (
     seg_scores,
     tracking_scores,
 )
+from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX
+from ulens.tracking.lineage import Lineage, check_result, name_frames
 
 Pairs = Iterator[tuple[np.ndarray, np.ndarray]]
 

@@ -7,17 +7,17 @@ from pathlib import Path
 
 import torch
 
+from ulens.annotated.holdout import Split
+from ulens.annotated.samples import Annotated
 from ulens.bundle import START, LabelsAre, ModelBundle, find_model, load_bundle
-from ulens.data.fingerprint import Fingerprint
-from ulens.data.holdout import Split
-from ulens.data.plan import Plan, Recipe, read_plan
-from ulens.data.plan_in_words import name_length, put_in_words
-from ulens.data.recipes import Start, choose_encoding, make_plan
+from ulens.encodings.table import ENCODINGS, EncodingName
+from ulens.encodings.weights import class_balance
 from ulens.errors import SettingError
-from ulens.instances.encodings import ENCODINGS, EncodingName
-from ulens.instances.weights import class_balance
-from ulens.io.annotations import Annotated
 from ulens.nets.unet import UNet
+from ulens.planning.fingerprint import Fingerprint
+from ulens.planning.plan import Plan, Recipe, read_plan
+from ulens.planning.plan_in_words import name_length, put_in_words
+from ulens.planning.recipes import Start, choose_encoding, make_plan
 from ulens.resample import Zoom, check_zoom
 from ulens.training.session import PLAN
 from ulens.training.speed import MEASURING_SHARE, steps_per_second, tensor_formats

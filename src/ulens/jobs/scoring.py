@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
+from ulens.annotated.samples import Sample
 from ulens.bundle import LabelsAre, ModelBundle
-from ulens.io.annotations import Sample
 from ulens.predict.predictor import Average
 from ulens.training.validate import (
     Prediction,

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from ulens.bundle import ModelBundle, load_bundle, save_bundle
+from ulens.encodings.table import ENCODINGS
 from ulens.errors import DataError, SettingError, ShapeError
 from ulens.image import Image
-from ulens.instances.encodings import ENCODINGS
 from ulens.io.files import list_images, planes, read_image
 from ulens.jobs.outputs import (
     ObjectTable,

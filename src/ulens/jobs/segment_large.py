@@ -13,7 +13,12 @@ from ulens.errors import OutputError
 from ulens.io.atomic import write_file
 from ulens.io.label_volumes import write_label_tiff
 from ulens.io.regions import Volume, open_volume
-from ulens.jobs.large_job import (
+from ulens.jobs.segment import SegmentProgress
+from ulens.normalize import check_channels
+from ulens.predict.engine_choice import choose_engine
+from ulens.predict.engines import EngineName, choose_device
+from ulens.predict.large.blocks import Blocks
+from ulens.predict.large.job import (
     COMPLETE,
     CREATED,
     JOB,
@@ -31,22 +36,17 @@ from ulens.jobs.large_job import (
     put_in_place,
     read_job,
 )
-from ulens.jobs.large_parts import (
+from ulens.predict.large.parts import (
     JobRequest,
     cut_planes,
     describe_labels,
     make_predictor,
     zarr_output,
 )
-from ulens.jobs.large_workers import connect, do_on_workers
-from ulens.jobs.segment import SegmentProgress
-from ulens.normalize import check_channels
-from ulens.predict.blocks import Blocks
-from ulens.predict.engine_choice import choose_engine
-from ulens.predict.engines import EngineName, choose_device
+from ulens.predict.large.volumes import PlaneWork
+from ulens.predict.large.workers import connect, do_on_workers
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.spacing import describe_factor, find_factor
-from ulens.predict.volumes import PlaneWork
 
 if TYPE_CHECKING:
     from distributed import Client

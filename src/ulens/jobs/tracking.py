@@ -8,23 +8,23 @@ from pathlib import Path
 
 import numpy as np
 
+from ulens.annotated.ctc import write_result
 from ulens.bundle import load_bundle
 from ulens.errors import DataError, OutputError, SettingError, ShapeError
-from ulens.gaps import fill_gaps
-from ulens.io.ctc import write_result
 from ulens.io.files import list_images, name_some, planes, read_image
-from ulens.io.geff import check_geff, write_geff
 from ulens.jobs.outputs import check_output_folder
 from ulens.jobs.segment import SegmentProgress, open_image, segment_plane
-from ulens.jobs.tracking_report import Shown, choose_frames, write_tracking_report
-from ulens.labels.field_of_interest import FIELD_OF_INTEREST_PX, drop_outside_field
 from ulens.labels.resize import resize_labels
-from ulens.lineage import divisions, name_frames
 from ulens.predict.engines import EngineName
 from ulens.predict.predictor import Average
 from ulens.predict.segmenter import Segmenter
 from ulens.report.track_pictures import fit_image
-from ulens.tracks import Tracking, track
+from ulens.report.tracking import Shown, choose_frames, write_tracking_report
+from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX, drop_outside_field
+from ulens.tracking.gaps import fill_gaps
+from ulens.tracking.geff import check_geff, write_geff
+from ulens.tracking.lineage import divisions, name_frames
+from ulens.tracking.tracks import Tracking, track
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,7 +107,7 @@ def run_tracking(
     images : a folder of 2-D frames of one size, or one stack along T
     out : folder for mask000.tif and so on and res_track.txt, made if missing; a page with
         pictures is written beside it, ``<out>.html``, so that the folder can be submitted
-    geff : also write the tracks as a graph, ``<out>.geff``; see `ulens.io.geff`
+    geff : also write the tracks as a graph, ``<out>.geff``; see `ulens.tracking.geff`
     average, device, engine, zoom : as in `Segmenter`
     overwrite : replace an older result: its masks, res_track.txt, the page and the graph; other
         files are always kept

@@ -12,18 +12,18 @@ from typing import Any, cast
 
 import torch
 
+from ulens.annotated.holdout import split_samples
+from ulens.annotated.samples import Annotated, read_annotated
 from ulens.bundle import ModelBundle
-from ulens.data.fingerprint import take_fingerprint
-from ulens.data.holdout import split_samples
-from ulens.data.plan import Plan
-from ulens.data.recipes import parse_duration
 from ulens.errors import OutputError, TrainingError
-from ulens.io.annotations import Annotated, read_annotated
 from ulens.io.atomic import replace_files
 from ulens.io.files import name_some, other_files
 from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings, choose_plan, choose_start, describe_plan
 from ulens.jobs.segment import Model
+from ulens.planning.fingerprint import take_fingerprint
+from ulens.planning.plan import Plan
+from ulens.planning.recipes import parse_duration
 from ulens.predict.engines import choose_device
 from ulens.training.memory import keep_freed_memory
 from ulens.training.ranks import Ranks, join_ranks
@@ -124,7 +124,7 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
         yield Message("scoring what was held out …")
     bundle, predictions = session.finish()
     # here, since it draws charts, whose library takes a while to load
-    from ulens.jobs.training_report import write_training_report
+    from ulens.report.training import write_training_report
 
     write_training_report(
         settings.out / "report.html",

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ulens.errors import DataError
-from ulens.lineage import Lineage
 from ulens.metrics.ctc_graph import LinkCounts, MatchedFrame, Pairs, compare_links, match_frames
+from ulens.tracking.lineage import Lineage
 
 _SPLIT, _MISSED, _EXTRA = 5.0, 10.0, 1.0
 _REDUNDANT_LINK, _MISSING_LINK, _WRONG_LINK = 1.0, 1.5, 1.0
@@ -85,7 +85,7 @@ def seg_scores(pairs: Pairs, *, field_of_interest_px: int = 0) -> SegScores:
     pairs : (reference, result) label images, integers, (Y, X) or (Z, Y, X), 0 = background;
         taken one by one, so they may be read as they are needed
     field_of_interest_px : width of the border where result objects are dropped (px), see
-        `ulens.labels.field_of_interest`
+        `ulens.tracking.field_of_interest`
 
     Raises
     ------

@@ -10,9 +10,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from ulens.labels.field_of_interest import drop_outside_field
 from ulens.labels.overlap import contingency
-from ulens.lineage import Lineage
+from ulens.tracking.field_of_interest import drop_outside_field
+from ulens.tracking.lineage import Lineage
 
 Pairs = Iterable[tuple[np.ndarray, np.ndarray]]
 

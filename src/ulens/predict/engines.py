@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ulens.encodings.table import Activation
 from ulens.errors import SettingError
-from ulens.instances.encodings import Activation
 from ulens.nets.build import Network
 from ulens.nets.quantized import Ranges, quantize
 from ulens.nets.unet import UNet

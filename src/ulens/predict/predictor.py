@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ulens.encodings.table import Activation
 from ulens.errors import SettingError
-from ulens.instances.encodings import Activation
 from ulens.nets.build import Network
 from ulens.nets.quantized import Ranges
 from ulens.normalize import check_channels

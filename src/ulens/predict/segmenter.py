@@ -6,8 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ulens.bundle import ModelBundle
+from ulens.encodings.table import ENCODINGS, decode_maps
 from ulens.image import Image
-from ulens.instances.encodings import ENCODINGS, decode_maps
 from ulens.normalize import check_channels
 from ulens.predict.engine_choice import EngineChoice, choose_engine
 from ulens.predict.engines import EngineName, choose_device

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ulens.lineage import Lineage, Track, divisions, join_gaps
 from ulens.report.charts import INK, LINES
 from ulens.report.overlays import color_labels
+from ulens.tracking.lineage import Lineage, Track, divisions, join_gaps
 
 _MOST_NAMED = 70  # tracks; the numbers of more would overlap
 

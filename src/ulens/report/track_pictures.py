@@ -8,8 +8,8 @@ from PIL import Image as PillowImage
 from PIL import ImageDraw
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from ulens.lineage import Lineage, divisions, join_gaps
 from ulens.report.overlays import color_labels, stretch_contrast
+from ulens.tracking.lineage import Lineage, divisions, join_gaps
 
 _LARGEST_SIDE = 512  # pixels, of a still picture
 _LARGEST_MOVING_SIDE = 384

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 
 from ulens.bundle import ModelBundle
-from ulens.data.plan import Plan
 from ulens.errors import ModelError, SettingError
 from ulens.nets.build import Network, describe_architecture, name_network
+from ulens.planning.plan import Plan
 
 SHARED = ("name", "width", "depth", "window", "negative_slope")
 HEAD = "head."

@@ -4,10 +4,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ulens.data.plan import Plan
-from ulens.io.annotations import Sample
-from ulens.losses import IGNORED
+from ulens.annotated.samples import Sample
+from ulens.encodings.losses import IGNORED
 from ulens.normalize import Normalization, measure_statistics
+from ulens.planning.plan import Plan
 from ulens.predict.tiles import read_mirrored
 from ulens.resample import resample
 

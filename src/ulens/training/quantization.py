@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ulens.instances.encodings import ENCODINGS, Activation, EncodingName, decode_maps
+from ulens.encodings.table import ENCODINGS, Activation, EncodingName, decode_maps
 from ulens.nets.quantized import Ranges, equalize, measure_inputs, quantize
 from ulens.nets.unet import UNet
 from ulens.predict.engine_choice import (

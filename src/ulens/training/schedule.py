@@ -2,7 +2,7 @@
 
 import math
 
-from ulens.data.plan import Plan
+from ulens.planning.plan import Plan
 
 FINAL_FRACTION = 0.01
 

@@ -12,24 +12,24 @@ from typing import Any
 import numpy as np
 import torch
 
+from ulens.annotated.holdout import Split
+from ulens.annotated.samples import Annotated, hash_samples
 from ulens.bundle import START, ModelBundle, load_bundle, save_bundle
-from ulens.data.dataset import class_frequencies, prepare
-from ulens.data.holdout import Split
-from ulens.data.plan import Plan
+from ulens.encodings.table import ENCODINGS
 from ulens.errors import OutputError, TrainingError
-from ulens.instances.encodings import ENCODINGS
-from ulens.io.annotations import Annotated, hash_samples
 from ulens.io.atomic import replace_files
 from ulens.nets.build import Network, undo_balance
 from ulens.nets.properties import count_multiplications
 from ulens.nets.unet import UNet
 from ulens.normalize import fit_normalization
+from ulens.planning.plan import Plan
 from ulens.resample import size_at
 from ulens.training.begin import begin_network
 from ulens.training.examples import cut_example
 from ulens.training.quantization import prepare_int8
 from ulens.training.ranks import ALONE, Ranks
 from ulens.training.state import load_state, save_state
+from ulens.training.tensors import class_frequencies, prepare
 from ulens.training.trainer import StepLog, Trainer
 from ulens.training.validate import (
     Prediction,

@@ -7,11 +7,11 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from ulens.data.dataset import prepare
-from ulens.data.plan import Plan, TensorFormat
-from ulens.io.annotations import Sample
+from ulens.annotated.samples import Sample
 from ulens.normalize import fit_normalization
+from ulens.planning.plan import Plan, TensorFormat
 from ulens.predict.engines import has_fast_bf16
+from ulens.training.tensors import prepare
 from ulens.training.trainer import StepLog, Trainer
 
 TIMED_STEPS = 3

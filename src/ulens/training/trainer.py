@@ -13,16 +13,16 @@ from torch import Tensor, nn
 
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
-from ulens.data.dataset import TrainingImage, cut, draw
-from ulens.data.plan import Plan
+from ulens.encodings.losses import counted_weight
+from ulens.encodings.table import ENCODINGS
 from ulens.errors import TrainingError
-from ulens.instances.encodings import ENCODINGS
-from ulens.losses import counted_weight
 from ulens.nets.normalized import Moments, adopt, fold, freeze, measure_outputs, normalize
 from ulens.nets.unet import UNet
+from ulens.planning.plan import Plan
 from ulens.training.optimizers import SGD, AdamW
 from ulens.training.ranks import ALONE, Ranks
 from ulens.training.schedule import learning_rate
+from ulens.training.tensors import TrainingImage, cut, draw
 
 SNAPSHOT_STEPS = 50
 SNAPSHOT_SECONDS = 30.0

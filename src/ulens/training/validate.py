@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
+from ulens.annotated.samples import Sample
 from ulens.bundle import LabelsAre
-from ulens.instances.encodings import ENCODINGS, EncodingName, decode_maps
-from ulens.io.annotations import Sample
-from ulens.losses import IGNORED
+from ulens.encodings.losses import IGNORED
+from ulens.encodings.table import ENCODINGS, EncodingName, decode_maps
 from ulens.metrics.ctc import seg_scores
 from ulens.metrics.instance import instance_scores
 from ulens.metrics.membrane import isbi2012

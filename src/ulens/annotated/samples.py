@@ -1,0 +1,344 @@
+"""Annotated images: every 2-D plane with its labels, read as classes or as instances."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from ulens.annotated.challenge import (
+    describe_frames,
+    find_annotated_sequences,
+    read_frame,
+    select_frames,
+    truth_without_frame,
+)
+from ulens.annotated.ctc import Sequence
+from ulens.annotated.label_values import (
+    LabelsAre,
+    decide,
+    describe,
+    encode,
+    find_values,
+    mark_ignored,
+    number_instances,
+)
+from ulens.annotated.pairs import Pair, find_pairs
+from ulens.errors import DataError, LabelError, SettingError, ShapeError
+from ulens.image import Image
+from ulens.io.files import is_roi_file, name_some, num_planes, planes, read_image
+from ulens.io.rois import read_labels
+from ulens.io.store import ArrayStore
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sample:
+    """One 2-D plane with its labels.
+
+    Parameters
+    ----------
+    name : the image file's stem, and the plane's name for a stack
+    image : (C, Y, X) in the file's dtype
+    label : (Y, X) int32; class indices from 0 or instances 1…N on background 0, and −1
+        where pixels are to be ignored
+    sequence : the sequence of the Cell Tracking Challenge that it is a frame of, or None
+    is_silver : whether programs made the label
+    """
+
+    name: str
+    image: np.ndarray
+    label: np.ndarray
+    sequence: str | None = None
+    is_silver: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Annotated:
+    """All samples and how their labels were read.
+
+    Parameters
+    ----------
+    samples : in the order of the files and their planes
+    labels_are : 'classes' or 'instances'
+    class_values : the value in the files of every class index; (0, 1) for instances
+    spacing_um : (y, x) pixel size in µm where all images tell the same, else None
+    reading : one sentence for the user that tells how the labels were read
+    unpaired : files that have no partner and were left out
+    """
+
+    samples: list[Sample]
+    labels_are: LabelsAre
+    class_values: tuple[int, ...]
+    spacing_um: tuple[float, float] | None
+    reading: str
+    unpaired: list[Path]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Plane:
+    """A plane as the files hold it; `label` is (Y, X) int64, −1 where ignored."""
+
+    name: str
+    image: np.ndarray
+    label: np.ndarray
+    pair: Pair
+    spacing_um: tuple[float, float] | None
+
+
+def read_annotated(
+    images: Path,
+    labels: Path | None = None,
+    *,
+    frames: str | None = None,
+    labels_are: LabelsAre | None = None,
+    ignore: int | None = None,
+) -> Annotated:
+    """Read images with their labels.
+
+    Parameters
+    ----------
+    images, labels : files or folders as `find_pairs` takes them; or, without `labels`, a data set
+        of the Cell Tracking Challenge, or one of its sequences with its truth beside it
+    frames : planes to read, counted from 0 over all files, such as ``0-9,12``; of the challenge,
+        numbers as in the names of the frames, such as ``01:0-49,02:3,5``; None for all
+    labels_are : how to read the labels; None to decide from their values
+    ignore : label value of pixels without annotation
+
+    Returns
+    -------
+    one sample per 2-D plane; nothing is scaled or cropped
+
+    Raises
+    ------
+    PairingError, FileError, DataError : as `find_pairs` and `read_image`; DataError also where
+        images differ in their number of channels
+    ShapeError : an image and its label differ in size or number of planes
+    LabelError : label values make no sense
+    SettingError : `frames`, `labels_are` or `ignore` does not fit the files
+
+    Notes
+    -----
+    Classes and instances are told apart by `annotated.label_values.decide`; what ImageJ ROIs and
+    GeoJSON outline are instances. Of the challenge, gold truth and, in frames without it, silver
+    truth are read; see `annotated.challenge.read_frame`.
+    """
+    if labels is None and (sequences := find_annotated_sequences(images)):
+        _refuse_for_challenge(labels_are, ignore)
+        return _read_challenge(sequences, frames)
+    pairing = find_pairs(images, labels)
+    store = ArrayStore()
+    selected = _agree_on_channels(list(_read_planes(pairing.pairs, frames, ignore, store)))
+    labels_found = [plane.label for plane in selected]
+    values = find_values(labels_found, selected[0].pair.label)
+    meaning = labels_are
+    if meaning is None:
+        outlined = all(is_roi_file(plane.pair.label) for plane in selected)
+        meaning = "instances" if outlined else decide(labels_found, selected[0].pair.label)
+    if meaning == "instances" and ignore == 0:
+        raise SettingError("ignore is 0, the background of instances; choose another value")
+    encoded = [store.keep(encode(label, meaning, values)) for label in labels_found]
+    return Annotated(
+        samples=[
+            Sample(name=plane.name, image=plane.image, label=label)
+            for plane, label in zip(selected, encoded, strict=True)
+        ],
+        labels_are=meaning,
+        class_values=(0, 1) if meaning == "instances" else values,
+        spacing_um=_common_spacing(selected),
+        reading=describe(encoded, meaning, values, told=labels_are is not None, ignore=ignore),
+        unpaired=pairing.unpaired,
+    )
+
+
+def hash_samples(samples: Iterable[Sample]) -> str:
+    """Return what tells images and labels from all others."""
+    digest = hashlib.sha256()
+    for sample in samples:
+        for array in (sample.image, sample.label):
+            digest.update(f"{array.shape}{array.dtype}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+    return digest.hexdigest()
+
+
+def parse_frames(spec: str, num_frames: int) -> list[int]:
+    """Return the frames that a selection names, in ascending order.
+
+    Parameters
+    ----------
+    spec : numbers and inclusive ranges from 0, separated by commas
+    num_frames : how many frames there are
+
+    Raises
+    ------
+    SettingError : the selection cannot be read or names a frame that is not there
+
+    Examples
+    --------
+    >>> parse_frames("0-2,5", 10)
+    [0, 1, 2, 5]
+    """
+    there_are = f"there are {num_frames} images, 0-{num_frames - 1}"
+    chosen: set[int] = set()
+    for part in spec.split(","):
+        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
+        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
+        if first > last:
+            raise SettingError(
+                f"frames {spec!r} is no selection; write numbers and ranges such as 0-9,12; "
+                f"{there_are}"
+            )
+        if last >= num_frames:
+            raise SettingError(f"frames {spec!r} asks for image {last}; {there_are}")
+        chosen.update(range(first, last + 1))
+    return sorted(chosen)
+
+
+def _refuse_for_challenge(labels_are: LabelsAre | None, ignore: int | None) -> None:
+    if labels_are == "classes" or ignore is not None:
+        told = f"ignore is {ignore}" if ignore is not None else "labels_are is 'classes'"
+        raise SettingError(
+            f"{told}, but truth of the Cell Tracking Challenge is instances, each with an id of "
+            "its own; leave this out, or give the folders of images and labels both"
+        )
+
+
+def _read_challenge(sequences: list[Sequence], frames: str | None) -> Annotated:
+    chosen, num_left_out = select_frames(sequences, frames)
+    store = ArrayStore()
+    read = [
+        replace(each, image=store.keep(each.image), label=store.keep(each.label))
+        for each in map(read_frame, chosen)
+    ]
+    selected = _agree_on_channels(
+        [
+            _Plane(
+                name=each.frame.name,
+                image=each.image,
+                label=each.label,
+                pair=Pair(image=each.frame.image, label=each.frame.outlines),
+                spacing_um=each.spacing_um,
+            )
+            for each in read
+        ]
+    )
+    find_values([plane.label for plane in selected], chosen[0].outlines)
+    return Annotated(
+        samples=[
+            Sample(
+                name=plane.name,
+                image=plane.image,
+                label=store.keep(number_instances(plane.label)),
+                sequence=frame.sequence,
+                is_silver=frame.is_silver,
+            )
+            for plane, frame in zip(selected, chosen, strict=True)
+        ],
+        labels_are="instances",
+        class_values=(0, 1),
+        spacing_um=_common_spacing(selected),
+        reading=describe_frames(read, num_left_out),
+        unpaired=truth_without_frame(sequences) if frames is None else [],
+    )
+
+
+def _read_planes(
+    pairs: list[Pair], frames: str | None, ignore: int | None, store: ArrayStore
+) -> Iterator[_Plane]:
+    wanted: list[list[int] | None] = [None] * len(pairs)
+    if frames is not None:
+        counts = [num_planes(pair.image) for pair in pairs]
+        chosen = set(parse_frames(frames, sum(counts)))
+        starts = np.cumsum([0, *counts])[:-1].tolist()
+        wanted = [
+            [i for i in range(count) if start + i in chosen]
+            for start, count in zip(starts, counts, strict=True)
+        ]
+    for pair, numbers in zip(pairs, wanted, strict=True):
+        if numbers is None or numbers:
+            yield from _read_pair(pair, numbers, ignore, store)
+
+
+def _read_pair(
+    pair: Pair, numbers: list[int] | None, ignore: int | None, store: ArrayStore
+) -> Iterator[_Plane]:
+    image = read_image(pair.image)
+    label = read_labels(pair.label, image)
+    image_planes, label_planes = planes(image), planes(label)
+    _check_equal_sizes(pair, image, label, len(image_planes), len(label_planes))
+    for i in range(len(image_planes)) if numbers is None else numbers:
+        name, pixels = image_planes[i]
+        label_pixels = _one_channel(label_planes[i][1], pair.label)
+        yield _Plane(
+            name=f"{pair.image.stem}_{name}" if name else pair.image.stem,
+            image=store.keep(pixels),
+            label=store.keep(mark_ignored(label_pixels, ignore, pair.label)),
+            pair=pair,
+            spacing_um=image.spacing_um,
+        )
+
+
+def _check_equal_sizes(
+    pair: Pair, image: Image, label: Image, num_images: int, num_labels: int
+) -> None:
+    size, label_size = image.data.shape[-2:], label.data.shape[-2:]
+    if size != label_size:
+        raise ShapeError(
+            f"{pair.image} is {size[0]}×{size[1]} pixels, its label {pair.label} "
+            f"{label_size[0]}×{label_size[1]}; both need the same size"
+        )
+    if num_images != num_labels:
+        raise ShapeError(
+            f"{pair.image} has {num_images} planes (axes {image.axes}), its label {pair.label} "
+            f"{num_labels} (axes {label.axes}); both need as many; channels belong on axis C "
+            "(ImageJ hyperstack or OME-TIFF)"
+        )
+
+
+def _one_channel(label: np.ndarray, path: Path) -> np.ndarray:
+    """Return the (Y, X) values of a (C, Y, X) label plane whose channels are equal."""
+    if (label != label[:1]).any():
+        raise LabelError(
+            f"{path} is a color image with {label.shape[0]} different channels; labels need one "
+            "grey value per class or object; save it as an 8- or 16-bit grey PNG or TIFF file"
+        )
+    return label[0]
+
+
+def _agree_on_channels(selected: list[_Plane]) -> list[_Plane]:
+    """Give all planes the same channels: grey saved as RGB is grey, grey among RGB is RGB."""
+    counts = {plane.image.shape[0] for plane in selected}
+    if counts == {3} and all((plane.image == plane.image[:1]).all() for plane in selected):
+        return [replace(plane, image=plane.image[:1]) for plane in selected]
+    if counts == {1, 3}:
+        return [
+            replace(plane, image=np.repeat(plane.image, 3 // plane.image.shape[0], axis=0))
+            for plane in selected
+        ]
+    if len(counts) > 1:
+        raise DataError(_name_channels(selected))
+    return selected
+
+
+def _name_channels(selected: list[_Plane]) -> str:
+    files_by_count: dict[int, list[Path]] = {}
+    for plane in selected:
+        files = files_by_count.setdefault(plane.image.shape[0], [])
+        if plane.pair.image not in files:
+            files.append(plane.pair.image)
+    found = "; ".join(
+        f"{count} channel{'s' if count > 1 else ''}: {name_some(files)}"
+        for count, files in sorted(files_by_count.items())
+    )
+    return (
+        f"images differ in their number of channels ({found}); give all of them the same channels"
+    )
+
+
+def _common_spacing(selected: list[_Plane]) -> tuple[float, float] | None:
+    spacings = [plane.spacing_um for plane in selected]
+    first = spacings[0]
+    if first is None or None in spacings:
+        return None
+    return first if np.allclose(np.array(spacings, float), first, rtol=0.01, atol=0) else None

@@ -1,0 +1,207 @@
+"""The ways from labels to what a network learns, and from its outputs back to labels."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+from torch import Tensor
+
+from ulens.encodings import boundary, contact, distance
+from ulens.encodings.borders import SMOOTHING_PX, close_borders
+from ulens.encodings.losses import weighted_cross_entropy, weighted_smooth_l1
+from ulens.encodings.seeds import SeedDecoder
+from ulens.labels.grid import share_of
+from ulens.resample import AS_IT_IS, Zoom
+
+Activation = Literal["softmax", "clip"]
+EncodingName = Literal["classes", "membrane", "boundary", "contact", "distance"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoding:
+    """One way to learn labels.
+
+    Parameters
+    ----------
+    labels_are : the kind of labels it is for
+    encode : maps (Y, X) integer labels, −1 = ignored, to the target: (Y, X) int16 classes or
+        (K, Y, X) float32
+    encode_at : maps such labels, a zoom, their `labels_at` and K to the (K, y, x) float32 target on
+        another grid: the shares of a pixel that the classes cover, where `encode` gives classes
+    num_outputs : K; None = one for each class of the labels
+    loss : of a (B, K, Y, X) output, a batch of targets, a (B, Y, X) weight, and the sum of the
+        weights where this is a part of the batch
+    activation : makes maps in [0, 1] of the outputs: 'softmax' or 'clip'
+    maps : what these maps are called
+    refine : what is made of the (K, Y, X) maps of a whole image before anything else, and how much
+        larger than it is the image is taken for
+    view : the (Y, X) map to show of (K, Y, X) maps
+    view_name : what it shows
+    decode : maps (K, Y, X) maps and the parameters in `decoding` to (Y, X) int32 classes or
+        instances
+    decoding : parameters of `decode` before they are tuned
+    grid : the values of each that tuning tries
+    in_words : a sentence for the user with a place for each parameter of `grid`
+    decoder : of instances; makes of these parameters the stages of `decode`
+    """
+
+    labels_are: Literal["classes", "instances"] = "instances"
+    encode: Callable[[np.ndarray], np.ndarray]
+    encode_at: Callable[[np.ndarray, Zoom, np.ndarray, int], np.ndarray]
+    num_outputs: int | None = None
+    loss: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
+    activation: Activation = "softmax"
+    maps: str = "probabilities"
+    refine: Callable[[np.ndarray, Zoom], np.ndarray] = lambda maps, factor: maps
+    view: Callable[[np.ndarray], np.ndarray]
+    view_name: str = "probability of foreground"
+    decode: Callable[..., np.ndarray]
+    decoding: Mapping[str, Any] = field(default_factory=dict)
+    grid: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    in_words: str = ""
+    decoder: Callable[..., SeedDecoder] | None = None
+
+
+def _foreground(probabilities: np.ndarray) -> np.ndarray:
+    return 1 - probabilities[0]
+
+
+def _encode_classes(labels: np.ndarray) -> np.ndarray:
+    return labels.astype(np.int16)
+
+
+def _share_classes(
+    labels: np.ndarray, zoom: Zoom, coarse: np.ndarray, num_classes: int
+) -> np.ndarray:
+    """Return the share of each class in what is annotated of a pixel."""
+    shares = np.stack([share_of(labels, label, zoom) for label in range(num_classes)])
+    return shares / np.maximum(shares.sum(0), 1e-6)
+
+
+def _share_foreground(
+    labels: np.ndarray, zoom: Zoom, coarse: np.ndarray, num_classes: int
+) -> np.ndarray:
+    """Return the shares of background and foreground, which is nowhere where instances touch."""
+    _, inside, _ = contact.encode_at(labels, zoom, coarse)
+    return np.stack([1 - inside, inside])
+
+
+def _close_membranes(probabilities: np.ndarray, factor: Zoom) -> np.ndarray:
+    interior = close_borders(probabilities[1], (SMOOTHING_PX / factor[0], SMOOTHING_PX / factor[1]))
+    return np.stack([1 - interior, interior])
+
+
+ENCODINGS: Mapping[EncodingName, Encoding] = {
+    "classes": Encoding(
+        labels_are="classes",
+        encode=_encode_classes,
+        encode_at=_share_classes,
+        loss=weighted_cross_entropy,
+        view=_foreground,
+        decode=lambda probabilities: probabilities.argmax(0).astype(np.int32),
+    ),
+    "membrane": Encoding(
+        labels_are="classes",
+        encode=_encode_classes,
+        encode_at=_share_classes,
+        loss=weighted_cross_entropy,
+        refine=_close_membranes,
+        view=_foreground,
+        decode=lambda probabilities, threshold: (probabilities[1] > threshold).astype(np.int32),
+        decoding={"threshold": 0.3},
+        # lower ones merge cells now and then, which a few held-out images may not show
+        grid={"threshold": (0.25, 0.3, 0.35, 0.4, 0.5)},
+        in_words="a pixel counts as foreground above a probability of {threshold:g}",
+    ),
+    "boundary": Encoding(
+        num_outputs=2,
+        encode=boundary.encode,
+        encode_at=_share_foreground,
+        loss=weighted_cross_entropy,
+        view=_foreground,
+        decode=lambda probabilities, **decoding: boundary.decoder(**decoding).decode(probabilities),
+        decoding={"threshold": 0.7, "reach_threshold": 0.1},
+        grid={
+            "threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98),
+            "reach_threshold": (0.1, 0.2, 0.3, 0.4, 0.5),
+        },
+        in_words="an object starts where the probability of foreground is above {threshold:g}, and "
+        "reaches as far as it is above {reach_threshold:g}",
+        decoder=boundary.decoder,
+    ),
+    "contact": Encoding(
+        num_outputs=contact.NUM_CLASSES,
+        encode=contact.encode,
+        encode_at=lambda labels, zoom, coarse, _: contact.encode_at(labels, zoom, coarse),
+        loss=weighted_cross_entropy,
+        view=lambda probabilities: probabilities[1],
+        view_name="probability of interior",
+        decode=lambda probabilities, **decoding: contact.decoder(**decoding).decode(probabilities),
+        decoding={"threshold": 0.85, "reach_threshold": 0.5},
+        grid={
+            "threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95),
+            "reach_threshold": (0.2, 0.3, 0.4, 0.5),
+        },
+        in_words="an object starts where the probability of its interior is above {threshold:g}, "
+        "and reaches as far as that of an object is above {reach_threshold:g}",
+        decoder=contact.decoder,
+    ),
+    "distance": Encoding(
+        num_outputs=2,
+        encode=distance.encode,
+        encode_at=lambda labels, zoom, coarse, _: distance.encode(coarse),
+        loss=weighted_smooth_l1,
+        activation="clip",
+        maps="distances",
+        view=lambda distances: distances[0],
+        view_name="cell distance",
+        decode=distance.decode,
+        decoding={"seed_threshold": 0.4, "cell_threshold": distance.RIM / 2},
+        grid={
+            "seed_threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
+            "cell_threshold": (0.05, 0.1, 0.15, 0.2, 0.25),
+        },
+        in_words="an object starts where its distance less that to the next one is above "
+        "{seed_threshold:g}, and reaches as far as its distance is above {cell_threshold:g}",
+        decoder=distance.decoder,
+    ),
+}
+
+
+def decode_maps(
+    name: EncodingName, maps: np.ndarray, decoding: Mapping[str, Any], factor: Zoom = AS_IT_IS
+) -> tuple[np.ndarray, np.ndarray]:
+    """Refine the maps of an image and decode them.
+
+    Parameters
+    ----------
+    name : of the encoding
+    maps : (K, Y, X) float32, on the image's grid
+    decoding : parameters, in pixels of the training images
+    factor : (y, x) by how much the image must be enlarged for its pixels to be as large as theirs
+
+    Returns
+    -------
+    maps : (K, Y, X) float32, refined
+    labels : (Y, X) int32 classes or instances
+    """
+    way = ENCODINGS[name]
+    maps = way.refine(maps, factor)
+    return maps, way.decode(maps, **in_pixels(decoding, factor))
+
+
+def in_pixels(decoding: Mapping[str, Any], factor: Zoom) -> dict[str, Any]:
+    """Return parameters of a decoding for images that must be enlarged by `factor`.
+
+    Examples
+    --------
+    >>> in_pixels({"threshold": 0.5, "min_area_px": 10, "grow_px": 1.5}, (0.5, 0.5))
+    {'threshold': 0.5, 'min_area_px': 40.0, 'grow_px': 3.0}
+    """
+    own = dict(decoding)
+    if "min_area_px" in own:
+        own["min_area_px"] /= factor[0] * factor[1]
+    if "grow_px" in own:
+        own["grow_px"] /= min(factor)
+    return own

@@ -1,0 +1,169 @@
+"""The paper's comparison on the user's images: one budget for every network, one page."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ulens.annotated.unseen import Division, divide
+from ulens.errors import OutputError, SettingError
+from ulens.io.atomic import replace_files
+from ulens.io.files import name_some
+from ulens.jobs.outputs import make_folder
+from ulens.jobs.scoring import predict_unseen, score_unseen
+from ulens.jobs.train import Message, TrainEvent
+from ulens.paper.contenders import PUBLISHED_WINDOW, Finished, list_contenders, train_contender
+from ulens.paper.measures import (
+    SIDE_PX,
+    Outcome,
+    Redundancy,
+    measure_redundancy,
+    outcome,
+    time_networks,
+    unseen_errors,
+)
+from ulens.paper.plans import CompareSettings, plan_all, training_settings
+from ulens.paper.report import cost_table, score_table, write_comparison
+from ulens.predict.engines import choose_device
+from ulens.report.page import Table
+from ulens.tracking.field_of_interest import find_field_of_interest
+
+SETTINGS, PAGE = "settings.json", "compare.html"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Compared:
+    """The last event.
+
+    Parameters
+    ----------
+    page : compare.html; compare.json beside it holds all numbers
+    outcomes : of the networks, in the order of the page
+    redundancy : of the sliding window's prediction window by window, where it took part
+    """
+
+    page: Path
+    outcomes: list[Outcome]
+    redundancy: Redundancy | None
+
+    @property
+    def tables(self) -> dict[str, Table]:
+        """The outcomes in short, by heading."""
+        return {
+            "scores on unseen images": score_table(self.outcomes),
+            f"predicting {SIDE_PX}×{SIDE_PX} px": cost_table(self.outcomes),
+        }
+
+
+def run_comparison(settings: CompareSettings) -> Iterator[TrainEvent | Compared]:
+    """Train every network on the same images for the same time, and score them on unseen ones.
+
+    Yields
+    ------
+    the events of each training, and at last `Compared`. Ctrl-C ends the training at work and the
+    comparison; with `resume` the next one goes on there.
+
+    Raises
+    ------
+    UlensError : with what to do
+    """
+    contenders = list_contenders(settings.nets, settings.windows)
+    device = choose_device(settings.device)
+    _refuse_existing(settings)
+    division = divide(
+        settings.images,
+        settings.labels,
+        training=settings.frames,
+        unseen=settings.score,
+        labels_are=settings.labels_are,
+        ignore=settings.ignore,
+    )
+    _begin(settings, division)
+    yield Message(
+        f"training on images {division.training}, scored on images {division.unseen}, on {device}"
+    )
+    training = training_settings(settings, division)
+    plans = plan_all(contenders, settings, training)
+    contestants: list[Finished] = []
+    for contender in contenders:
+        asked = replace(training, out=settings.out / contender.name)
+        for event in train_contender(contender, plans[contender.name], asked):
+            if isinstance(event, Finished):
+                contestants.append(event)
+            else:
+                yield event
+        if not contestants or contestants[-1].contender != contender:
+            yield Message("the comparison is not complete; go on with --resume")
+            return
+    yield Message("timing the networks in turn …")
+    image = division.samples[0].image
+    seconds = time_networks(contestants, image, settings.device)
+    outcomes, shown = [], []
+    border_px = find_field_of_interest(settings.images)
+    for each in contestants:
+        yield Message(f"{each.contender.title}: predicting {len(division.samples)} unseen images …")
+        labels_are = each.bundle.labels_are
+        predictions = predict_unseen(each.bundle, division.samples, settings.device)
+        scores = score_unseen(predictions, labels_are, field_of_interest_px=border_px)
+        errors = unseen_errors(predictions, labels_are)
+        outcomes.append(outcome(each, scores, errors, seconds[each.contender.name]))
+        shown.append(predictions[0])
+    redundancy = None
+    for each in contestants:
+        if each.contender.window == PUBLISHED_WINDOW and each.contender.network == "sliding-window":
+            yield Message("timing the sliding window's prediction window by window …")
+            redundancy = measure_redundancy(
+                each, image, seconds[each.contender.name], settings.device
+            )
+    write_comparison(
+        settings.out / PAGE,
+        outcomes=outcomes,
+        shown=shown,
+        redundancy=redundancy,
+        division=division,
+        device=str(device),
+    )
+    yield Compared(page=settings.out / PAGE, outcomes=outcomes, redundancy=redundancy)
+
+
+def _refuse_existing(settings: CompareSettings) -> None:
+    out = settings.out
+    if out.exists() and not out.is_dir():
+        raise OutputError(f"{out} is a file; name a folder for the comparison")
+    content = sorted(out.iterdir()) if out.is_dir() else []
+    if settings.resume:
+        if not (out / SETTINGS).is_file():
+            raise OutputError(f"there is no comparison to resume in {out}; leave out --resume")
+    elif content:
+        is_ours = (out / SETTINGS).is_file()
+        advice = "go on with --resume, or choose another name" if is_ours else "choose another name"
+        raise OutputError(f"{out} exists and holds {name_some(content)}; {advice}")
+
+
+def _begin(settings: CompareSettings, division: Division) -> None:
+    """Write what must stay the same when the comparison is resumed, or compare with it."""
+    record = {
+        "images": str(settings.images),
+        "labels": None if settings.labels is None else str(settings.labels),
+        "labels_are": settings.labels_are,
+        "ignore": settings.ignore,
+        "data_sha256": division.data_sha256,
+        "training": division.training,
+        "scored": division.unseen,
+        "seconds": settings.seconds,
+        "steps": settings.steps,
+        "width": settings.width,
+        "seed": settings.seed,
+    }
+    path = settings.out / SETTINGS
+    if not path.is_file():
+        make_folder(settings.out)
+        replace_files(settings.out, {SETTINGS: json.dumps(record, indent=2).encode()})
+        return
+    begun = json.loads(path.read_text(encoding="utf-8"))
+    for name, value in record.items():
+        if begun.get(name) != value:
+            raise SettingError(
+                f"{name} is {value}, but the comparison in {settings.out} was begun with "
+                f"{begun.get(name)}; ask for the same, or begin a new one in another folder"
+            )

@@ -1,0 +1,428 @@
+"""Two recipes for the same network: the default one and the paper's."""
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Literal, NamedTuple
+
+from ulens.augment.geometry import GeometrySettings
+from ulens.augment.intensity import IntensitySettings
+from ulens.encodings.table import ENCODINGS, EncodingName
+from ulens.errors import SettingError
+from ulens.nets.shapes import unet_geometry
+from ulens.planning.fingerprint import Fingerprint
+from ulens.planning.plan import Plan, Recipe, TensorFormat
+from ulens.resample import AS_IT_IS, Zoom, size_at
+
+PAPER_OUTPUT = 388
+OUTPUT_PX = 68
+WIDTHS = (16, 24, 32, 48, 64)
+FEWEST_STEPS = 10000
+CLEARLY_FASTER = 1.05
+LONG_STEPS = 3000
+WARMUP_STEPS, WARMUP_SHARE = 50, 0.1
+RATE_TIMES_WIDTH = 0.032
+DEPTH = 4
+SMALL_DEPTH = 3
+ZOOMS = (1 / 6, 1 / 5, 1 / 4, 1 / 3, 1 / 2, 2 / 3, 1.0, 1.5, 2.0)
+CLEARLY_OBLONG = 1.1
+LARGEST_SHARE = 0.75  # an object's of what a network sees around a pixel
+OBJECT_PX = 28.0
+WALL_PX = 2.5
+ELASTIC_SHARE = 10 / 572  # of the tile's side: the paper's 10 px on its own tile
+NEGATIVE_SLOPE = 0.01
+DROPOUT = 0.2
+FEWEST_IN_GAPS = 0.5
+FEWEST_IN_CONTACT = 5e-4
+DEFAULT_WIDTH = 24
+PAPER_WIDTH = 64
+
+_UNSTATED = "the paper does not say"
+_TRIED = "0.001 and 0.0001 scored alike in trials (ISBI 2012, V_Rand 0.88)"
+_AS_EVER = "as in the default recipe, not tried otherwise"
+LEFT_OPEN = {
+    "learning_rate": f"{_UNSTATED}; {_TRIED}",
+    "schedule": f"{_UNSTATED}; {_AS_EVER}",
+    "warmup_steps": f"{_UNSTATED}; {_AS_EVER}",
+    "weight_decay": _UNSTATED,
+    "clip_norm": _UNSTATED,
+    "averaging": _UNSTATED,
+    "precision": f"{_UNSTATED}; what this computer computes fastest",
+    "class_weights": "the paper balances the classes but gives no values; here the rarer a class, "
+    "the more its pixels count",
+    "dropout": "the paper gives no share; half in the network that its authors released",
+    "geometry": "as in the paper, which leaves open how far to turn, and whether to mirror",
+    "intensity": "the paper gives no numbers; contrast as in its successor, Falk et al. 2019",
+}
+"""Choices that the paper leaves open, with what was chosen."""
+PAPER_REASONS = {
+    "zoom": "as in the paper",
+    "encoding": "as in the paper",
+    "network": "as in the paper",
+    "width": "64 in the paper",
+    "negative_slope": "as in the paper",
+    "batch_norm": "as in the paper",
+    "crop": "one large tile rather than many small ones, 572 px in the paper",
+    "batch": "as in the paper",
+    "optimizer": "as in the paper",
+    "momentum": "as in the paper",
+    "weight_map": "as in the paper",
+    "border_weight": "10 in the paper",
+    "border_sigma_px": "about 5 in the paper",
+    **LEFT_OPEN,
+}
+DEFAULT_REASONS = {
+    "network": "as in the paper of 2015",
+    "dropout": "the best of three (DIC-HeLa, mean AP after 500 steps 0.83; none 0.72, 50% 0.74)",
+    "negative_slope": "else most of the deepest channels stop learning (DIC-HeLa, AP@0.5 after 500 "
+    "steps 0.96 instead of 0.80)",
+    "batch_norm": "learns faster (DIC-HeLa, mean AP after 200 steps 0.73 instead of 0.08)",
+    "crop": "many steps with small tiles rather than few with large ones: at equal time DIC-HeLa, "
+    "five images, SEG 0.880 instead of 0.849",
+    "batch": "as in the paper",
+    "optimizer": "fits the step to each weight, which suits short trainings; no other was tried",
+    "learning_rate": "found by trials; half and twice as much score alike (DIC-HeLa, mean AP 0.84)",
+    "weight_decay": "keeps the weights small; not tried otherwise",
+    "warmup_steps": "the first steps of fresh weights are the wildest; no more than a tenth of all "
+    "(ISBI 2012, 50 steps: V_Rand 0.857 instead of 0.806)",
+    "schedule": "small steps at the end let the weights settle; not tried otherwise",
+    "clip_norm": "so that one odd tile cannot undo what was learned",
+    "averaging": "steadier than the last step's; a mean over more steps was no better (ISBI 2012)",
+    "precision": "what this computer computes fastest",
+    "class_weights": "rarer ones need no more weight (ISBI 2012, V_Rand 0.985 instead of 0.982)",
+    "border_weight": "10 as in the paper, 50 as in Falk et al. 2019, 0 with more than two classes",
+}
+"""The scores are those of docs/lab-notes.md."""
+_WHY_DEFAULT_WIDTH = (
+    "narrow networks make more steps: at equal work 24 beat 32 (ISBI 2012, V_Info 0.985 and 0.983)"
+)
+
+
+class Start(NamedTuple):
+    """What a training takes over of the model that it starts from.
+
+    Parameters
+    ----------
+    negative_slope : of its leaky ReLUs
+    encoding : what it learned; kept where the labels are of the same kind
+    """
+
+    negative_slope: float
+    encoding: EncodingName
+
+
+def make_plan(
+    fingerprint: Fingerprint,
+    *,
+    recipe: Recipe = "default",
+    steps: int | None = None,
+    seconds: float | None = None,
+    width: int | None = None,
+    depth: int | None = None,
+    zoom: Zoom | None = None,
+    start: Start | None = None,
+    class_weights: tuple[float, ...],
+    formats: Sequence[TensorFormat] = (TensorFormat("fp32", "contiguous"),),
+    seed: int = 0,
+    measure: Callable[[Plan], float] | None = None,
+) -> Plan:
+    """Plan a training from what the annotated images are like.
+
+    Parameters
+    ----------
+    steps, seconds : length of the training; exactly one of them
+    width : channels of the network's first level; None = the recipe's choice
+    depth : number of poolings; None = the recipe's choice
+    zoom : (y, x) pixels of the network for each pixel of the image; None = the recipe's choice
+    start : the model that the training starts from; None = anew
+    class_weights : w_c that balances the classes, for the paper's recipe
+    formats : in which the device can compute the training; the first where nothing is measured
+    measure : returns the steps per second of a plan on this machine. With `seconds` the
+        fastest format is taken, and in the default recipe the widest network that still makes
+        enough steps; without it, or with `steps`, no timing enters the plan.
+    """
+    given: dict[str, Any] = {
+        **formats[0]._asdict(),
+        "steps": steps,
+        "seconds": seconds,
+        "seed": seed,
+        "fingerprint": fingerprint.to_json(),
+    }
+    if recipe == "paper":
+        balanced = {
+            **given,
+            "class_weights": class_weights,
+            "depth": depth or DEPTH,
+            "zoom": zoom or AS_IT_IS,
+        }
+        plans = [_paper_plan(fingerprint, width or PAPER_WIDTH, balanced)]
+    elif recipe == "default":
+        timed = measure is not None and seconds is not None
+        widths = (width,) if width else WIDTHS if timed else (DEFAULT_WIDTH,)
+        plans = [_default_plan(fingerprint, each, depth, zoom, given) for each in widths]
+        if start is not None:
+            plans = [_go_on(plan, start) for plan in plans]
+    else:
+        raise SettingError(f"recipe is {recipe!r}; it takes 'default' or 'paper'")
+    plan = plans[0]
+    if measure is not None and seconds is not None:
+        plan = widest(plans, seconds, measure, formats)
+    return plan if recipe == "paper" else _fit_to_length(plan)
+
+
+def _default_plan(
+    fingerprint: Fingerprint,
+    width: int,
+    depth: int | None,
+    zoom: Zoom | None,
+    given: Mapping[str, Any],
+) -> Plan:
+    encoding, reason = choose_encoding(fingerprint)
+    why_zoom = "as asked"
+    if zoom is None:
+        zoom, why_zoom = _zoom(fingerprint, encoding)
+        zoom, why_zoom = _square(fingerprint, zoom, why_zoom)
+    depth = depth or _depth(fingerprint, encoding, zoom)
+    largest = max(size_at(fingerprint.sizes[1], zoom))
+    crop = unet_geometry(depth).input_size(min(largest, OUTPUT_PX))
+    weight_map, border_weight, why = _weighing(fingerprint)
+    reasons = {"encoding": reason, "weight_map": why, "zoom": why_zoom, **DEFAULT_REASONS}
+    if width == DEFAULT_WIDTH:
+        reasons["width"] = _WHY_DEFAULT_WIDTH
+    return Plan(
+        recipe="default",
+        encoding=encoding,
+        width=width,
+        negative_slope=NEGATIVE_SLOPE,
+        batch_norm=True,
+        dropout=DROPOUT,
+        depth=depth,
+        zoom=zoom,
+        crop=crop,
+        optimizer="adamw",
+        learning_rate=RATE_TIMES_WIDTH / width,
+        momentum=0.9,
+        weight_decay=1e-4,
+        clip_norm=1.0,
+        averaging=0.99,
+        class_weights=_weights_of(encoding, (1.0,) * fingerprint.num_classes),
+        weight_map=weight_map,
+        border_weight=border_weight,
+        geometry=GeometrySettings(
+            elastic_sd_px=ELASTIC_SHARE * crop, scale=(0.95, 1.05), beyond_edges=True
+        ),
+        intensity=IntensitySettings(slope=(0.8, 1.25), noise_sd=0.1, blur_sd_px=0.5),
+        reasons=reasons,
+        **given,
+    )
+
+
+def _go_on(plan: Plan, start: Start) -> Plan:
+    """Return the plan of a training that begins where a model is."""
+    own = "that of the model it starts from"
+    reasons = {**plan.reasons, "network": own, "width": own, "negative_slope": own}
+    encoding = plan.encoding
+    if ENCODINGS[start.encoding].labels_are == ENCODINGS[encoding].labels_are:
+        encoding, reasons["encoding"] = start.encoding, own
+    return replace(
+        plan,
+        negative_slope=start.negative_slope,
+        encoding=encoding,
+        border_weight=0.0 if encoding == "distance" else plan.border_weight,
+        class_weights=_weights_of(encoding, plan.class_weights),
+        frozen_at=0.0,
+        reasons={
+            **reasons,
+            "batch_norm": "by moments that stay, so that it begins where the model is",
+            "learning_rate": "as from noise; smaller and larger ones were worse (DIC-HeLa, one "
+            "image, SEG 0.80 instead of 0.74)",
+        },
+    )
+
+
+def _weights_of(encoding: EncodingName, class_weights: tuple[float, ...]) -> tuple[float, ...]:
+    num_outputs = ENCODINGS[encoding].num_outputs
+    return (1.0,) * num_outputs if num_outputs else class_weights
+
+
+def _fit_to_length(plan: Plan) -> Plan:
+    """Return the plan with a warm-up that is short, and images varied more where there is time."""
+    plan = warm_up_shortly(plan)
+    is_long = _num_steps(plan) >= LONG_STEPS
+    why = (
+        f"at least {LONG_STEPS} steps: time to learn from more variety (DIC-HeLa, mean AP 0.77 "
+        "instead of 0.72)"
+        if is_long
+        else f"fewer than {LONG_STEPS} steps: little variety is learned best (ISBI 2012, V_Rand "
+        "0.964 instead of 0.955)"
+    )
+    reasons = {**plan.reasons, "geometry": why, "intensity": why}
+    if not is_long:
+        return replace(plan, reasons=reasons)
+    return replace(
+        plan,
+        geometry=replace(plan.geometry, scale=(0.85, 1.2)),
+        intensity=IntensitySettings(slope=(0.66, 1.5), noise_sd=0.3, blur_sd_px=1.0),
+        reasons=reasons,
+    )
+
+
+def warm_up_shortly(plan: Plan) -> Plan:
+    """Return the plan with a warm-up that takes no more than a share of its steps."""
+    num_steps = _num_steps(plan)
+    if not num_steps:
+        return plan
+    warmup_steps = min(WARMUP_STEPS, max(1, round(WARMUP_SHARE * num_steps)))
+    return replace(plan, warmup_steps=warmup_steps)
+
+
+def _num_steps(plan: Plan) -> int:
+    """Return how many steps a plan is likely to make; 0 where no speed was measured."""
+    return plan.steps or int((plan.steps_per_second or 0) * (plan.seconds or 0))
+
+
+def choose_encoding(fingerprint: Fingerprint) -> tuple[EncodingName, str]:
+    """Return what the default recipe has a network learn, and why."""
+    if fingerprint.labels_are == "classes":
+        share = f"{fingerprint.membrane_fraction:.0%} of the background lies in narrow gaps"
+        if fingerprint.membrane_fraction >= FEWEST_IN_GAPS:
+            return "membrane", (
+                f"{share} between cells; closing their breaks keeps cells apart (ISBI 2012, Rand "
+                "error 0.05 instead of 0.08)"
+            )
+        return "classes", "the labels are classes"
+    return "contact", (
+        f"{fingerprint.touching_fraction:.0%} of the objects touch another one; gaps of one pixel "
+        "stay, which the border of the paper closes (Data Science Bowl, labels encoded and "
+        "decoded: SEG 0.994 instead of 0.976)"
+    )
+
+
+def _zoom(fingerprint: Fingerprint, encoding: EncodingName) -> tuple[Zoom, str]:
+    """Return the pixel size at which what is to be found is as large as the network needs it."""
+    if encoding == "membrane":
+        what, has, needs = "membranes", fingerprint.wall_px, WALL_PX
+    elif fingerprint.labels_are == "instances":
+        what, has, needs = "objects", fingerprint.diameter_px, OBJECT_PX
+    else:
+        return AS_IT_IS, "the labels are classes, which may be of any size"
+    wanted = needs / max(has, 1e-6)
+    zoom = min(ZOOMS, key=lambda each: abs(math.log(each / wanted)))
+    if zoom == 1:
+        return AS_IT_IS, f"{what} are {has:.0f} px wide, no more than needed"
+    why = f"{what} are {has:.0f} px wide; seen {has * zoom:.0f} px wide they are learned faster"
+    return (zoom, zoom), why
+
+
+def _square(fingerprint: Fingerprint, zoom: Zoom, why: str) -> tuple[Zoom, str]:
+    """Return a zoom at which the network's pixels are square, where those of the images are not."""
+    aspect = fingerprint.pixel_aspect
+    if max(aspect, 1 / aspect) < CLEARLY_OBLONG:
+        return zoom, why
+    stretch = math.sqrt(aspect)
+    why = f"{why}; pixels are {aspect:.2g} times as high as wide, the network's are square"
+    return (zoom[0] * stretch, zoom[1] / stretch), why
+
+
+def _depth(fingerprint: Fingerprint, encoding: EncodingName, zoom: Zoom) -> int:
+    """Return as many poolings as are needed to see an object, or what is around a membrane."""
+    seen_px = fingerprint.diameter_px * min(zoom)
+    sees_px = 2 * unet_geometry(SMALL_DEPTH).margin
+    is_small = encoding == "membrane" or 0 < seen_px <= LARGEST_SHARE * sees_px
+    return SMALL_DEPTH if is_small else DEPTH
+
+
+def _weighing(fingerprint: Fingerprint) -> tuple[Literal["paper", "falk"], float, str]:
+    """Return the weight map, its w0 and the reason."""
+    if fingerprint.num_classes > 2:
+        return "paper", 0.0, "with more than two classes there are no objects to part"
+    if fingerprint.labels_are == "classes":
+        return "paper", 10.0, "as in the paper (ISBI 2012, V_Rand 0.955 instead of 0.948)"
+    share = f"{fingerprint.contact_fraction:.2%} of the pixels lie where objects touch"
+    if 0 < fingerprint.contact_fraction < FEWEST_IN_CONTACT:
+        why = f"only {share}: other background must not drown them (PhC-U373, SEG 0.79, else 0.76)"
+        return "falk", 50.0, why
+    return "paper", 10.0, f"{share}, enough for the weights of the paper"
+
+
+def _paper_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]) -> Plan:
+    return Plan(
+        recipe="paper",
+        encoding="boundary" if fingerprint.labels_are == "instances" else "classes",
+        width=width,
+        crop=unet_geometry(given["depth"]).input_size(PAPER_OUTPUT),
+        optimizer="sgd",
+        learning_rate=3e-4,
+        momentum=0.99,
+        weight_decay=0.0,
+        clip_norm=0.0,
+        averaging=0.0,
+        border_weight=10.0,
+        geometry=GeometrySettings(),
+        intensity=IntensitySettings(),
+        reasons=PAPER_REASONS,
+        **given,
+    )
+
+
+def widest(
+    plans: Sequence[Plan],
+    seconds: float,
+    measure: Callable[[Plan], float],
+    formats: Sequence[TensorFormat],
+) -> Plan:
+    """Return the widest of plans that makes enough steps, with its speed; else the first.
+
+    Parameters
+    ----------
+    plans : from narrow to wide
+    seconds : of training
+    measure : returns the steps per second of a plan on this machine
+    formats : the fastest of them for the first plan is taken, the first if none clearly is
+    """
+    rates = {each: measure(replace(plans[0], **each._asdict())) for each in formats}
+    fastest = max(formats, key=lambda each: rates[each])
+    if rates[fastest] < CLEARLY_FASTER * rates[formats[0]]:
+        fastest = formats[0]  # timings are noisy
+    chosen, rate = plans[0], rates[fastest]
+    for plan in plans[1:]:
+        # a wider one is no faster
+        if rate * seconds < FEWEST_STEPS:
+            break
+        wider_rate = measure(replace(plan, **fastest._asdict()))
+        if wider_rate * seconds < FEWEST_STEPS:
+            break
+        chosen, rate = plan, wider_rate
+    why = f"{rate:.2f} steps per second on this computer, about {rate * seconds:.0f} in all"
+    if len(plans) > 1:
+        is_enough = rate * seconds >= FEWEST_STEPS
+        best = "the widest that" if is_enough else "the narrowest, since none"
+        why = f"{best} makes {FEWEST_STEPS} steps: {why}"
+    reasons = {**chosen.reasons, "width": why}
+    if len(formats) > 1:
+        others = ", ".join(f"{rates[each]:.2f}" for each in formats if each != fastest)
+        reasons["memory_format"] = (
+            f"{rates[fastest]:.2f} steps per second on this computer, otherwise {others}, at width "
+            f"{plans[0].width}"
+        )
+    return replace(chosen, **fastest._asdict(), steps_per_second=rate, reasons=reasons)
+
+
+def parse_duration(text: str) -> float:
+    """Return the seconds in a duration such as ``20min``, ``90s``, ``1h`` or ``1h30min``.
+
+    Examples
+    --------
+    >>> parse_duration("1h30min")
+    5400.0
+    """
+    number = r"(\d+(?:\.\d+)?)\s*"
+    pattern = rf"(?:{number}h)?\s*(?:{number}m(?:in)?)?\s*(?:{number}s(?:ec)?)?"
+    match = re.fullmatch(pattern, text.strip().lower())
+    parts = match.groups() if match else ()
+    hours, minutes, seconds = (float(part or 0) for part in parts or (0, 0, 0))
+    total = 3600 * hours + 60 * minutes + seconds
+    if total <= 0:
+        raise SettingError(f"time is {text!r}; write it like 20min, 90s, 1h or 1h30min")
+    return total

@@ -1,0 +1,107 @@
+"""The planes of a large job and the predictor for them, alike in every process that works on it."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from ulens.bundle import ModelBundle
+from ulens.encodings.table import ENCODINGS
+from ulens.errors import SettingError
+from ulens.io.label_volumes import LabelShape, ZarrLabels
+from ulens.io.regions import Volume
+from ulens.predict.engines import choose_device, torch_engine
+from ulens.predict.large.blocks import Blocks
+from ulens.predict.large.job import OUTPUT, LargeJob
+from ulens.predict.large.volumes import PlaneWork
+from ulens.predict.predictor import Predictor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobRequest:
+    """What the user asked for, and where the parts of the job lie.
+
+    Parameters
+    ----------
+    model, image, axes, device : as in `run_large_segmentation`
+    job : what every process keeps to
+    folder : of the job, with its files of all blocks
+    suffix : of the output, which decides its format
+    """
+
+    model: Path
+    image: Path
+    axes: str | None
+    job: LargeJob
+    folder: Path
+    device: str
+    suffix: str
+
+
+def make_predictor(request: JobRequest, bundle: ModelBundle) -> Predictor:
+    """Return the predictor that all processes use.
+
+    Raises
+    ------
+    SettingError : this computer lacks the engine of the job
+    """
+    job = request.job
+    here = torch_engine(choose_device(request.device))
+    if job.engine == "openvino-int8" and here != job.beside_int8:
+        raise SettingError(
+            f"the job in {request.folder} computes in {job.beside_int8} what 8-bit integers "
+            f"compute too roughly, this computer in {here}; go on where it was begun, or remove "
+            "the folder to start anew"
+        )
+    return Predictor(
+        bundle.net,
+        activation=ENCODINGS[bundle.encoding].activation,
+        device=request.device,
+        average=job.average,
+        engine=job.engine,
+        int8=bundle.int8,
+        max_input=job.tile_px,
+    )
+
+
+def cut_planes(request: JobRequest, bundle: ModelBundle, volume: Volume) -> list[PlaneWork]:
+    """Return the work on each plane of the image."""
+    blocks = Blocks(volume.size, request.job.block_px)
+    output = zarr_output(request, bundle, volume)
+    return [
+        PlaneWork(
+            volume,
+            plane,
+            bundle,
+            folder=request.folder / (plane.name or "plane"),
+            blocks=blocks,
+            halo_px=request.job.halo_px,
+            factor=request.job.factor,
+            output=output,
+        )
+        for plane in volume.planes()
+    ]
+
+
+def zarr_output(request: JobRequest, bundle: ModelBundle, volume: Volume) -> ZarrLabels | None:
+    """Return the file that the blocks are written to; None for TIFF, which is written in order."""
+    if request.suffix.lower() != ".zarr":
+        return None
+    labels = describe_labels(bundle, volume, request.job)
+    return ZarrLabels(request.folder / OUTPUT, labels, request.job.block_px)
+
+
+def describe_labels(bundle: ModelBundle, volume: Volume, job: LargeJob) -> LabelShape:
+    """Return what the output will be like."""
+    is_classes = bundle.labels_are == "classes"
+    return LabelShape(
+        axes=volume.axes.replace("C", ""),
+        shape=tuple(
+            length
+            for axis, length in zip(volume.axes, volume.shape, strict=True)
+            if axis != "C"
+        ),
+        dtype=np.min_scalar_type(max(bundle.class_values)) if is_classes else np.dtype(np.uint32),
+        spacing_um=volume.spacing_um,
+        tile_px=job.piece_px,
+    )  # fmt: skip

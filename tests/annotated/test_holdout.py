@@ -1,0 +1,136 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from ulens.annotated.holdout import split_samples
+from ulens.annotated.samples import Sample
+from ulens.errors import DataError
+
+
+def samples(number, shape=(20, 50)):
+    generator = np.random.default_rng(0)
+    return [
+        Sample(
+            name=f"image {k}",
+            image=generator.integers(0, 255, (1, *shape), np.uint8),
+            label=generator.integers(0, 2, shape).astype(np.int32),
+        )
+        for k in range(number)
+    ]
+
+
+@pytest.mark.parametrize(("number", "held_out"), [(4, 1), (6, 1), (15, 1), (20, 2), (35, 3)])
+def test_one_image_in_ten_is_held_out(number, held_out):
+    split = split_samples(samples(number), labels_are="classes")
+    names = {sample.name for sample in split.held_out}
+    assert len(split.held_out) == held_out
+    assert len(split.training) == number - held_out
+    assert not names & {sample.name for sample in split.training}
+    assert all(name in split.description for name in names)
+
+
+def test_of_many_held_out_images_a_few_are_named():
+    split = split_samples(samples(100), labels_are="classes")
+    assert len(split.held_out) == 10
+    assert split.description.endswith("image 55 and 4 more)")
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_from_few_images_blocks_are_held_out_and_nothing_is_on_both_sides(number):
+    originals = samples(number)
+    split = split_samples(originals, labels_are="classes")
+    for original, training, held_out in zip(originals, split.training, split.held_out, strict=True):
+        seen, scored = training.label >= 0, held_out.label >= 0
+        assert (seen ^ scored).all()
+        assert scored.mean() == pytest.approx(0.2)
+        assert scored[:, 40:].all()
+        assert np.array_equal(np.where(seen, training.label, held_out.label), original.label)
+
+
+def test_an_instance_goes_whole_to_one_side():
+    label = np.zeros((20, 50), np.int32)
+    label[2:8, 34:42], label[10:16, 39:47], label[2:5, 2:5] = 1, 2, 3
+    sample = Sample(name="cells", image=np.zeros((1, 20, 50)), label=label)
+    split = split_samples([sample], labels_are="instances")
+    assert set(np.unique(split.training[0].label)) == {-1, 0, 1, 3}
+    assert set(np.unique(split.held_out[0].label)) == {-1, 0, 2}
+    assert (split.held_out[0].label == 2).sum() == 48
+
+
+def annotate(sample, rows):
+    """Leave annotations in these rows alone."""
+    label = np.full_like(sample.label, -1)
+    label[rows] = sample.label[rows]
+    return replace(sample, label=label)
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_blocks_divide_what_is_annotated(number):
+    partly = [annotate(each, slice(0, 10)) for each in samples(number, shape=(50, 20))]
+    split = split_samples(partly, labels_are="classes")
+    assert len(split.training) == len(split.held_out) == number
+    for training, held_out in zip(split.training, split.held_out, strict=True):
+        assert (training.label[:8] >= 0).all()
+        assert (held_out.label[8:10] >= 0).all()
+        assert (held_out.label >= 0).mean() == pytest.approx(0.04)
+
+
+def test_images_without_annotation_are_not_held_out():
+    ten = samples(10)
+    for k in range(1, 10):
+        ten[k] = annotate(ten[k], slice(0, 0)) if k >= 6 else ten[k]
+    split = split_samples(ten, labels_are="classes")
+    assert len(split.held_out) == 1
+    assert (split.held_out[0].label >= 0).all()
+    assert len(split.training) == 5
+
+
+def test_an_image_too_small_to_be_divided_is_refused():
+    with pytest.raises(DataError, match="image 0 is too small to be divided"):
+        split_samples(samples(1, shape=(1, 1)), labels_are="classes")
+
+
+def frames(*counts):
+    """Return samples of sequences 01, 02 … with so many frames; every seventh has gold truth."""
+    return [
+        replace(
+            sample, name=f"{number:02d}/t{k:03d}", sequence=f"{number:02d}", is_silver=k % 7 > 0
+        )
+        for number, count in enumerate(counts, start=1)
+        for k, sample in enumerate(samples(count))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("counts", "held_out"),
+    [
+        ((6,), ["01/t005"]),
+        ((20,), ["01/t018", "01/t019"]),
+        ((29,), ["01/t027", "01/t028"]),
+        ((20, 10, 9), ["01/t018", "01/t019", "02/t009"]),
+        ((5, 6), ["02/t005"]),
+    ],
+)
+def test_the_last_frames_of_sequences_are_held_out(counts, held_out):
+    originals = frames(*counts)
+    split = split_samples(originals, labels_are="instances")
+    assert [sample.name for sample in split.held_out] == held_out
+    names = [sample.name for sample in originals]
+    assert [sample.name for sample in split.training] == [n for n in names if n not in held_out]
+    assert ", ".join(held_out) in split.description
+
+
+def test_silver_truth_in_the_score_is_told():
+    gold_and_silver = split_samples(frames(30), labels_are="instances")
+    assert gold_and_silver.description == (
+        "held out for the score: 3 of 30 images (01/t027, 01/t028, 01/t029); 2 of them with silver "
+        "truth alone"
+    )
+    gold = [replace(sample, is_silver=False) for sample in frames(30)]
+    assert "silver" not in split_samples(gold, labels_are="instances").description
+
+
+def test_few_frames_are_divided_like_images():
+    split = split_samples(frames(2, 1), labels_are="classes")
+    assert len(split.training) == len(split.held_out) == 3

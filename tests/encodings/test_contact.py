@@ -1,0 +1,97 @@
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from ulens.encodings import boundary, contact
+from ulens.labels.grid import labels_at
+from ulens.metrics.ctc import seg_scores
+
+
+def as_maps(labels):
+    classes = contact.encode(labels)
+    return (classes[None] == np.arange(3)[:, None, None]).astype(np.float32)
+
+
+def random_cells(seed, gap_px, size=96, num=40):
+    """Cells that fill the plane but for gaps of so many pixels between them."""
+    generator = np.random.default_rng(seed)
+    middles = np.zeros((size, size), int)
+    y, x = generator.integers(0, size, (2, num))
+    middles[y, x] = np.arange(1, num + 1)
+    _, (rows, columns) = ndimage.distance_transform_edt(middles == 0, return_indices=True)
+    cells = middles[rows, columns]
+    for _ in range(gap_px):  # the smaller number gives way
+        cells = np.where(ndimage.maximum_filter(cells, 3) > cells, 0, cells) * (cells > 0)
+    return cells
+
+
+def strips(width_px, gap_px, size=48):
+    rows = np.arange(size)
+    numbers = np.where(rows % (width_px + gap_px) < width_px, rows // (width_px + gap_px) + 1, 0)
+    return np.repeat(numbers[:, None], size, axis=1)
+
+
+def squares(side_px, gap_px, size=48):
+    rows = strips(side_px, gap_px, size)
+    return np.where((rows > 0) & (rows.T > 0), (rows - 1) * size + rows.T, 0)
+
+
+def test_the_border_of_touching_instances_is_a_class_of_its_own():
+    labels = np.array([[1, 1, 2, 2, 0, 3, -1, 4]])
+    np.testing.assert_array_equal(contact.encode(labels), [[1, 2, 2, 1, 0, 1, -1, 1]])
+
+
+@pytest.mark.parametrize("gap_px", [1, 2, 3])
+@pytest.mark.parametrize("seed", range(5))
+def test_cells_come_back_however_narrow_the_gap(seed, gap_px):
+    labels = random_cells(seed, gap_px)
+    found = contact.decoder().decode(as_maps(labels))
+    assert seg_scores([(labels, found)]).seg > 0.995
+
+
+@pytest.mark.parametrize("gap_px", [1, 2])
+@pytest.mark.parametrize("width_px", [1, 2])
+@pytest.mark.parametrize("draw", [strips, squares])
+def test_thin_and_small_instances_come_back(draw, width_px, gap_px):
+    labels = draw(width_px, gap_px)
+    found = contact.decoder().decode(as_maps(labels))
+    assert seg_scores([(labels, found)]).seg == 1
+    # what the separation border of the paper loses
+    lost = boundary.decode(boundary.encode(labels).astype(float))
+    assert seg_scores([(labels, lost)]).seg < 0.7
+
+
+def test_touching_cells_share_their_border():
+    labels = random_cells(0, 0)
+    found = contact.decoder().decode(as_maps(labels))
+    assert seg_scores([(labels, found)]).seg > 0.93
+
+
+def test_a_small_core_grows_if_its_instance_is_large_enough():
+    faint = np.zeros((3, 12, 12), np.float32)
+    faint[1, 2:10, 2:10] = 0.7  # above the reach, but not surely an interior
+    faint[1, 4:8, 4:8] = 1.0
+    faint[0] = 1 - faint[1]
+    asked = {"threshold": 0.9, "reach_threshold": 0.5}
+    assert (contact.decoder(**asked, min_area_px=32).decode(faint) > 0).sum() == 64
+    assert not contact.decoder(**asked, min_area_px=33).decode(faint).any()  # its core is of 16
+    assert not contact.decoder(**asked, min_area_px=65).decode(faint).any()
+
+
+def test_small_cores_are_left_out():
+    labels = squares(4, 4)
+    labels[0, :3] = 0
+    found = contact.decoder(min_area_px=14).decode(as_maps(labels))
+    np.testing.assert_array_equal(found > 0, labels > 1)
+
+
+@pytest.mark.parametrize("zoom", [0.25, 0.5, 1.5, 2.0])
+def test_shares_on_another_grid_add_up_and_keep_cells_apart(zoom):
+    labels = random_cells(0, 0, num=12)
+    labels[:8] = 0
+    coarse = labels_at(labels, (zoom, zoom))
+    shares = contact.encode_at(labels, (zoom, zoom), coarse)
+    np.testing.assert_allclose(shares.sum(0), 1, atol=1e-5)
+    assert (shares >= -1e-6).all()
+    found = contact.decoder().decode(shares)
+    assert seg_scores([(coarse, found)]).seg > 0.85
