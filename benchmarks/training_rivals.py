@@ -25,12 +25,12 @@ import torch
 from torch import Tensor
 
 from ulens.annotated.samples import Annotated, Sample
+from ulens.cli.process import keep_freed_memory
 from ulens.encodings.table import ENCODINGS
 from ulens.normalize import fit_normalization
 from ulens.planning.fingerprint import take_fingerprint
 from ulens.planning.recipes import LONG_STEPS, make_plan
 from ulens.simulate.challenges import simulate_cells
-from ulens.training.memory import keep_freed_memory
 from ulens.training.speed import tensor_formats
 from ulens.training.tensors import prepare
 from ulens.training.trainer import Trainer

@@ -231,7 +231,7 @@ def test_num_planes_of_damaged_tiff_says_what_is_wrong(tmp_path):
         num_planes(tmp_path / "a.tif")
 
 
-def test_pillows_limit_on_size_is_lifted_for_the_reading_alone(tmp_path, monkeypatch):
+def test_pillows_limit_on_size_does_not_count_and_is_left_as_it_is(tmp_path, monkeypatch):
     monkeypatch.setattr(PIL.Image, "MAX_IMAGE_PIXELS", 100)
     pixels = np.zeros((30, 40), np.uint8)
     PIL.Image.fromarray(pixels).save(tmp_path / "a.png")

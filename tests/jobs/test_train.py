@@ -1,14 +1,17 @@
 import itertools
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
 import numpy as np
+import PIL.Image
 import pytest
 import safetensors.torch
 import torch
@@ -410,6 +413,48 @@ def test_train_from_python(tmp_path):
     assert set(np.unique(labels)) <= {0, 255}
     model.save(folder / "kept")
     assert np.array_equal(ulens.load(folder / "kept").segment(squares(50)[0]), labels)
+
+
+def numpy_state():
+    return str(np.random.get_state())  # noqa: NPY002
+
+
+def test_a_training_leaves_the_process_as_it_was(tmp_path):
+    folder = write_folder(tmp_path, steps=4)
+    signals = sorted(signal.valid_signals())
+    threads, limit = torch.get_num_threads(), PIL.Image.MAX_IMAGE_PIXELS
+    of_numpy, of_python = numpy_state(), random.getstate()
+    state, handlers = torch.get_rng_state(), [signal.getsignal(each) for each in signals]
+    modules = {name: module for name, module in sys.modules.items() if module is None}
+    seen = []
+    model = ulens.train(
+        folder / "images", folder / "labels", plan=folder / "plan.json", progress=seen.append
+    )
+    model.segment(squares(50)[0])
+    assert torch.equal(torch.get_rng_state(), state)
+    assert (numpy_state(), random.getstate()) == (of_numpy, of_python)
+    assert [signal.getsignal(each) for each in signals] == handlers
+    assert {name for name, module in sys.modules.items() if module is None} == set(modules)
+    assert (torch.get_num_threads(), PIL.Image.MAX_IMAGE_PIXELS) == (threads, limit)
+    assert [event.step for event in seen if isinstance(event, StepLog)] == [1, 2, 3, 4]
+
+
+def test_a_training_can_be_stopped_from_another_thread(tmp_path):
+    folder = write_folder(tmp_path, steps=1000)
+    stop = threading.Event()
+
+    def progress(event):
+        if isinstance(event, StepLog) and event.step == 3:
+            stop.set()
+
+    model = ulens.train(
+        folder / "images", folder / "labels", plan=folder / "plan.json", out=folder / "m",
+        progress=progress, stop=stop,
+    )  # fmt: skip
+    assert model.bundle.provenance["steps"] == 3
+    with pytest.raises(KeyboardInterrupt):  # before there is anything to keep
+        ulens.train(folder / "images", folder / "labels", steps=5, out=folder / "n", stop=stop)
+    assert not (folder / "n").exists()
 
 
 def test_the_plan_written_is_the_plan_followed(trained):

@@ -7,6 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from ulens.cli.process import training_process
 from ulens.cli.terminal import Flag, in_words, say, show_until
 from ulens.jobs.demo import DemoResult, free_folder, run_demo
 from ulens.planning.recipes import parse_duration
@@ -35,14 +36,16 @@ def demo(
     overwrite
         replace what an earlier demo made in OUT
     """
-    events = run_demo(
-        out or free_folder("demo"),
-        data=data,
-        seconds=parse_duration(time),
-        seed=seed,
-        overwrite=overwrite,
-    )
-    result = show_until(events, DemoResult)
+    with training_process() as stop:
+        events = run_demo(
+            out or free_folder("demo"),
+            data=data,
+            seconds=parse_duration(time),
+            seed=seed,
+            overwrite=overwrite,
+            stop=stop,
+        )
+        result = show_until(events, DemoResult)
     assert result is not None
     for name, scores in result.scores.items():
         say(f"{name}, unseen images: {in_words(scores)}")

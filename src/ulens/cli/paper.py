@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ulens.bundle import LabelsAre
+from ulens.cli.process import training_process
 from ulens.cli.terminal import Flag, say, show_table, show_until
 from ulens.cli.terminal_datasets import show_fetch
 from ulens.paper.compare import Compared, run_comparison
@@ -83,7 +84,8 @@ def compare(
         device=device,
         resume=resume,
     )
-    compared = show_until(run_comparison(settings), Compared)
+    with training_process() as stop:
+        compared = show_until(run_comparison(settings, stop), Compared)
     if compared is not None:
         for title, table in compared.tables.items():
             show_table(title, table)
@@ -141,7 +143,8 @@ def reproduce(
         resume=resume,
     )
     show_fetch(fetch_data(settings))
-    reproduced = show_until(run_reproduction(settings), Reproduced)
+    with training_process() as stop:
+        reproduced = show_until(run_reproduction(settings, stop), Reproduced)
     if reproduced is not None:
         show_table("ours beside the paper's", reproduced.table)
         for note in reproduced.notes:

@@ -6,6 +6,7 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ulens.bundle import LabelsAre
+from ulens.cli.process import training_process
 from ulens.cli.terminal import Flag, say, show_training
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import run_training
@@ -99,5 +100,7 @@ def train(
         overwrite=overwrite,
         plan_only=plan_only,
     )
-    if show_training(run_training(settings)):
+    with training_process() as stop:
+        is_trained = show_training(run_training(settings, stop))
+    if is_trained:
         say(f"model {out}; how good it is: {out / 'report.html'}")

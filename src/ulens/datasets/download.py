@@ -8,7 +8,6 @@ A cache folder holds::
 """
 
 import json
-import logging
 import re
 import shutil
 import time
@@ -259,7 +258,6 @@ def fetch(url: str, cache: Path, patience: Patience | None = None) -> Iterator[R
         return
     download = ResumingDownload(url, file.with_name(f"{file.name}.part"), patience)
     yield from download.steps()
-    pooch.get_logger().setLevel(logging.WARNING)
     try:
         pooch.retrieve(url, known_hash=known, fname=file.name, path=cache, downloader=download)
     except ValueError as error:  # says both checksums

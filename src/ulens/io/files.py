@@ -1,9 +1,9 @@
 """Image files: which ones a folder holds, reading them, and their 2-D planes."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 import imagecodecs
 import numpy as np
@@ -266,19 +266,9 @@ def _decode_deep_png(path: Path) -> np.ndarray | None:
         return imagecodecs.png_decode(file.read())
 
 
-@contextmanager
-def _any_size() -> Iterator[None]:
-    """Lift Pillow's limit of 179 million pixels, which is meant for images from the web."""
-    limit, PIL.Image.MAX_IMAGE_PIXELS = PIL.Image.MAX_IMAGE_PIXELS, None
-    try:
-        yield
-    finally:
-        PIL.Image.MAX_IMAGE_PIXELS = limit
-
-
 def _decode_with_pillow(path: Path, resolve_palette: bool) -> np.ndarray:
     """Return (Y, X) or (Y, X, samples) pixels."""
-    with _any_size(), PIL.Image.open(path, formats=("PNG", "JPEG", "BMP")) as image:
+    with path.open("rb") as file, _open_with_pillow(file) as image:
         if image.mode in ("P", "PA"):
             colors = np.asarray(image.convert("RGB"))
             if (colors == colors[..., :1]).all():
@@ -289,3 +279,19 @@ def _decode_with_pillow(path: Path, resolve_palette: bool) -> np.ndarray:
         if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
             return np.asarray(image.convert("RGB"))
         return np.asarray(image)
+
+
+def _open_with_pillow(file: BinaryIO) -> PIL.Image.Image:
+    """Open a PNG, JPEG or BMP file of any size.
+
+    `PIL.Image.open` refuses images of more than 179 million pixels, unless that limit is lifted for
+    the whole process.
+    """
+    PIL.Image.preinit()
+    start = file.read(16)
+    file.seek(0)
+    for name in ("PNG", "JPEG", "BMP"):
+        make, accepts = PIL.Image.OPEN[name]
+        if accepts is not None and accepts(start):
+            return make(file, "")
+    raise PIL.UnidentifiedImageError("neither PNG, JPEG nor BMP")

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +72,13 @@ class DemoResult:
 
 
 def run_demo(
-    out: Path, *, data: Path | None = None, seconds: float, seed: int = 0, overwrite: bool = False
+    out: Path,
+    *,
+    data: Path | None = None,
+    seconds: float,
+    seed: int = 0,
+    overwrite: bool = False,
+    stop: threading.Event | None = None,
 ) -> Iterator[TrainEvent | DemoResult]:
     """Tell the whole story of ulens on simulated images, or on the user's folder.
 
@@ -80,6 +87,7 @@ def run_demo(
     out : folder for everything the demo makes
     data : annotated images instead of simulated ones, as `read_annotated` finds them
     seconds : of training, all data sets together
+    stop : as in `run_training`; of later data sets nothing is trained then
     """
     stories = [_users_story(data)] if data else []
     _prepare_folder(out, overwrite)
@@ -98,7 +106,7 @@ def run_demo(
             seed=seed,
             overwrite=overwrite,
         )
-        for event in run_training(settings):
+        for event in run_training(settings, stop):
             yield event
             if isinstance(event, Trained):
                 bundle = event.bundle
@@ -109,6 +117,8 @@ def run_demo(
         scores[story.name] = _score(predictions, bundle)
         rows[story.name] = _views(predictions[0], bundle.encoding)
         sections.append(_section(story, predictions, bundle, scores[story.name]))
+        if stop is not None and stop.is_set():
+            break
     report = out / "report.html"
     facts = [
         (f"{story}: {name}", f"{value:.3f}")

@@ -1,20 +1,18 @@
 """The story of a training: read, plan, train, keep, score, report."""
 
-import signal
 import threading
 import time as clock
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, cast
+from typing import cast
 
 import torch
 
 from ulens.annotated.holdout import split_samples
 from ulens.annotated.samples import Annotated, read_annotated
-from ulens.bundle import ModelBundle
+from ulens.bundle import LabelsAre, ModelBundle
 from ulens.errors import OutputError, TrainingError
 from ulens.io.atomic import replace_files
 from ulens.io.files import name_some, other_files
@@ -22,10 +20,9 @@ from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings, choose_plan, choose_start, describe_plan
 from ulens.jobs.segment import Model
 from ulens.planning.fingerprint import take_fingerprint
-from ulens.planning.plan import Plan
+from ulens.planning.plan import Plan, Recipe
 from ulens.planning.recipes import parse_duration
 from ulens.predict.engines import choose_device
-from ulens.training.memory import keep_freed_memory
 from ulens.training.ranks import Ranks, join_ranks
 from ulens.training.session import PLAN, STATE, Session, Validation, read_log
 from ulens.training.trainer import StepLog
@@ -52,21 +49,25 @@ class Trained:
 TrainEvent = Message | Validation | StepLog | Trained
 
 
-def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
+def run_training(
+    settings: TrainSettings, stop: threading.Event | None = None
+) -> Iterator[TrainEvent]:
     """Train a model, event by event; the folder `settings.out` is usable from the first save on.
+
+    Parameters
+    ----------
+    stop : once it is set, the training ends after the current step and keeps what it has
 
     Yields
     ------
-    messages, a StepLog per step, validations, and at last `Trained`. Ctrl-C ends the training
-    after the current step and keeps what it has.
+    messages, a StepLog per step, validations, and at last `Trained`
 
     Raises
     ------
     UlensError : with what to do
     """
-    started = clock.perf_counter()
+    started, stop = clock.perf_counter(), stop or threading.Event()
     ranks, device = join_ranks(choose_device(settings.device))
-    keep_freed_memory()
     if ranks.rank > 0:
         _train_along(settings, ranks, device)
         return
@@ -90,6 +91,8 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
         )
     plan = ranks.from_first(choose_plan(settings, fingerprint, annotated, split, device))
     yield Message(describe_plan(plan, device))
+    if stop.is_set():  # nothing is trained yet, so there is nothing to keep
+        raise KeyboardInterrupt
     make_folder(settings.out)
     if settings.plan_only:
         path = settings.out / PLAN
@@ -107,18 +110,17 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
         yield from _score_if_due(session)
     else:
         session.start(planning_seconds=clock.perf_counter() - started)
-    with _stop_on_interrupt() as interrupted:
-        for log in session.trainer:
-            session.write_log(log)
-            yield log
-            yield from _score_if_due(session)
-            if session.validation_is_due():
-                yield session.validate()
-            if session.save_is_due():
-                session.save()
-            if interrupted.is_set():
-                yield Message(f"stopped at step {log.step}; scoring and keeping what there is")
-                session.trainer.stop()
+    for log in session.trainer:
+        session.write_log(log)
+        yield log
+        yield from _score_if_due(session)
+        if session.validation_is_due():
+            yield session.validate()
+        if session.save_is_due():
+            session.save()
+        if stop.is_set():
+            yield Message(f"stopped at step {log.step}; scoring and keeping what there is")
+            session.trainer.stop()
     session.save_end()
     if session.is_unscored:
         yield Message("scoring what was held out …")
@@ -140,9 +142,8 @@ def run_training(settings: TrainSettings) -> Iterator[TrainEvent]:
         try:
             bundle = session.prepare_int8(bundle)
         except KeyboardInterrupt:
-            interrupted.set()
             yield Message("left that out; the model is complete without it")
-    yield Trained(bundle=bundle, stopped=interrupted.is_set())
+    yield Trained(bundle=bundle, stopped=stop.is_set())
 
 
 def _score_if_due(session: Session) -> Iterator[TrainEvent]:
@@ -160,7 +161,6 @@ def _train_along(settings: TrainSettings, ranks: Ranks, device: torch.device) ->
     if settings.plan_only:
         return
     session = Session(settings.out, annotated, split, plan, device=device, ranks=ranks)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all; process 0 tells when to end
     for _ in session.trainer:
         pass
 
@@ -181,7 +181,22 @@ def train(
     *,
     out: str | Path | None = None,
     time: str | None = None,
-    **settings: Any,
+    steps: int | None = None,
+    recipe: Recipe = "default",
+    plan: str | Path | None = None,
+    start_from: str | Path | None = None,
+    frames: str | None = None,
+    labels_are: LabelsAre | None = None,
+    ignore: int | None = None,
+    width: int | None = None,
+    zoom: float | None = None,
+    seed: int | None = None,
+    device: str = "auto",
+    resume: bool = False,
+    overwrite: bool = False,
+    int8: bool = True,
+    progress: Callable[[TrainEvent], None] | None = None,
+    stop: threading.Event | None = None,
 ) -> Model:
     """Train a model.
 
@@ -190,27 +205,45 @@ def train(
     images, labels : files or folders
     out : folder of the model; without it the model lives in memory, until `Model.save`
     time : such as '20min'
-    settings : anything else in `TrainSettings`, such as ``steps=500`` or ``recipe="paper"``;
-        paths may be strings
+    steps, recipe, plan, start_from, frames, labels_are, ignore, width, zoom, seed, device, resume,
+        overwrite, int8 : as in `TrainSettings`
+    progress : called with every event of the training, as `run_training` yields them
+    stop : as in `run_training`
 
     Returns
     -------
     the trained model; ``model.bundle.scores`` holds its scores on held-out annotations
+
+    Raises
+    ------
+    UlensError : with what to do
     """
-    for name in ("plan", "start_from"):
-        if settings.get(name) is not None:
-            settings[name] = Path(settings[name])
     with TemporaryDirectory() as temporary:
-        asked = TrainSettings(
+        settings = TrainSettings(
             images=Path(images),
             labels=None if labels is None else Path(labels),
             out=Path(temporary) / "model" if out is None else Path(out),
             seconds=None if time is None else parse_duration(time),
-            **settings,
+            steps=steps,
+            recipe=recipe,
+            plan=None if plan is None else Path(plan),
+            start_from=None if start_from is None else Path(start_from),
+            frames=frames,
+            labels_are=labels_are,
+            ignore=ignore,
+            width=width,
+            zoom=zoom,
+            seed=seed,
+            device=device,
+            resume=resume,
+            overwrite=overwrite,
+            int8=int8,
         )
-        *_, trained = run_training(asked)
-    assert isinstance(trained, Trained)
-    return Model(trained.bundle, device=asked.device)
+        for event in run_training(settings, stop):
+            if progress is not None:
+                progress(event)
+    assert isinstance(event, Trained)
+    return Model(event.bundle, device=device)
 
 
 def _check_folder(settings: TrainSettings) -> None:
@@ -233,22 +266,3 @@ def _check_folder(settings: TrainSettings) -> None:
             else "it is no ulens model, so ulens will not write into it; choose another name"
         )
         raise OutputError(f"{out} exists and holds {', '.join(content[:5])}; {advice}")
-
-
-@contextmanager
-def _stop_on_interrupt() -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C into an event; a second one interrupts as usual."""
-    interrupted = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield interrupted  # only the main thread may handle signals
-        return
-
-    def stop(*_: object) -> None:
-        interrupted.set()
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield interrupted
-    finally:
-        signal.signal(signal.SIGINT, before)

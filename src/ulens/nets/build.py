@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
+from ulens.nets.draws import own_draws
 from ulens.nets.fcn import FCN8s, FCNAlexNet
 from ulens.nets.shapes import Geometry, unet_geometry
 from ulens.nets.sliding_window import SlidingWindow, window_geometry
@@ -77,13 +78,16 @@ def undo_balance(net: Network, frequencies: Sequence[float] | np.ndarray) -> Non
     last.bias += torch.log(shares * len(shares)).to(last.bias)
 
 
-def build_network(architecture: Mapping[str, Any], *, dropout: float = 0.5) -> Network:
+def build_network(
+    architecture: Mapping[str, Any], *, dropout: float = 0.5, seed: int = 0
+) -> Network:
     """Make a network of what `describe_architecture` returns, with new weights.
 
     Parameters
     ----------
     architecture : its name and arguments; those that this network does not have are left out
     dropout : in training, where the network has it
+    seed : the weights depend on it
     """
     name: NetName = architecture["name"]
     # models of the time before there was a slope have none
@@ -91,7 +95,8 @@ def build_network(architecture: Mapping[str, Any], *, dropout: float = 0.5) -> N
     arguments = {key: known[key] for key in _SETTINGS[name]}
     if name != "sliding-window":
         arguments["dropout"] = dropout
-    return NETWORKS[name](**arguments)
+    with own_draws(seed):
+        return NETWORKS[name](**arguments)
 
 
 def network_geometry(architecture: Mapping[str, Any]) -> Geometry:

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from ulens.nets.draws import own_draws
 from ulens.nets.unet import DoubleConvolution, UNet
 
 EPSILON = 1e-5
@@ -68,7 +69,8 @@ def normalize(net: UNet) -> None:
         if isinstance(stage, DoubleConvolution):
             for name, module in stage.named_children():
                 if isinstance(module, nn.Conv2d):
-                    setattr(stage, name, NormalizedConvolution(module))
+                    with own_draws(0):  # of weights that are replaced
+                        setattr(stage, name, NormalizedConvolution(module))
     for up in net.up:
         # what follows takes the mean away: its gradient is 0 but for rounding, which Adam magnifies
         up.bias.requires_grad_(False)

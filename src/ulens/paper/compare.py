@@ -1,6 +1,7 @@
 """The paper's comparison on the user's images: one budget for every network, one page."""
 
 import json
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -55,13 +56,19 @@ class Compared:
         }
 
 
-def run_comparison(settings: CompareSettings) -> Iterator[TrainEvent | Compared]:
+def run_comparison(
+    settings: CompareSettings, stop: threading.Event | None = None
+) -> Iterator[TrainEvent | Compared]:
     """Train every network on the same images for the same time, and score them on unseen ones.
+
+    Parameters
+    ----------
+    stop : once it is set, the training at work ends, and the comparison with it; with `resume` the
+        next one goes on there
 
     Yields
     ------
-    the events of each training, and at last `Compared`. Ctrl-C ends the training at work and the
-    comparison; with `resume` the next one goes on there.
+    the events of each training, and at last `Compared`
 
     Raises
     ------
@@ -87,7 +94,7 @@ def run_comparison(settings: CompareSettings) -> Iterator[TrainEvent | Compared]
     contestants: list[Finished] = []
     for contender in contenders:
         asked = replace(training, out=settings.out / contender.name)
-        for event in train_contender(contender, plans[contender.name], asked):
+        for event in train_contender(contender, plans[contender.name], asked, stop):
             if isinstance(event, Finished):
                 contestants.append(event)
             else:

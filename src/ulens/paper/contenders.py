@@ -1,6 +1,7 @@
 """The networks of a comparison: their names, their search for a learning rate, their training."""
 
 import shutil
+import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -134,7 +135,10 @@ def _sliding(window: int) -> Contender:
 
 
 def train_contender(
-    contender: Contender, base: Plan, settings: TrainSettings
+    contender: Contender,
+    base: Plan,
+    settings: TrainSettings,
+    stop: threading.Event | None = None,
 ) -> Iterator[TrainEvent | Finished]:
     """Search the learning rate, then train; what is finished already is not trained again.
 
@@ -142,6 +146,7 @@ def train_contender(
     ----------
     base : the plan of its final training, with the learning rate to search around
     settings : the images, without plan and length, and in `out` the folder of this contender
+    stop : as in `run_training`
 
     Yields
     ------
@@ -158,7 +163,7 @@ def train_contender(
         )
         trial = replace(settings, int8=False)
         try:
-            bundle = yield from _train(folder / f"rate-{number}", plan, trial)
+            bundle = yield from _train(folder / f"rate-{number}", plan, trial, stop)
         except TrainingError as error:
             yield Message(f"{contender.title}: learning rate {rate:.2g} is left out: {error}")
             scores[rate] = DIVERGED
@@ -174,7 +179,7 @@ def train_contender(
     best = _best_rate(scores)
     plan = _final_plan(base, best, chosen_by)
     yield Message(f"{contender.title}: training with the learning rate {best:.2g}")
-    bundle = yield from _train(folder / "model", plan, settings)
+    bundle = yield from _train(folder / "model", plan, settings, stop)
     if bundle is not None:
         yield Finished(
             contender=contender, bundle=bundle, plan=plan, rates=scores, chosen_by=chosen_by
@@ -198,7 +203,7 @@ def _final_plan(base: Plan, rate: float, chosen_by: str) -> Plan:
 
 
 def _train(
-    folder: Path, plan: Plan, settings: TrainSettings
+    folder: Path, plan: Plan, settings: TrainSettings, stop: threading.Event | None
 ) -> Generator[TrainEvent, None, ModelBundle | None]:
     """Train by a plan, or go on with it; returns the model, or None where it was stopped."""
     if (bundle := finished_model(folder, plan)) is not None:
@@ -210,7 +215,7 @@ def _train(
         make_folder(folder)
         replace_files(folder, {PLAN: plan.to_bytes()})
     asked = replace(settings, out=folder, plan=None if resume else folder / PLAN, resume=resume)
-    for event in run_training(asked):
+    for event in run_training(asked, stop):
         yield event
         if isinstance(event, Trained):
             return None if event.stopped else event.bundle

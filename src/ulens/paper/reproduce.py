@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -100,13 +101,18 @@ def fetch_data(settings: ReproduceSettings) -> Iterator[DatasetEvent]:
         )
 
 
-def run_reproduction(settings: ReproduceSettings) -> Iterator[TrainEvent | Reproduced]:
+def run_reproduction(
+    settings: ReproduceSettings, stop: threading.Event | None = None
+) -> Iterator[TrainEvent | Reproduced]:
     """Train with the paper's recipe on the data that `fetch_data` left, and score unseen images.
+
+    Parameters
+    ----------
+    stop : as in `run_training`; what was trained is scored, and `resume` goes on
 
     Yields
     ------
-    the events of the training, and at last `Reproduced`; after Ctrl-C what was trained is scored
-    too, and `resume` goes on
+    the events of the training, and at last `Reproduced`
 
     Raises
     ------
@@ -117,7 +123,7 @@ def run_reproduction(settings: ReproduceSettings) -> Iterator[TrainEvent | Repro
     images, labels = paths[0], paths[1] if len(paths) > 1 else None
     division = divide(images, labels, training=table.training, unseen=table.unseen)
     yield Message(f"training on {table.ours_trained}; scored on {table.ours_scored}")
-    bundle = yield from _train(settings, images, labels)
+    bundle = yield from _train(settings, images, labels, stop)
     yield Message(f"predicting {len(division.samples)} unseen images, {table.views_in_words} …")
     ours = _score(bundle, division, table, settings.device)
     plan = read_plan(settings.out / MODEL_FOLDER / PLAN)
@@ -143,7 +149,7 @@ def _refuse_existing(settings: ReproduceSettings) -> None:
 
 
 def _train(
-    settings: ReproduceSettings, images: Path, labels: Path | None
+    settings: ReproduceSettings, images: Path, labels: Path | None, stop: threading.Event | None
 ) -> Generator[TrainEvent, None, ModelBundle]:
     """Train, or go on; returns the model."""
     folder = settings.out / MODEL_FOLDER
@@ -179,7 +185,7 @@ def _train(
                 )
             yield Message(f"{folder} is trained already")
             return finished
-    for event in run_training(asked):
+    for event in run_training(asked, stop):
         yield event
     assert isinstance(event, Trained)
     return event.bundle

@@ -172,7 +172,7 @@ class Plan:
 
     def make_network(self, in_channels: int) -> Network:
         """Return a new network for images with so many channels."""
-        return build_network(self.architecture(in_channels), dropout=self.dropout)
+        return build_network(self.architecture(in_channels), dropout=self.dropout, seed=self.seed)
 
     def architecture(self, in_channels: int) -> dict[str, Any]:
         """Return what `build_network` takes, for images with so many channels."""

@@ -177,7 +177,12 @@ class _OpenVino:
 
 def _import_openvino() -> Any:
     # OpenVINO tells its makers of every import if this package is there; without it, nothing
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    import openvino
-
+    telemetry = "openvino_telemetry"
+    is_loaded = telemetry in sys.modules
+    sys.modules.setdefault(telemetry, None)  # type: ignore[arg-type]
+    try:
+        import openvino
+    finally:
+        if not is_loaded:
+            del sys.modules[telemetry]
     return openvino

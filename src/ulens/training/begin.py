@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from ulens.bundle import ModelBundle
 from ulens.errors import ModelError, SettingError
 from ulens.nets.build import Network, describe_architecture, name_network
@@ -36,7 +34,6 @@ def begin_network(
     SettingError : the plan asks for another network than that of `start`
     ModelError : `start` takes other channels
     """
-    torch.manual_seed(plan.seed)
     net = plan.make_network(in_channels)
     if start is None:
         return net

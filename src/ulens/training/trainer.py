@@ -16,6 +16,7 @@ from ulens.augment.intensity import IntensitySettings
 from ulens.encodings.losses import counted_weight
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import TrainingError
+from ulens.nets.draws import own_draws
 from ulens.nets.normalized import Moments, adopt, fold, freeze, measure_outputs, normalize
 from ulens.nets.unet import UNet
 from ulens.planning.plan import Plan
@@ -302,9 +303,8 @@ class Trainer:
             for parts in zip(*(cut(images, self.plan, d) for d in draws), strict=True)
         )
         stream = np.random.SeedSequence([self.plan.seed, 2, visits[0]])
-        torch.manual_seed(int(stream.generate_state(1)[0]))  # dropout
         self.net.train()
-        with self._precision():
+        with own_draws(int(stream.generate_state(1)[0]), self.device), self._precision():  # dropout
             output = self._shared_net(tiles.contiguous(memory_format=self._memory_format))
         total = self.ranks.sum(counted_weight(targets, weights).sum())
         return ENCODINGS[self.plan.encoding].loss(output, targets, weights, total)

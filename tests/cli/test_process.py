@@ -4,7 +4,7 @@ import sys
 import pytest
 import torch
 
-from ulens.training.memory import keep_freed_memory
+from ulens.cli.process import keep_freed_memory
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="settings of glibc")
