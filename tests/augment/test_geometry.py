@@ -173,3 +173,13 @@ def test_without_reaching_beyond_the_edges_corners_are_hardly_seen():
     generator = torch.Generator().manual_seed(0)
     centres = [draw_geometry(settings, (40, 40), (32, 32), generator).centre for _ in range(500)]
     assert np.abs(np.array(centres) - 19.5).max() <= 10
+
+
+def test_without_reaching_beyond_the_edges_the_window_lies_anywhere_in_the_image():
+    settings = GeometrySettings(elastic_sd_px=0, rotation_deg=0)
+    generator = torch.Generator().manual_seed(0)
+    centres = [draw_geometry(settings, (40, 64), (8, 8), generator).centre for _ in range(2000)]
+    for along, size in zip(np.array(centres).T, (40, 64), strict=True):
+        counts, _ = np.histogram(along, bins=4, range=(3.5, size - 4.5))
+        assert counts.sum() == 2000
+        assert counts.min() > 420

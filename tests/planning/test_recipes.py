@@ -56,6 +56,12 @@ def test_the_paper_recipe_is_the_published_one():
     assert plan.dropout == 0.5
     assert plan.negative_slope == 0.0
     assert "learning_rate" in plan.reasons
+    # rotation and mirroring as in the paper, and nothing that came after it
+    assert (plan.geometry.rotation_deg, plan.geometry.mirror) == (180, True)
+    assert plan.geometry.scale == (1, 1)
+    assert not plan.batch_norm
+    assert (plan.clip_norm, plan.averaging, plan.weight_decay) == (0, 0, 0)
+    assert (plan.weight_map, plan.network, plan.zoom) == ("paper", "unet", (1, 1))
 
 
 @pytest.mark.parametrize(("size", "crop"), [(512, 252), (256, 252), (30, 220)])

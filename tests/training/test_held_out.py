@@ -1,18 +1,25 @@
 """When the held-out annotations are scored, and that they are trained on only after that."""
 
+import itertools
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import safetensors.torch
+import skimage as ski
 import torch
 
-from tiny_training import squares, write_folder
+from tiny_training import squares, tiny_plan, write_folder
+from ulens.annotated.holdout import split_samples
+from ulens.annotated.samples import read_annotated
 from ulens.bundle import load_bundle
 from ulens.image import Image
 from ulens.io.files import write_tiff
-from ulens.jobs.planning import TrainSettings
+from ulens.jobs.planning import TrainSettings, choose_plan
 from ulens.jobs.train import run_training
+from ulens.planning.fingerprint import take_fingerprint
 from ulens.training import quantization, session, trainer
-from ulens.training.session import Validation, read_log
+from ulens.training.session import Session, Validation, read_log
 from ulens.training.tensors import TrainingImage
 
 STEPS = 20
@@ -75,6 +82,66 @@ def test_the_score_knows_nothing_of_the_held_out_labels(folder):
     # and the final network does
     pairs = zip(weights(folder).values(), weights(folder, "other").values(), strict=True)
     assert not all(torch.equal(a, b) for a, b in pairs)
+
+
+@pytest.fixture
+def annotated(tmp_path):
+    """Twice the same images of squares, each an object, but for the one that is held out."""
+    folder = write_folder(tmp_path)
+    every = read_annotated(folder / "images", folder / "labels")
+    samples = [
+        replace(sample, label=ski.measure.label(sample.label > 0, connectivity=1).astype(np.int32))
+        for sample in every.samples
+    ]
+    (held_out,) = split_samples(samples, labels_are="instances").held_out
+    small = np.zeros_like(held_out.label)
+    small[3:5, 4:6] = 1
+    faint = replace(held_out, image=(held_out.image * 0.1).astype(np.uint8), label=small)
+    strong = replace(held_out, image=np.where(held_out.label > 0, 255, 0).astype(np.uint8)[None])
+    return [
+        replace(
+            every, labels_are="instances",
+            samples=[changed if sample is held_out else sample for sample in samples],
+        )
+        for changed in (faint, strong)
+    ]  # fmt: skip
+
+
+def begin(annotated, folder, plan):
+    split = split_samples(annotated.samples, labels_are="instances")
+    folder.mkdir()
+    return Session(folder, annotated, split, plan, device=torch.device("cpu"))
+
+
+def test_before_it_is_scored_nothing_depends_on_what_is_held_out(annotated, tmp_path):
+    plan = tiny_plan(encoding="contact", class_weights=(1.0, 1.0, 1.0), steps=STEPS, frozen_at=0.2)
+    one, other = (
+        begin(each, tmp_path / str(number), plan) for number, each in enumerate(annotated)
+    )
+    assert one.normalization == other.normalization
+    assert one.decoding == other.decoding
+    for each in (one, other):  # half of the steps: the moments are frozen already
+        list(itertools.islice(each.trainer, STEPS // 2))
+    assert one.trainer.moments
+    for name, moments in one.trainer.moments.items():
+        for ours, theirs in zip(moments, other.trainer.moments[name], strict=True):
+            assert torch.equal(ours, theirs)
+    for name, value in one.trainer.weights().items():
+        assert torch.equal(value, other.trainer.weights()[name])
+
+
+def test_the_class_weights_are_those_of_the_training_images(annotated, tmp_path):
+    settings = TrainSettings(images=tmp_path, out=tmp_path / "m", steps=5, recipe="paper")
+    fingerprint = take_fingerprint(annotated[0])
+    plans = [
+        choose_plan(
+            settings, fingerprint, each, split_samples(each.samples, labels_are="instances"),
+            torch.device("cpu"),
+        )
+        for each in annotated
+    ]  # fmt: skip
+    assert plans[0].class_weights == plans[1].class_weights
+    assert len(set(plans[0].class_weights)) > 1
 
 
 @pytest.mark.parametrize("last", [5, SCORED, SCORED + 3])
