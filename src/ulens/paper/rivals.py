@@ -142,9 +142,9 @@ def search_rates(plan: Plan) -> tuple[float, ...]:
 
     Examples
     --------
-    >>> from ulens.paper.rivals import RATE_FACTORS
-    >>> [round(factor, 2) for factor in RATE_FACTORS]
-    [1.0, 0.32, 3.16]
+    >>> from types import SimpleNamespace
+    >>> [round(rate, 5) for rate in search_rates(SimpleNamespace(learning_rate=0.001))]
+    [0.001, 0.00032, 0.00316]
     """
     return tuple(plan.learning_rate * factor for factor in RATE_FACTORS)
 
