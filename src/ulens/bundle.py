@@ -15,10 +15,10 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
-from ulens.annotated.samples import LabelsAre
 from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.errors import ModelError, OutputError, SettingError
 from ulens.io.atomic import new_name, replace_files
+from ulens.labels.meaning import LabelsAre
 from ulens.nets.build import NETWORKS, Network, build_network, describe_architecture
 from ulens.nets.quantized import Ranges
 from ulens.normalize import Normalization

@@ -2,12 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from ulens.encodings.losses import (
-    IGNORED,
-    SMOOTH_L1_BETA,
-    weighted_cross_entropy,
-    weighted_smooth_l1,
-)
+from ulens.encodings.losses import SMOOTH_L1_BETA, weighted_cross_entropy, weighted_smooth_l1
+from ulens.labels.meaning import IGNORED
 
 
 def test_cross_entropy_by_hand():

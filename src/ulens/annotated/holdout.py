@@ -7,9 +7,9 @@ import numpy as np
 from scipy import ndimage
 
 from ulens.annotated.samples import Sample
-from ulens.encodings.losses import IGNORED
 from ulens.errors import DataError
 from ulens.io.files import list_some
+from ulens.labels.meaning import IGNORED
 
 IMAGES_PER_HELD_OUT = 10
 FEWEST_FOR_WHOLE_IMAGES = 4

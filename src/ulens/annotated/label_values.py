@@ -1,14 +1,12 @@
 """What the values of label images mean: classes or instances."""
 
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import skimage as ski
 
 from ulens.errors import LabelError
-
-LabelsAre = Literal["classes", "instances"]
+from ulens.labels.meaning import LabelsAre
 
 # Of the ids of instances nearly all are one connected region, of classes few are.
 _CONNECTED_SHARE = 0.8

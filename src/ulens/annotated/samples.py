@@ -17,7 +17,6 @@ from ulens.annotated.challenge import (
 )
 from ulens.annotated.ctc import Sequence
 from ulens.annotated.label_values import (
-    LabelsAre,
     decide,
     describe,
     encode,
@@ -31,6 +30,7 @@ from ulens.image import Image
 from ulens.io.files import is_roi_file, name_some, num_planes, planes, read_image
 from ulens.io.rois import read_labels
 from ulens.io.store import ArrayStore
+from ulens.labels.meaning import LabelsAre
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from ulens.annotated.challenge import find_annotated_sequences, select_frames
-from ulens.annotated.label_values import LabelsAre
 from ulens.annotated.samples import Annotated, Sample, hash_samples, parse_frames, read_annotated
-from ulens.encodings.losses import IGNORED
 from ulens.errors import DataError, LabelError, SettingError
+from ulens.labels.meaning import IGNORED, LabelsAre
 
 UNSEEN_SHARE = 0.25
 

@@ -7,11 +7,11 @@ from cyclopts import Parameter
 from rich.markup import escape
 from rich.table import Table
 
-from ulens.bundle import LabelsAre
 from ulens.cli.terminal import console
 from ulens.errors import OutputError
 from ulens.jobs.evaluate import Measure
 from ulens.jobs.evaluate import evaluate as run_evaluation
+from ulens.labels.meaning import LabelsAre
 
 
 def evaluate(

@@ -5,10 +5,10 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ulens.bundle import LabelsAre
 from ulens.cli.process import training_process
 from ulens.cli.terminal import Flag, say, show_table, show_until
 from ulens.cli.terminal_datasets import show_fetch
+from ulens.labels.meaning import LabelsAre
 from ulens.paper.compare import Compared, run_comparison
 from ulens.paper.contenders import parse_nets, parse_windows
 from ulens.paper.plans import CompareSettings

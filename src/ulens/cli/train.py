@@ -5,11 +5,11 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ulens.bundle import LabelsAre
 from ulens.cli.process import training_process
 from ulens.cli.terminal import Flag, say, show_training
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import run_training
+from ulens.labels.meaning import LabelsAre
 from ulens.planning.plan import Recipe
 from ulens.planning.recipes import parse_duration
 

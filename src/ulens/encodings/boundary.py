@@ -8,8 +8,8 @@ the foreground, grown back to the border.
 import numpy as np
 from scipy import ndimage
 
-from ulens.encodings.losses import IGNORED
 from ulens.encodings.seeds import Landscape, SeedDecoder
+from ulens.labels.meaning import IGNORED
 from ulens.labels.nearest import two_nearest
 
 _SQUARE = np.ones((3, 3), bool)

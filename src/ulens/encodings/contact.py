@@ -11,9 +11,9 @@ around each nucleus; here it is only where nuclei touch.
 import numpy as np
 
 from ulens.encodings import boundary
-from ulens.encodings.losses import IGNORED
 from ulens.encodings.seeds import Landscape, SeedDecoder
 from ulens.labels.grid import share_of
+from ulens.labels.meaning import IGNORED
 from ulens.resample import Zoom
 
 NUM_CLASSES = 3

@@ -3,8 +3,7 @@
 from torch import Tensor
 from torch.nn import functional
 
-IGNORED = -1
-"""Target value of pixels that count nowhere."""
+from ulens.labels.meaning import IGNORED
 
 SMOOTH_L1_BETA = 0.1
 """With 1, distances of DIC-C2DH-HeLa were learned more slowly (800 and 1200 steps, width 16)."""

@@ -9,10 +9,11 @@ from typing import Literal, get_args
 import numpy as np
 
 from ulens.annotated.comparisons import Comparison, read_comparisons
-from ulens.annotated.label_values import LabelsAre, decide, describe, encode
+from ulens.annotated.label_values import decide, describe, encode
 from ulens.errors import DataError, LabelError, SettingError
 from ulens.io.files import is_roi_file
 from ulens.jobs.evaluate_ctc import evaluate_ctc, is_ctc_truth
+from ulens.labels.meaning import LabelsAre
 from ulens.metrics.instance import instance_scores
 from ulens.metrics.membrane import isbi2012
 from ulens.metrics.semantic import SemanticScores, semantic_scores

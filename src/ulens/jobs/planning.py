@@ -9,10 +9,11 @@ import torch
 
 from ulens.annotated.holdout import Split
 from ulens.annotated.samples import Annotated
-from ulens.bundle import START, LabelsAre, ModelBundle, find_model, load_bundle
+from ulens.bundle import START, ModelBundle, find_model, load_bundle
 from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.encodings.weights import class_balance
 from ulens.errors import SettingError
+from ulens.labels.meaning import LabelsAre
 from ulens.nets.unet import UNet
 from ulens.planning.fingerprint import Fingerprint
 from ulens.planning.plan import Plan, Recipe, read_plan

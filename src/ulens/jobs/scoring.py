@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from ulens.annotated.samples import Sample
-from ulens.bundle import LabelsAre, ModelBundle
+from ulens.bundle import ModelBundle
+from ulens.labels.meaning import LabelsAre
 from ulens.predict.predictor import Average
 from ulens.training.validate import (
     Prediction,

@@ -12,13 +12,14 @@ import torch
 
 from ulens.annotated.holdout import split_samples
 from ulens.annotated.samples import Annotated, read_annotated
-from ulens.bundle import LabelsAre, ModelBundle
+from ulens.bundle import ModelBundle
 from ulens.errors import OutputError, TrainingError
 from ulens.io.atomic import replace_files
 from ulens.io.files import name_some, other_files
 from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings, choose_plan, choose_start, describe_plan
 from ulens.jobs.segment import Model
+from ulens.labels.meaning import LabelsAre
 from ulens.planning.fingerprint import take_fingerprint
 from ulens.planning.plan import Plan, Recipe
 from ulens.planning.recipes import parse_duration

@@ -7,8 +7,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from ulens.bundle import LabelsAre
 from ulens.encodings.table import ENCODINGS
+from ulens.labels.meaning import LabelsAre
 from ulens.metrics.boundary_error import (
     BoundaryErrors,
     boundary_errors,

@@ -6,13 +6,13 @@ from functools import partial
 from pathlib import Path
 
 from ulens.annotated.holdout import split_samples
-from ulens.annotated.label_values import LabelsAre
 from ulens.annotated.samples import read_annotated
 from ulens.annotated.unseen import Division
 from ulens.errors import SettingError
 from ulens.io.atomic import replace_files
 from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings, choose_plan
+from ulens.labels.meaning import LabelsAre
 from ulens.paper.contenders import FINAL_SHARE, Contender
 from ulens.paper.rivals import make_rival
 from ulens.planning.fingerprint import take_fingerprint

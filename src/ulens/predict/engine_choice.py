@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from ulens.annotated.samples import LabelsAre
 from ulens.bundle import ModelBundle
 from ulens.encodings.table import ENCODINGS, Activation, decode_maps
 from ulens.errors import OutputError
 from ulens.io.atomic import write_file
+from ulens.labels.meaning import LabelsAre
 from ulens.metrics.ctc import seg_scores
 from ulens.metrics.semantic import semantic_scores
 from ulens.predict.engines import (

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ulens.annotated.samples import Sample
-from ulens.encodings.losses import IGNORED
+from ulens.labels.meaning import IGNORED
 from ulens.normalize import Normalization, measure_statistics
 from ulens.planning.plan import Plan
 from ulens.predict.tiles import read_mirrored

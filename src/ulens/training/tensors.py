@@ -10,12 +10,12 @@ from torch import Tensor
 
 from ulens.annotated.samples import Sample
 from ulens.augment.pipeline import Draw, apply, draw_tile
-from ulens.encodings.losses import IGNORED
 from ulens.encodings.table import ENCODINGS
 from ulens.encodings.weights import falk_weight, separation_weight
 from ulens.errors import LabelError
 from ulens.io.store import ArrayStore
 from ulens.labels.grid import labels_at
+from ulens.labels.meaning import IGNORED
 from ulens.normalize import Normalization
 from ulens.planning.plan import Plan
 from ulens.resample import AS_IT_IS, resample

@@ -8,9 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from ulens.annotated.samples import Sample
-from ulens.bundle import LabelsAre
-from ulens.encodings.losses import IGNORED
 from ulens.encodings.table import ENCODINGS, EncodingName, decode_maps
+from ulens.labels.meaning import IGNORED, LabelsAre
 from ulens.metrics.ctc import seg_scores
 from ulens.metrics.instance import instance_scores
 from ulens.metrics.membrane import isbi2012
