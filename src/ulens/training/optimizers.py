@@ -5,9 +5,15 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+BETA2, EPSILON = 0.999, 1e-8
+"""Of AdamW."""
+
+Name = Literal["adamw", "sgd"]
 
 
 @dataclass(slots=True)
@@ -18,23 +24,27 @@ class _Group:
     parameters: list[tuple[int, nn.Parameter]]
     memory: dict[int, dict[str, Tensor]] = field(default_factory=dict)
 
-    def with_gradients(self) -> list[tuple[int, Tensor, Tensor]]:
-        """Return number, value and gradient of each parameter that has a gradient."""
-        return [(n, p.detach(), p.grad) for n, p in self.parameters if p.grad is not None]
-
 
 class Optimizer:
     """Takes steps down the gradient; what it remembers can be saved and restored.
 
     Parameters
     ----------
+    name : 'adamw', Adam with weight decay apart from the gradient (Loshchilov and Hutter 2019,
+        algorithm 2); or 'sgd', stochastic gradient descent with momentum, as in the paper, with
+        weight decay in the gradient
     parameters : of the network
     weight_decay : of weights; biases and scales have none
     momentum : of SGD, and β1 of AdamW
     """
 
     def __init__(
-        self, parameters: Iterable[nn.Parameter], *, weight_decay: float, momentum: float
+        self,
+        name: Name,
+        parameters: Iterable[nn.Parameter],
+        *,
+        weight_decay: float,
+        momentum: float,
     ) -> None:
         every = list(parameters)
         parts = [p for p in every if p.ndim > 1], [p for p in every if p.ndim <= 1]
@@ -44,6 +54,8 @@ class Optimizer:
             _Group(0.0, numbered[len(parts[0]) :]),
         ]
         self.momentum = momentum
+        self._remembered = REMEMBERED[name]
+        self._descend = _descend_adamw if name == "adamw" else _descend_sgd
 
     def clear_gradients(self) -> None:
         """Forget the gradients."""
@@ -55,18 +67,27 @@ class Optimizer:
     def step(self, rate: float) -> None:
         """Change the parameters by their gradients, at a learning rate."""
         for group in self._groups:
-            moved = group.with_gradients()
+            moved = [(n, p.detach(), p.grad) for n, p in group.parameters if p.grad is not None]
             if not moved:
                 continue
             for number, value, _ in moved:
                 if number not in group.memory:
-                    group.memory[number] = self._first_memory(value)
+                    group.memory[number] = {
+                        name: value.new_zeros((), dtype=torch.float32)
+                        if name == "step"
+                        else torch.zeros_like(value)
+                        for name in self._remembered
+                    }
+            remembered = [
+                [group.memory[number][name] for number, _, _ in moved] for name in self._remembered
+            ]
             self._descend(
                 [value for _, value, _ in moved],
                 [gradient for _, _, gradient in moved],
-                [group.memory[number] for number, _, _ in moved],
-                group.decay,
-                rate,
+                *remembered,
+                decay=group.decay,
+                momentum=self.momentum,
+                rate=rate,
             )
 
     def memory(self) -> dict[str, Tensor]:
@@ -103,76 +124,41 @@ class Optimizer:
                         for name, value in saved.items()
                     }
 
-    def _first_memory(self, value: Tensor) -> dict[str, Tensor]:
-        raise NotImplementedError
 
-    def _descend(
-        self,
-        values: list[Tensor],
-        gradients: list[Tensor],
-        memory: list[dict[str, Tensor]],
-        decay: float,
-        rate: float,
-    ) -> None:
-        raise NotImplementedError
-
-
-class AdamW(Optimizer):
-    """Adam with weight decay apart from the gradient: Loshchilov and Hutter 2019, algorithm 2."""
-
-    BETA2, EPSILON = 0.999, 1e-8
-
-    def _first_memory(self, value: Tensor) -> dict[str, Tensor]:
-        return {
-            "step": torch.zeros((), dtype=torch.float32, device=value.device),
-            "exp_avg": torch.zeros_like(value),
-            "exp_avg_sq": torch.zeros_like(value),
-        }
-
-    def _descend(
-        self,
-        values: list[Tensor],
-        gradients: list[Tensor],
-        memory: list[dict[str, Tensor]],
-        decay: float,
-        rate: float,
-    ) -> None:
-        steps = [each["step"] for each in memory]
-        torch._foreach_add_(steps, 1)
-        torch._fused_adamw_(
-            values,
-            gradients,
-            [each["exp_avg"] for each in memory],
-            [each["exp_avg_sq"] for each in memory],
-            [],
-            steps,
-            lr=rate,
-            beta1=self.momentum,
-            beta2=self.BETA2,
-            weight_decay=decay,
-            eps=self.EPSILON,
-            amsgrad=False,
-            maximize=False,
-        )
+def _descend_adamw(
+    values: list[Tensor],
+    gradients: list[Tensor],
+    steps: list[Tensor],
+    means: list[Tensor],
+    squares: list[Tensor],
+    *,
+    decay: float,
+    momentum: float,
+    rate: float,
+) -> None:
+    torch._foreach_add_(steps, 1)
+    torch._fused_adamw_(
+        values, gradients, means, squares, [], steps,
+        lr=rate, beta1=momentum, beta2=BETA2, weight_decay=decay, eps=EPSILON,
+        amsgrad=False, maximize=False,
+    )  # fmt: skip
 
 
-class SGD(Optimizer):
-    """Stochastic gradient descent with momentum, as in the paper; weight decay in the gradient."""
+def _descend_sgd(
+    values: list[Tensor],
+    gradients: list[Tensor],
+    velocities: list[Tensor],
+    *,
+    decay: float,
+    momentum: float,
+    rate: float,
+) -> None:
+    if decay:
+        gradients = list(torch._foreach_add(gradients, values, alpha=decay))
+    torch._foreach_mul_(velocities, momentum)
+    torch._foreach_add_(velocities, gradients)
+    torch._foreach_add_(values, velocities, alpha=-rate)
 
-    def _first_memory(self, value: Tensor) -> dict[str, Tensor]:
-        return {"momentum_buffer": torch.zeros_like(value)}
 
-    def _descend(
-        self,
-        values: list[Tensor],
-        gradients: list[Tensor],
-        memory: list[dict[str, Tensor]],
-        decay: float,
-        rate: float,
-    ) -> None:
-        if decay:
-            gradients = list(torch._foreach_add(gradients, values, alpha=decay))
-        velocities = [each["momentum_buffer"] for each in memory]
-        torch._foreach_mul_(velocities, self.momentum)
-        torch._foreach_add_(velocities, gradients)
-        torch._foreach_add_(values, velocities, alpha=-rate)
+REMEMBERED = {"adamw": ("step", "exp_avg", "exp_avg_sq"), "sgd": ("momentum_buffer",)}
+"""What is remembered of each parameter, by the names that saved trainings have."""

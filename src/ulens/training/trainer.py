@@ -20,7 +20,7 @@ from ulens.nets.draws import own_draws
 from ulens.nets.normalized import Moments, adopt, fold, freeze, measure_outputs, normalize
 from ulens.nets.unet import UNet
 from ulens.planning.plan import Plan
-from ulens.training.optimizers import SGD, AdamW
+from ulens.training.optimizers import Optimizer
 from ulens.training.ranks import ALONE, Ranks
 from ulens.training.schedule import learning_rate
 from ulens.training.tensors import TrainingImage, cut, draw
@@ -109,9 +109,11 @@ class Trainer:
             adopt(cast(UNet, self.net), self._plain_tiles())
         self._shared_net = ranks.share_gradients(self.net)
         self.average = {name: value.detach().clone() for name, value in net.named_parameters()}
-        kind = AdamW if plan.optimizer == "adamw" else SGD
-        self.optimizer = kind(
-            net.parameters(), weight_decay=plan.weight_decay, momentum=plan.momentum
+        self.optimizer = Optimizer(
+            plan.optimizer,
+            net.parameters(),
+            weight_decay=plan.weight_decay,
+            momentum=plan.momentum,
         )
         self.seconds = self.begun_at = 0.0
         self.rate_factor = 1.0
