@@ -208,7 +208,9 @@ def test_the_command_fetches_and_what_it_says_next_works(ulens, server, isbi, mo
     command = "ulens train em/train-volume.tif em/train-labels.tif -o isbi2012.model"
     assert f"to train on it: {command}\n" in out
     trained: list[TrainSettings] = []
-    monkeypatch.setattr(cli_train, "run_training", lambda settings: trained.append(settings) or [])
+    monkeypatch.setattr(
+        cli_train, "run_training", lambda settings, stop: trained.append(settings) or []
+    )
     assert ulens(*command.split()[1:])[0] == 0
     annotated = read_annotated(trained[0].images, trained[0].labels)
     assert len(annotated.samples) == 6

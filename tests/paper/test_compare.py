@@ -1,6 +1,7 @@
 import json
 import re
 import shutil
+import threading
 from dataclasses import replace
 from functools import partial
 
@@ -218,13 +219,16 @@ def test_by_time_with_cells_fcns_and_further_windows(tmp_path):
     assert [each.rates for each in again[-1].outcomes] == rates
 
 
-def test_a_training_that_is_stopped_ends_the_comparison(tmp_path, monkeypatch):
-    def stopped(_):
-        yield Trained(bundle=None, stopped=True)
-
-    monkeypatch.setattr(contenders, "run_training", stopped)
+def test_a_training_that_is_stopped_ends_the_comparison(tmp_path):
     folder = write_folder(tmp_path, number=4)
-    events = list(run_comparison(settings_for(folder)))
+    stop, events = threading.Event(), []
+    for event in run_comparison(settings_for(folder), stop):
+        events.append(event)
+        if isinstance(event, StepLog):
+            stop.set()
+    assert [type(event) for event in events if isinstance(event, StepLog | Trained)] == [
+        StepLog, Trained,
+    ]  # fmt: skip
     assert isinstance(events[-1], Message)
     assert "--resume" in events[-1].text
 
@@ -270,10 +274,10 @@ def test_another_rate_than_the_first_has_to_be_clearly_better():
 def test_a_rate_that_diverges_is_left_out(tmp_path, monkeypatch):
     plain = contenders.run_training
 
-    def diverging(settings):
+    def diverging(settings, stop):
         if settings.out.name == "rate-3":
             raise TrainingError("the loss was not finite")
-        yield from plain(settings)
+        yield from plain(settings, stop)
 
     monkeypatch.setattr(contenders, "run_training", diverging)
     folder = write_folder(tmp_path, number=4)
@@ -283,7 +287,7 @@ def test_a_rate_that_diverges_is_left_out(tmp_path, monkeypatch):
     record = json.loads((folder / "compare" / "compare.json").read_text())
     assert list(record["networks"][0]["rates"].values())[2] is None
 
-    def none(settings):
+    def none(settings, stop):
         raise TrainingError("the loss was not finite")
         yield
 
@@ -297,6 +301,8 @@ def test_a_model_of_another_learning_rate_is_trained_anew(tmp_path):
     plan = read_plan(data / "plan.json")
     settings = TrainSettings(images=data / "images", labels=data / "labels", out=data / "unet")
     for rate in (1e-2, 2e-2):
-        events = list(_train(data / "unet" / "model", replace(plan, learning_rate=rate), settings))
+        events = list(
+            _train(data / "unet" / "model", replace(plan, learning_rate=rate), settings, None)
+        )
         assert sum(isinstance(event, StepLog) for event in events) == 2
         assert read_plan(data / "unet" / "model" / "plan.json").learning_rate == rate

@@ -203,7 +203,7 @@ def _final_plan(base: Plan, rate: float, chosen_by: str) -> Plan:
 
 
 def _train(
-    folder: Path, plan: Plan, settings: TrainSettings, stop: threading.Event | None
+    folder: Path, plan: Plan, settings: TrainSettings, stop: threading.Event | None = None
 ) -> Generator[TrainEvent, None, ModelBundle | None]:
     """Train by a plan, or go on with it; returns the model, or None where it was stopped."""
     if (bundle := finished_model(folder, plan)) is not None:
