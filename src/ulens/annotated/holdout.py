@@ -1,6 +1,6 @@
 """What is kept out of training, so that the score is honest."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +16,10 @@ FEWEST_FOR_WHOLE_IMAGES = 4
 BLOCK_FRACTION = 0.2
 
 
+Block = tuple[int, int]
+"""Axis along which an image is divided, and the first line there that is held out."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
     """Annotated images for training and for the score.
@@ -24,12 +28,14 @@ class Split:
     ----------
     training, held_out : samples; pixels that belong to the other side are −1 (ignored)
     whole : all of them, undivided
+    blocks : of the images that are divided, by name
     description : the sentence the program prints
     """
 
     training: list[Sample]
     held_out: list[Sample]
     whole: list[Sample]
+    blocks: dict[str, Block]
     description: str
 
 
@@ -46,38 +52,76 @@ def split_samples(samples: Sequence[Sample], *, labels_are: str) -> Split:
     DataError : the images are too small to be divided
     """
     samples = [sample for sample in samples if _is_annotated(sample)]
-    num_images = len(samples)
-    if num_images < FEWEST_FOR_WHOLE_IMAGES:
-        return _hold_out_blocks(samples, labels_are)
+    if len(samples) < FEWEST_FOR_WHOLE_IMAGES:
+        blocks = {sample.name: _find_block(sample.label) for sample in samples}
+        return split_as(samples, blocks, blocks=blocks, labels_are=labels_are)
     is_series = all(sample.sequence is not None for sample in samples)
-    chosen = _last_frames(samples) if is_series else _spread(num_images)
-    held_out = [samples[k] for k in chosen]
-    return Split(
-        training=[sample for k, sample in enumerate(samples) if k not in chosen],
-        held_out=held_out,
-        whole=samples,
-        description=f"held out for the score: {len(chosen)} of {num_images} images "
-        f"({list_some([sample.name for sample in held_out])}){_name_silver(held_out)}",
-    )
+    chosen = _last_frames(samples) if is_series else _spread(len(samples))
+    return split_as(samples, [samples[k].name for k in chosen], labels_are=labels_are)
 
 
-def _hold_out_blocks(samples: Sequence[Sample], labels_are: str) -> Split:
-    parts = [_split_block(sample, labels_are) for sample in samples]
-    training, held_out = (
-        [part for part in side if _is_annotated(part)] for side in zip(*parts, strict=True)
-    )
-    if not training or not held_out:
+def split_as(
+    samples: Sequence[Sample],
+    held_out: Collection[str],
+    *,
+    blocks: Mapping[str, Block] | None = None,
+    new: Collection[str] = (),
+    labels_are: str,
+) -> Split:
+    """Hold out what was held out before, and of new images one in ten.
+
+    Parameters
+    ----------
+    samples : with names of their own
+    held_out, blocks : names of what was held out, and those images' blocks where it was a part
+    new : names of images that were not there before; all others were trained on
+
+    Raises
+    ------
+    DataError : the images are too small to be divided
+    """
+    samples, blocks = [sample for sample in samples if _is_annotated(sample)], dict(blocks or {})
+    names = set(held_out)
+    for sample in samples:
+        if sample.name in new and len(names) < len(samples) // IMAGES_PER_HELD_OUT:
+            names.add(sample.name)
+    training: list[Sample] = []
+    scored: list[Sample] = []
+    for sample in samples:
+        if sample.name in blocks:
+            for side, part in zip(
+                (training, scored), _divide(sample, blocks[sample.name], labels_are), strict=True
+            ):
+                side += [part] if _is_annotated(part) else []
+        else:
+            (scored if sample.name in names else training).append(sample)
+    if not training or not scored:
         raise DataError(
             f"the annotated part of {samples[0].name} is too small to be divided into one for "
             f"training and one for the score; annotate more, best {FEWEST_FOR_WHOLE_IMAGES} images"
         )
     return Split(
         training=training,
-        held_out=held_out,
-        whole=list(samples),
-        description=f"held out for the score: the last {BLOCK_FRACTION:.0%} of "
-        + (f"each of the {len(samples)} images" if len(samples) > 1 else "the image"),
+        held_out=scored,
+        whole=samples,
+        blocks=blocks,
+        description=_describe(scored, samples, blocks),
     )
+
+
+def _describe(
+    held_out: Sequence[Sample], samples: Sequence[Sample], blocks: Collection[str]
+) -> str:
+    words = []
+    if whole := [sample for sample in held_out if sample.name not in blocks]:
+        names = list_some([sample.name for sample in whole])
+        words.append(f"{len(whole)} of {len(samples)} images ({names}){_name_silver(whole)}")
+    if blocks:
+        of = "the image" if len(blocks) == 1 else f"each of the {len(blocks)} images"
+        if len(blocks) < len(samples):
+            of = list_some(list(blocks))
+        words.append(f"the last {BLOCK_FRACTION:.0%} of {of}")
+    return f"held out for the score: {' and '.join(words)}"
 
 
 def _spread(num_images: int) -> list[int]:
@@ -107,13 +151,17 @@ def _is_annotated(sample: Sample) -> bool:
     return bool((sample.label != IGNORED).any())
 
 
-def _split_block(sample: Sample, labels_are: str) -> tuple[Sample, Sample]:
-    """Divide the annotated pixels of an image; an instance goes whole to its centroid's side."""
-    label = sample.label
+def _find_block(label: np.ndarray) -> Block:
+    """Return the block that holds the last fifth of the annotated pixels along the longer axis."""
     axis = int(np.argmax(label.shape))
     annotated_before = np.append(0, np.cumsum((label != IGNORED).sum(axis=1 - axis)))
     wanted = (1 - BLOCK_FRACTION) * annotated_before[-1]
-    start = int(np.argmin(np.abs(annotated_before - wanted)))
+    return axis, int(np.argmin(np.abs(annotated_before - wanted)))
+
+
+def _divide(sample: Sample, block: Block, labels_are: str) -> tuple[Sample, Sample]:
+    """Divide the annotated pixels of an image; an instance goes whole to its centroid's side."""
+    label, (axis, start) = sample.label, block
     in_block = np.zeros(label.shape, bool)
     in_block[(slice(None),) * axis + (slice(start, None),)] = True
     if labels_are == "instances":

@@ -10,9 +10,9 @@ from typing import cast
 
 import torch
 
-from ulens.annotated.holdout import split_samples
-from ulens.annotated.samples import Annotated, read_annotated
-from ulens.bundle import ModelBundle
+from ulens.annotated.holdout import Split, split_as, split_samples
+from ulens.annotated.samples import Annotated, hash_samples, read_annotated
+from ulens.bundle import ModelBundle, load_bundle
 from ulens.errors import OutputError, TrainingError
 from ulens.io.atomic import replace_files
 from ulens.io.files import name_some, other_files
@@ -80,7 +80,7 @@ def run_training(
         yield Message(f"left out, an image without label or a label without image: {names}")
     if others := other_files(settings.images):
         yield Message(f"left out, in no format that ulens reads: {name_some(others)}")
-    split = split_samples(annotated.samples, labels_are=annotated.labels_are)
+    split = _split(settings, annotated)
     yield Message(split.description)
     fingerprint = take_fingerprint(annotated)
     is_chosen = settings.start_from is None
@@ -157,13 +157,28 @@ def _score_if_due(session: Session) -> Iterator[TrainEvent]:
 def _train_along(settings: TrainSettings, ranks: Ranks, device: torch.device) -> None:
     """Train with process 0, which has the plan, and alone speaks and writes."""
     annotated = _read(settings)
-    split = split_samples(annotated.samples, labels_are=annotated.labels_are)
+    split = _split(settings, annotated)
     plan = ranks.from_first(cast(Plan, None))
     if settings.plan_only:
         return
     session = Session(settings.out, annotated, split, plan, device=device, ranks=ranks)
     for _ in session.trainer:
         pass
+
+
+def _split(settings: TrainSettings, annotated: Annotated) -> Split:
+    """Hold annotations out; where a training goes on, those that were."""
+    if settings.resume:
+        before = load_bundle(settings.out).provenance
+        is_same = before.get("data_sha256") == hash_samples(annotated.samples)
+        if is_same and "held_out_blocks" in before:
+            return split_as(
+                annotated.samples,
+                before["held_out"],
+                blocks={name: (axis, at) for name, (axis, at) in before["held_out_blocks"].items()},
+                labels_are=annotated.labels_are,
+            )
+    return split_samples(annotated.samples, labels_are=annotated.labels_are)
 
 
 def _read(settings: TrainSettings) -> Annotated:

@@ -2,21 +2,20 @@
 
 import json
 import time
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
-from ulens.annotated.holdout import Split
-from ulens.annotated.samples import Annotated, hash_samples
+from ulens.annotated.holdout import Split, split_as
+from ulens.annotated.samples import Annotated, Sample, hash_samples
 from ulens.bundle import START, ModelBundle, load_bundle, save_bundle
 from ulens.encodings.table import ENCODINGS
-from ulens.errors import OutputError, TrainingError
+from ulens.errors import DataError, OutputError, TrainingError
 from ulens.io.atomic import replace_files
 from ulens.nets.build import Network, undo_balance
 from ulens.nets.properties import count_multiplications
@@ -29,7 +28,7 @@ from ulens.training.examples import cut_example
 from ulens.training.quantization import prepare_int8
 from ulens.training.ranks import ALONE, Ranks
 from ulens.training.state import load_state, save_state
-from ulens.training.tensors import class_frequencies, prepare
+from ulens.training.tensors import TrainingImage, class_frequencies, prepare
 from ulens.training.trainer import StepLog, Trainer
 from ulens.training.validate import (
     Prediction,
@@ -114,18 +113,16 @@ class Session:
             grid = ENCODINGS[plan.encoding].grid
             self.decoding |= {name: start.decoding[name] for name in grid if name in start.decoding}
         self.data_sha256 = hash_samples(annotated.samples)
-        images = prepare(split.training, self.normalization, plan=plan, device=device)
         shown = (split.held_out or split.training)[:NUM_EXAMPLES]
         self.examples = [cut_example(plan, self.normalization, sample) for sample in shown]
-        known = dict(zip(map(id, split.training), images, strict=True))
-        new = [sample for sample in split.whole if id(sample) not in known]
-        prepared = prepare(new, self.normalization, plan=plan, device=device)
-        known |= zip(map(id, new), prepared, strict=True)
+        self._device = device
+        self._prepared: dict[int, tuple[Sample, TrainingImage]] = {}
+        images, all_images = self._prepare(split)
         self.trainer = Trainer(
             begin_network(plan, self._num_channels, start, start_from),
             images,
             plan,
-            all_images=[known[id(sample)] for sample in split.whole],
+            all_images=all_images,
             is_trained=start_from is not None,
             ranks=ranks,
         )
@@ -134,6 +131,56 @@ class Session:
         self._validating_seconds = 0.0
         self._last_validation_seconds: float | None = None
         self._saved_at = 0.0
+
+    def add(self, samples: Sequence[Sample]) -> None:
+        """Train on more annotated images, or on changed labels, from the next step on.
+
+        What is held out stays so. Of new images one in ten is held out, too, as long as nothing is
+        scored. Normalisation and decoding stay those of the images that were there at first.
+
+        Parameters
+        ----------
+        samples : of the same kind of labels and channels; one of a name that is known takes the
+            place of that image
+
+        Raises
+        ------
+        DataError : an image has other channels
+        """
+        for sample in samples:
+            if len(sample.image) != self._num_channels:
+                raise DataError(
+                    f"{sample.name} has {len(sample.image)} channels, the training is on images "
+                    f"with {self._num_channels}; give it the same channels"
+                )
+        changed = {sample.name: sample for sample in samples}
+        every = [changed.pop(sample.name, sample) for sample in self.annotated.samples]
+        every += changed.values()
+        split = split_as(
+            every,
+            {sample.name for sample in self.split.held_out},
+            blocks=self.split.blocks,
+            new=() if self._scored else changed,
+            labels_are=self.annotated.labels_are,
+        )
+        self.trainer.images, self.trainer.all_images = self._prepare(split)
+        self.split = split
+        self.annotated = replace(self.annotated, samples=every)
+        self.data_sha256 = hash_samples(self.annotated.samples)
+
+    def _prepare(self, split: Split) -> tuple[list[TrainingImage], list[TrainingImage]]:
+        """Return the images to train on before and after the score; what is ready is kept."""
+        used = {id(sample): sample for sample in (*split.training, *split.whole)}
+        ready = {key: self._prepared[key] for key in used.keys() & self._prepared.keys()}
+        new = [sample for key, sample in used.items() if key not in ready]
+        if new:
+            images = prepare(new, self.normalization, plan=self.plan, device=self._device)
+            ready |= {id(sample): (sample, each) for sample, each in zip(new, images, strict=True)}
+        self._prepared = ready
+        before, after = (
+            [ready[id(sample)][1] for sample in side] for side in (split.training, split.whole)
+        )
+        return before, after
 
     def start(self, *, planning_seconds: float) -> None:
         """Write the plan and a first model; planning counts against a time budget."""
@@ -332,12 +379,9 @@ class Session:
     def _trained_network(self) -> Network:
         net = self._network(self.trainer.weights())
         if self.plan.balanced:
-            undo_balance(net, self._class_shares)
+            shares = class_frequencies(self.trainer.images, len(self.plan.class_weights))
+            undo_balance(net, shares.clip(1e-6))
         return net
-
-    @cached_property
-    def _class_shares(self) -> np.ndarray:
-        return class_frequencies(self.trainer.images, len(self.plan.class_weights)).clip(1e-6)
 
     def _bundle(self, scores: dict[str, float]) -> ModelBundle:
         return ModelBundle(
@@ -357,6 +401,7 @@ class Session:
                 "data_sha256": self.data_sha256,
                 "num_images": len(self.annotated.samples),
                 "held_out": [sample.name for sample in self.split.held_out],
+                "held_out_blocks": {name: list(b) for name, b in self.split.blocks.items()},
                 "scored_at_step": self._scored.step if self._scored else None,
                 "steps": self.trainer.step,
                 "training_seconds": round(self.trainer.seconds, 1),
