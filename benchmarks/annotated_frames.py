@@ -29,7 +29,7 @@ from ulens.annotated.samples import Annotated, read_annotated
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.scoring import predict_unseen, score_unseen
 from ulens.jobs.train import Trained, run_training
-from ulens.planning.recipes import parse_duration
+from ulens.planning.durations import parse_duration
 from ulens.simulate.challenges import simulate_cells
 
 BORDER_PX = 50

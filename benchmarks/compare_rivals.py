@@ -39,8 +39,9 @@ from ulens.io.files import write_tiff
 from ulens.jobs.scoring import score_unseen
 from ulens.nets.properties import count_parameters
 from ulens.paper.measures import unseen_errors
+from ulens.planning.durations import parse_duration
 from ulens.planning.fingerprint import take_fingerprint
-from ulens.planning.recipes import make_plan, parse_duration
+from ulens.planning.recipes import make_plan
 from ulens.predict.timing import time_once
 from ulens.tracking.field_of_interest import find_field_of_interest
 from ulens.training.session import SCORED_AT

@@ -16,7 +16,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-from ulens.planning.recipes import parse_duration
+from ulens.planning.durations import parse_duration
 
 
 def main() -> None:

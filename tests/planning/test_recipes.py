@@ -14,7 +14,6 @@ from ulens.planning.recipes import (
     WIDTHS,
     Start,
     make_plan,
-    parse_duration,
 )
 
 WEIGHTS = (2.0, 0.7)
@@ -233,20 +232,6 @@ def test_a_width_asked_for_is_kept():
 def test_an_unknown_recipe_is_refused():
     with pytest.raises(SettingError, match="'default' or 'paper'"):
         make_plan(a_fingerprint(), recipe="best", steps=1, class_weights=WEIGHTS)
-
-
-@pytest.mark.parametrize(
-    ("text", "seconds"),
-    [("20min", 1200), ("90s", 90), ("1h", 3600), ("1h30min", 5400), ("1.5 h", 5400), ("2m", 120)],
-)
-def test_durations(text, seconds):
-    assert parse_duration(text) == seconds
-
-
-@pytest.mark.parametrize("text", ["", "20", "min", "-3s", "0s", "3 weeks"])
-def test_durations_that_make_no_sense_are_refused(text):
-    with pytest.raises(SettingError, match="write it like 20min"):
-        parse_duration(text)
 
 
 @pytest.mark.parametrize(

@@ -5,18 +5,18 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from ulens.cli.terminal import Flag
 from ulens.cli.terminal_datasets import show_datasets, show_fetch
 from ulens.datasets.catalogue import find_dataset, list_datasets
 from ulens.errors import SettingError
 from ulens.jobs.datasets import run_fetch, use_copy
+from ulens.jobs.options import FLAG
 
 
 def datasets(
     name: str | None = None,
     *,
     out: Annotated[Path | None, Parameter(alias="-o")] = None,
-    accept_terms: Annotated[bool, Flag] = False,
+    accept_terms: Annotated[bool, FLAG] = False,
     cache: Path | None = None,
     data: Path | None = None,
 ) -> None:

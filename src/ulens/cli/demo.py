@@ -8,9 +8,10 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from ulens.cli.process import training_process
-from ulens.cli.terminal import Flag, in_words, say, show_until
+from ulens.cli.terminal import in_words, say, show_until
 from ulens.jobs.demo import DemoResult, free_folder, run_demo
-from ulens.planning.recipes import parse_duration
+from ulens.jobs.options import FLAG
+from ulens.planning.durations import parse_duration
 
 
 def demo(
@@ -19,7 +20,7 @@ def demo(
     data: Path | None = None,
     time: str = "150s",
     seed: int = 0,
-    overwrite: Annotated[bool, Flag] = False,
+    overwrite: Annotated[bool, FLAG] = False,
 ) -> None:
     """Simulate images, train, segment unseen ones, score, and write a report.
 

@@ -6,15 +6,16 @@ from typing import Annotated
 from cyclopts import Parameter
 from rich.markup import escape
 
-from ulens.cli.terminal import Flag, console
+from ulens.cli.terminal import console
 from ulens.jobs.describe import describe as describe_network
+from ulens.jobs.options import FLAG
 
 
 def describe(
     model_or_recipe: str,
     *,
     out: Annotated[Path | None, Parameter(alias="-o")] = None,
-    overwrite: Annotated[bool, Flag] = False,
+    overwrite: Annotated[bool, FLAG] = False,
 ) -> None:
     """Describe a network and draw it as figure 1 of the paper.
 

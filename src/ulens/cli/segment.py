@@ -7,9 +7,10 @@ from typing import Annotated, Literal
 from cyclopts import Parameter
 from rich.markup import escape
 
-from ulens.cli.terminal import Flag, console, progress_bar, say
+from ulens.cli.terminal import console, progress_bar, say
 from ulens.errors import SettingError
 from ulens.io.files import name_some, other_files
+from ulens.jobs.options import FLAG
 from ulens.jobs.outputs import RoiFormat
 from ulens.jobs.segment import SegmentProgress, run_segmentation
 from ulens.jobs.segment_large import is_large_output, run_large_segmentation
@@ -23,11 +24,11 @@ def segment(
     images: Path,
     *,
     out: Annotated[Path, Parameter(alias="-o")],
-    probabilities: Annotated[bool, Flag] = False,
+    probabilities: Annotated[bool, FLAG] = False,
     rois: RoiFormat | None = None,
     table: Path | None = None,
-    track: Annotated[bool, Flag] = False,
-    geff: Annotated[bool, Flag] = False,
+    track: Annotated[bool, FLAG] = False,
+    geff: Annotated[bool, FLAG] = False,
     axes: str | None = None,
     average: Literal["1", "8", "rotations7"] = "1",
     device: str = "auto",
@@ -35,7 +36,7 @@ def segment(
     zoom: float | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
-    overwrite: Annotated[bool, Flag] = False,
+    overwrite: Annotated[bool, FLAG] = False,
 ) -> None:
     """Segment images with a trained model.
 

@@ -4,7 +4,6 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import rich.table
-from cyclopts import Parameter
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
@@ -15,8 +14,6 @@ from ulens.training.session import Validation
 from ulens.training.trainer import StepLog
 
 console = Console()
-Flag = Parameter(negative="")
-"""An option without a value, and without a --no- twin."""
 Result = TypeVar("Result")
 
 

@@ -1,11 +1,13 @@
 """What a user asks of a training, and the plan that follows from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Annotated as With
 
 import torch
+from cyclopts import Parameter
 
 from ulens.annotated.holdout import Split
 from ulens.annotated.samples import Annotated
@@ -13,6 +15,7 @@ from ulens.bundle import START, ModelBundle, find_model, load_bundle
 from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.encodings.weights import class_balance
 from ulens.errors import SettingError
+from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT, TIME
 from ulens.labels.meaning import LabelsAre
 from ulens.nets.unet import UNet
 from ulens.planning.fingerprint import Fingerprint
@@ -34,39 +37,68 @@ LONGEST_FROM_START: Mapping[EncodingName, tuple[float, int]] = {
 START_WIDTH = 16
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """What a user asks of a training.
+    """What a user asks of a training; `ulens train` has an option for each.
 
     Parameters
     ----------
-    images, labels : files, folders or a data set as `read_annotated` takes them
-    out : model folder
-    seconds, steps : length of the training; at most one of them, 20 minutes without either
-    recipe : 'default' or 'paper'
-    plan : plan.json that replaces the recipe; `seconds`, `steps` and `seed` replace its own
-    start_from : model folder whose weights the training starts from; `NOISE` = from random ones;
-        None = as `choose_start`
-    frames, labels_are, ignore : as `read_annotated`
-    width : channels of the network's first level; None = the recipe's choice
-    zoom : pixels of the network for each pixel of the image, along both axes; None = the recipe's
-        choice
-    seed : all random draws depend on it; None = the plan's, else 0
-    device : 'auto', 'cpu', 'cuda', 'mps'
-    resume : continue the training in `out`, for longer where `seconds` or `steps` say so
-    overwrite : replace the model in `out`
-    plan_only : write the plan and stop
-    int8 : prepare the model for 8-bit integers at the end of a training that is not short
+    images
+        image file, stack, or folder of images; or a data set of the Cell Tracking Challenge
+    labels
+        label file, stack, or folder; may be left out where labels lie beside the images
+    out
+        folder of the model
+    seconds
+        length of the training, such as 20min, 90s or 1h; from Python in seconds. Without it and
+        without steps it is 20 minutes
+    steps
+        length in steps instead; the result is then the same on every run
+    recipe
+        default, or paper for the training published in 2015
+    plan
+        plan.json to train by, for example a changed one of another model; the time, the steps and
+        the seed given here replace its own
+    start_from
+        model to start from; noise for random weights. Without it trainings of up to ten minutes
+        on objects and of up to two minutes on membranes start from the model that comes with ulens
+        where images are grey, all others from noise
+    frames
+        which images to use, counted from 0, such as 0-14 or 0-9,12; of the Cell Tracking
+        Challenge by sequence and the number in the name, such as 01:0-49
+    labels_are
+        how to read the labels, where ulens reads them wrongly
+    ignore
+        label value of pixels that are not annotated
+    width
+        channels of the network's first level
+    zoom
+        pixels of the network for each pixel of the image, such as 0.5 for large cells; without it
+        ulens chooses by the size of what is labelled
+    seed
+        of all random draws; 0 without it, or that of the plan given
+    device
+        auto, cpu, cuda or mps
+    resume
+        continue the training in OUT after Ctrl-C, a crash or a power cut; for longer where the
+        time or the steps say so
+    overwrite
+        replace the model in OUT
+    plan_only
+        write OUT/plan.json and stop; change it, then train with --plan OUT/plan.json
+    int8
+        prepare the model for 8-bit integers at the end of a training that is not short
     """
 
     images: Path
     labels: Path | None = None
-    out: Path
-    seconds: float | None = None
+    _: KW_ONLY
+    out: With[Path, OUT]
+    seconds: With[float | None, TIME] = None
     steps: int | None = None
     recipe: Recipe = "default"
     plan: Path | None = None
-    start_from: Path | None = None
+    start_from: With[Path | None, Parameter(name="--from")] = None
     frames: str | None = None
     labels_are: LabelsAre | None = None
     ignore: int | None = None
@@ -74,10 +106,10 @@ class TrainSettings:
     zoom: float | None = None
     seed: int | None = None
     device: str = "auto"
-    resume: bool = False
-    overwrite: bool = False
-    plan_only: bool = False
-    int8: bool = True
+    resume: With[bool, FLAG] = False
+    overwrite: With[bool, FLAG] = False
+    plan_only: With[bool, FLAG] = False
+    int8: With[bool, FROM_PYTHON_ALONE] = True
 
     def __post_init__(self) -> None:
         if self.seconds is not None and self.steps is not None:

@@ -20,9 +20,9 @@ from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings, choose_plan, choose_start, describe_plan
 from ulens.jobs.segment import Model
 from ulens.labels.meaning import LabelsAre
+from ulens.planning.durations import parse_duration
 from ulens.planning.fingerprint import take_fingerprint
 from ulens.planning.plan import Plan, Recipe
-from ulens.planning.recipes import parse_duration
 from ulens.predict.engines import choose_device
 from ulens.training.ranks import Ranks, join_ranks
 from ulens.training.session import PLAN, STATE, Session, Validation, read_log

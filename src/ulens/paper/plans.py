@@ -1,19 +1,21 @@
 """What a user asks of a comparison, and the plans that follow from it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Annotated
 
 from ulens.annotated.holdout import split_samples
 from ulens.annotated.samples import read_annotated
 from ulens.annotated.unseen import Division
 from ulens.errors import SettingError
 from ulens.io.atomic import replace_files
+from ulens.jobs.options import FLAG, OUT, TIME, list_by
 from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings, choose_plan
 from ulens.labels.meaning import LabelsAre
-from ulens.paper.contenders import FINAL_SHARE, Contender
+from ulens.paper.contenders import FINAL_SHARE, Contender, parse_nets, parse_windows
 from ulens.paper.rivals import make_rival
 from ulens.planning.fingerprint import take_fingerprint
 from ulens.planning.plan import Plan, read_plan
@@ -21,32 +23,59 @@ from ulens.predict.engines import choose_device
 from ulens.training.session import PLAN
 from ulens.training.speed import MEASURING_SHARE, steps_per_second, tensor_formats
 
+DEFAULT_SECONDS = 600.0
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+
+@dataclass(frozen=True, slots=True)
 class CompareSettings:
-    """What a user asks of a comparison.
+    """What a user asks of a comparison; `ulens compare` has an option for each.
 
     Parameters
     ----------
-    images, labels, labels_are, ignore : as `read_annotated`
-    out : folder of the comparison
-    nets : networks by name
-    windows : sides of further sliding windows, trained for the trade-off, pixels
-    seconds, steps : length of each network's training, search of the learning rate included;
-        one of them
-    frames, score : images to train on and to score; see `ulens.annotated.unseen.divide`
-    width : channels of every network's first layer; None = each its own
-    seed : all random draws depend on it
-    device : as `choose_device`
-    resume : go on in `out`: what is trained already is not trained again
+    images
+        image file, stack, or folder of images; or a data set of the Cell Tracking Challenge
+    labels
+        label file, stack, or folder; may be left out where labels lie beside the images
+    out
+        folder of the comparison: compare.html, compare.json, the charts and the models
+    nets
+        two or more of unet, sliding-window, fcn-8s and fcn-alexnet
+    windows
+        sides in pixels of further sliding windows, trained beside that of 95 px to show the
+        trade-off between localisation and context; none leaves them out
+    seconds
+        for the training of each network, the search of its learning rate included, such as 30min;
+        from Python in seconds. Without it and without steps it is 10 minutes
+    steps
+        length of that training in steps instead
+    frames
+        images to train on, such as 0-14; all that are not scored without it
+    score
+        images to score, such as 15-19; all that are not trained on without it; the last quarter
+        without both
+    labels_are
+        how to read the labels, where ulens reads them wrongly
+    ignore
+        label value of pixels that are not annotated
+    width
+        channels of every network's first layer; without it each has its own
+    seed
+        of all random draws
+    device
+        auto, cpu, cuda or mps
+    resume
+        go on in OUT: a network that is trained is not trained again
     """
 
     images: Path
     labels: Path | None = None
-    out: Path
-    nets: tuple[str, ...] = ("unet", "sliding-window", "fcn-8s", "fcn-alexnet")
-    windows: tuple[int, ...] = (33, 65)
-    seconds: float | None = None
+    _: KW_ONLY
+    out: Annotated[Path, OUT]
+    nets: Annotated[tuple[str, ...], list_by(parse_nets, "NAMES")] = (
+        "unet", "sliding-window", "fcn-8s", "fcn-alexnet",
+    )  # fmt: skip
+    windows: Annotated[tuple[int, ...], list_by(parse_windows, "SIDES")] = (33, 65)
+    seconds: Annotated[float | None, TIME] = None
     steps: int | None = None
     frames: str | None = None
     score: str | None = None
@@ -55,14 +84,16 @@ class CompareSettings:
     width: int | None = None
     seed: int = 0
     device: str = "auto"
-    resume: bool = False
+    resume: Annotated[bool, FLAG] = False
 
     def __post_init__(self) -> None:
-        if (self.seconds is None) == (self.steps is None):
+        if self.seconds is not None and self.steps is not None:
             raise SettingError(
-                f"seconds is {self.seconds}, steps is {self.steps}; give one of them, the length "
-                "of each network's training"
+                f"time ({self.seconds:.0f} s) and steps ({self.steps}) are both given; give one of "
+                "them, the length of each network's training"
             )
+        if self.seconds is None and self.steps is None:
+            object.__setattr__(self, "seconds", DEFAULT_SECONDS)
         if self.width is not None and self.width < 1:
             raise SettingError(f"width is {self.width}; it needs to be at least 1")
 

@@ -4,8 +4,9 @@ import json
 import shutil
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 from ulens.annotated.samples import hash_samples, read_annotated
 from ulens.annotated.unseen import Division, divide
@@ -16,6 +17,7 @@ from ulens.errors import OutputError, SettingError
 from ulens.io.atomic import replace_files
 from ulens.io.files import name_some
 from ulens.jobs.datasets import DatasetEvent, run_fetch, use_copy
+from ulens.jobs.options import FLAG, OUT, TIME
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.scoring import predict_unseen, score_unseen
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
@@ -32,35 +34,49 @@ MODEL_FOLDER, PAGE = "model", "reproduce.html"
 PAPER_SECONDS = 10 * 3600.0
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class ReproduceSettings:
-    """What a user asks of a reproduction.
+    """What a user asks of a reproduction; `ulens reproduce` has an option for each.
 
     Parameters
     ----------
-    name : of the paper's table: 'isbi2012', 'phc-u373' or 'dic-hela'
-    out : folder for the model, the page and, where it is fetched, the data set
-    data : a copy of the data set, or the folder that holds it; None to fetch it
-    accept_terms, cache : as `run_fetch`
-    seconds, steps : length of the training; without either the paper's 10 hours, or what the
-        training that is resumed was begun with
-    width : channels of the first level; None = the paper's
-    seed : all random draws depend on it; None = 0
-    device : as `choose_device`
-    resume : go on in `out`
+    name
+        isbi2012, phc-u373 or dic-hela
+    out
+        folder for the model, the page and the data set
+    data
+        folder of a copy of the data set that you have; without it it is fetched
+    accept_terms
+        you accept the terms of use of the data set, which are shown; nothing is fetched without
+    cache
+        folder in which downloaded archives are kept
+    seconds
+        for the training, such as 10h; from Python in seconds. Without it the paper's ten hours, or
+        what OUT was begun with
+    steps
+        length in steps instead
+    width
+        channels of the network's first level; the paper's 64 without it
+    seed
+        of all random draws; 0 without it
+    device
+        auto, cpu, cuda or mps
+    resume
+        go on in OUT
     """
 
     name: str
-    out: Path
+    _: KW_ONLY
+    out: Annotated[Path, OUT]
     data: Path | None = None
-    accept_terms: bool = False
+    accept_terms: Annotated[bool, FLAG] = False
     cache: Path | None = None
-    seconds: float | None = None
+    seconds: Annotated[float | None, TIME] = None
     steps: int | None = None
     width: int | None = None
     seed: int | None = None
     device: str = "auto"
-    resume: bool = False
+    resume: Annotated[bool, FLAG] = False
 
     @property
     def place(self) -> Path:

@@ -1,7 +1,6 @@
 """Two recipes for the same network: the default one and the paper's."""
 
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal, NamedTuple
@@ -407,22 +406,3 @@ def widest(
             f"{plans[0].width}"
         )
     return replace(chosen, **fastest._asdict(), steps_per_second=rate, reasons=reasons)
-
-
-def parse_duration(text: str) -> float:
-    """Return the seconds in a duration such as ``20min``, ``90s``, ``1h`` or ``1h30min``.
-
-    Examples
-    --------
-    >>> parse_duration("1h30min")
-    5400.0
-    """
-    number = r"(\d+(?:\.\d+)?)\s*"
-    pattern = rf"(?:{number}h)?\s*(?:{number}m(?:in)?)?\s*(?:{number}s(?:ec)?)?"
-    match = re.fullmatch(pattern, text.strip().lower())
-    parts = match.groups() if match else ()
-    hours, minutes, seconds = (float(part or 0) for part in parts or (0, 0, 0))
-    total = 3600 * hours + 60 * minutes + seconds
-    if total <= 0:
-        raise SettingError(f"time is {text!r}; write it like 20min, 90s, 1h or 1h30min")
-    return total
