@@ -44,7 +44,7 @@ from ulens.planning.fingerprint import take_fingerprint
 from ulens.planning.recipes import make_plan
 from ulens.predict.timing import time_once
 from ulens.tracking.field_of_interest import find_field_of_interest
-from ulens.training.session import SCORED_AT
+from ulens.training.calendar import SCORED_AT
 from ulens.training.validate import Prediction, first_decoding, score, tune_thresholds
 
 DATASET = "Dataset001_compare"

@@ -37,8 +37,9 @@ from ulens.jobs.planning import TrainSettings
 from ulens.jobs.segment import segment
 from ulens.jobs.train import Message, Trained, run_training
 from ulens.planning.plan import read_plan
-from ulens.training import session
-from ulens.training.session import Session, Validation, read_log
+from ulens.training import calendar, session
+from ulens.training.model_folder import STATE, read_log
+from ulens.training.session import Session, Validation
 from ulens.training.state import load_state
 from ulens.training.trainer import StepLog
 
@@ -46,8 +47,8 @@ from ulens.training.trainer import StepLog
 DRIVER = """
 import sys
 import torch
-from ulens.training import session
-session.SAVE_SECONDS = 0.0
+from ulens.training import calendar
+calendar.SAVE_SECONDS = 0.0
 torch.set_num_threads(1)
 from ulens.cli import main
 main()
@@ -124,7 +125,7 @@ def test_the_folder_holds_everything_and_the_scores_are_honest(trained):
 
 
 def test_a_network_that_predicts_slowly_is_validated_less_often(tmp_path, monkeypatch):
-    monkeypatch.setattr(session, "VALIDATION_SHARE", 0.0)
+    monkeypatch.setattr(calendar, "VALIDATION_SHARE", 0.0)
     folder = write_folder(tmp_path, steps=None, seconds=2.0)
     events = list(run_training(settings_for(folder)))
     # one, and the score at 0.7 of the time
@@ -341,7 +342,7 @@ def test_a_failed_overwrite_leaves_the_old_model(trained):
 
 def test_a_full_disk_during_training_keeps_the_old_state(tmp_path, monkeypatch):
     folder = write_folder(tmp_path, steps=120)
-    monkeypatch.setattr(session, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(calendar, "SAVE_SECONDS", 0.0)
     saved = []
 
     def full(folder_, files):
@@ -522,7 +523,7 @@ def test_a_training_that_cannot_be_scored_is_kept(tmp_path, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(session, "predict_held_out", fail)
-    monkeypatch.setattr(session, "NUM_VALIDATIONS", 1)
+    monkeypatch.setattr(calendar, "NUM_VALIDATIONS", 1)
     with pytest.raises(MemoryError):
         list(run_training(settings_for(folder)))
     assert load_bundle(folder / "model").provenance["steps"] == 5  # the first after 0.7 of them
@@ -594,7 +595,7 @@ def test_a_sliding_window_trains_on_balanced_windows_and_segments_as_any_model(t
     assert trained.bundle.provenance["steps"] == 30
     model = ulens.Model.load(folder / "model")
     assert model.bundle.net.window == 33
-    state, _ = load_state(folder / "model" / session.STATE)
+    state, _ = load_state(folder / "model" / STATE)
     added = trained.bundle.net.head.bias - state["average.head.bias"]
     (held_out,) = trained.bundle.provenance["held_out"]
     share = np.mean([squares(k)[1] > 0 for k in range(7) if k != int(held_out)])

@@ -43,9 +43,9 @@ def test_an_image_that_is_added_between_two_steps_is_trained_on(tmp_path):
     for _ in itertools.islice(session.trainer, 10):
         assert new.name not in [image.name for image in session.trainer.images]
     session.add([new])
-    assert names(session.split.held_out) == ["2"]
+    assert names(session.samples.split.held_out) == ["2"]
     assert [image.name for image in session.trainer.images] == ["0", "1", "3", "4", "5"]
-    assert session.data_sha256 == hash_samples(session.annotated.samples)
+    assert session.samples.data_sha256 == hash_samples(session.samples.annotated.samples)
     for log in session.trainer:
         assert np.isfinite(log.loss)
         if session.scoring_is_due():
@@ -92,12 +92,12 @@ def test_killed_after_that_it_goes_on_as_if_nothing_had_happened(tmp_path):
 
 def test_of_new_images_one_in_ten_is_held_out_and_none_that_was_trained_on(tmp_path):
     session, new = begin(write_folder(tmp_path, number=21))
-    before = names(session.split.training)
+    before = names(session.samples.split.training)
     for sample in new:
         session.add([sample])
-    assert len(session.split.held_out) == 2
-    assert not {sample.name for sample in session.split.held_out} & set(before)
-    assert len(session.split.training) == 19
+    assert len(session.samples.split.held_out) == 2
+    assert not {sample.name for sample in session.samples.split.held_out} & set(before)
+    assert len(session.samples.split.training) == 19
 
 
 def test_once_it_is_scored_nothing_more_is_held_out(tmp_path):
@@ -105,33 +105,34 @@ def test_once_it_is_scored_nothing_more_is_held_out(tmp_path):
     list(itertools.islice(session.trainer, 3))
     session.score_held_out()
     session.add(new)
-    assert names(session.split.held_out) == ["2"]
+    assert names(session.samples.split.held_out) == ["2"]
     assert len(session.trainer.all_images) == 21
 
 
 def test_changed_labels_take_the_place_of_the_old_ones_on_the_same_side(tmp_path):
     session, _ = begin(write_folder(tmp_path, number=2), number=2)
-    (_, first), (axis, start) = session.split.blocks.keys(), session.split.blocks["0"]
-    old = session.annotated.samples[0]
+    samples = session.samples
+    axis, start = samples.split.blocks["0"]
+    old = samples.annotated.samples[0]
     label = old.label.copy()
     label[:, :3] = -1  # with fewer annotated pixels the block would begin elsewhere
     label[10:14, 20:24] = 1 - label[10:14, 20:24]
     session.add([replace(old, label=label)])
-    training, held_out = session.split.training[0].label, session.split.held_out[0].label
+    assert samples.split.blocks["0"] == (axis, start)
+    training, held_out = samples.split.training[0].label, samples.split.held_out[0].label
     np.testing.assert_array_equal(np.where(training >= 0, training, held_out), label)
     lines = np.arange(label.shape[axis])
     lines = lines[:, None] if axis == 0 else lines[None]
     assert (held_out[np.broadcast_to(lines < start, label.shape)] == -1).all()
-    assert first in session.split.blocks
     np.testing.assert_array_equal(session.trainer.images[0].target.numpy(), training)
 
 
 def test_other_channels_are_refused_and_nothing_is_changed(tmp_path):
     session, _ = begin(write_folder(tmp_path))
-    color = replace(session.annotated.samples[0], name="color", image=np.zeros((3, 40, 40)))
+    color = replace(session.samples.annotated.samples[0], name="color", image=np.zeros((3, 40, 40)))
     with pytest.raises(DataError, match="color has 3 channels, the training is on images with 1"):
         session.add([color])
-    assert len(session.annotated.samples) == 5
+    assert len(session.samples.annotated.samples) == 5
 
 
 def test_a_resumed_training_keeps_what_it_held_out_though_the_rule_would_choose_otherwise(tmp_path):

@@ -18,8 +18,9 @@ from ulens.io.files import write_tiff
 from ulens.jobs.planning import TrainSettings, choose_plan
 from ulens.jobs.train import run_training
 from ulens.planning.fingerprint import take_fingerprint
-from ulens.training import quantization, session, trainer
-from ulens.training.session import Session, Validation, read_log
+from ulens.training import calendar, quantization, session, trainer
+from ulens.training.model_folder import read_log
+from ulens.training.session import Session, Validation
 from ulens.training.tensors import TrainingImage
 
 STEPS = 20
@@ -118,7 +119,7 @@ def test_before_it_is_scored_nothing_depends_on_what_is_held_out(annotated, tmp_
     one, other = (
         begin(each, tmp_path / str(number), plan) for number, each in enumerate(annotated)
     )
-    assert one.normalization == other.normalization
+    assert one.samples.normalization == other.samples.normalization
     assert one.decoding == other.decoding
     for each in (one, other):  # half of the steps: the moments are frozen already
         list(itertools.islice(each.trainer, STEPS // 2))
@@ -148,7 +149,7 @@ def test_the_class_weights_are_those_of_the_training_images(annotated, tmp_path)
 def test_stopped_before_or_after_and_resumed_it_ends_the_same(folder, monkeypatch, last):
     train(folder)
     monkeypatch.setattr(trainer, "SNAPSHOT_STEPS", 1)
-    monkeypatch.setattr(session, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(calendar, "SAVE_SECONDS", 0.0)
     settings = TrainSettings(
         images=folder / "images", labels=folder / "labels", out=folder / "cut",
         plan=folder / "plan.json",
@@ -176,7 +177,7 @@ def test_resumed_for_longer_it_keeps_the_score_that_is_honest(folder):
 
 def test_a_model_saved_between_has_its_score(folder, monkeypatch):
     monkeypatch.setattr(trainer, "SNAPSHOT_STEPS", 1)
-    monkeypatch.setattr(session, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(calendar, "SAVE_SECONDS", 0.0)
     settings = TrainSettings(
         images=folder / "images", labels=folder / "labels", out=folder / "model",
         plan=folder / "plan.json",
@@ -190,7 +191,7 @@ def test_a_model_saved_between_has_its_score(folder, monkeypatch):
 
 
 def test_stopped_too_soon_it_is_scored_at_its_end(folder, monkeypatch):
-    monkeypatch.setattr(session, "SCORED_AT", 2.0)
+    monkeypatch.setattr(calendar, "SCORED_AT", 2.0)
     train(folder)
     bundle = load_bundle(folder / "model")
     assert bundle.provenance["scored_at_step"] == STEPS

@@ -11,8 +11,8 @@ import torch
 
 from tiny_training import write_folder
 from ulens.bundle import load_bundle
+from ulens.training.model_folder import read_log
 from ulens.training.ranks import ALONE, join_ranks
-from ulens.training.session import read_log
 
 CPU = torch.device("cpu")
 

@@ -23,7 +23,7 @@ from ulens.planning.plan import Plan, Recipe, read_plan
 from ulens.planning.plan_in_words import name_length, put_in_words
 from ulens.planning.recipes import Start, choose_encoding, make_plan
 from ulens.resample import Zoom, check_zoom
-from ulens.training.session import PLAN
+from ulens.training.model_folder import PLAN
 from ulens.training.speed import MEASURING_SHARE, steps_per_second, tensor_formats
 
 DEFAULT_SECONDS = 20 * 60.0

@@ -24,8 +24,9 @@ from ulens.planning.durations import parse_duration
 from ulens.planning.fingerprint import take_fingerprint
 from ulens.planning.plan import Plan, Recipe
 from ulens.predict.engines import choose_device
+from ulens.training.model_folder import PLAN, STATE, read_log
 from ulens.training.ranks import Ranks, join_ranks
-from ulens.training.session import PLAN, STATE, Session, Validation, read_log
+from ulens.training.session import Session, Validation
 from ulens.training.trainer import StepLog
 
 WORTH_INT8_SECONDS = 300.0

@@ -19,7 +19,7 @@ from ulens.nets.build import NetName
 from ulens.nets.sliding_window import SlidingWindow
 from ulens.paper.rivals import RATE_FACTORS, search_rates, share_of
 from ulens.planning.plan import Plan, read_plan
-from ulens.training.session import PLAN, STATE
+from ulens.training.model_folder import PLAN, STATE
 
 PUBLISHED_WINDOW = 95
 SEARCH_SHARE = 0.1

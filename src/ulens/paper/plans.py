@@ -20,7 +20,7 @@ from ulens.paper.rivals import make_rival
 from ulens.planning.fingerprint import take_fingerprint
 from ulens.planning.plan import Plan, read_plan
 from ulens.predict.engines import choose_device
-from ulens.training.session import PLAN
+from ulens.training.model_folder import PLAN
 from ulens.training.speed import MEASURING_SHARE, steps_per_second, tensor_formats
 
 DEFAULT_SECONDS = 600.0

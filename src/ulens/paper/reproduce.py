@@ -28,7 +28,7 @@ from ulens.planning.plan_in_words import put_in_words
 from ulens.planning.recipes import LEFT_OPEN
 from ulens.report.page import Section, Table, write_report
 from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX
-from ulens.training.session import PLAN
+from ulens.training.model_folder import PLAN
 
 MODEL_FOLDER, PAGE = "model", "reproduce.html"
 PAPER_SECONDS = 10 * 3600.0
