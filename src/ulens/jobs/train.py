@@ -2,7 +2,7 @@
 
 import threading
 import time as clock
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,7 +21,7 @@ from ulens.jobs.planning import TrainSettings, choose_plan, choose_start, descri
 from ulens.jobs.segment import Model
 from ulens.labels.meaning import LabelsAre
 from ulens.planning.durations import parse_duration
-from ulens.planning.fingerprint import take_fingerprint
+from ulens.planning.fingerprint import Fingerprint, take_fingerprint
 from ulens.planning.plan import Plan, Recipe
 from ulens.predict.engines import choose_device
 from ulens.training.model_folder import PLAN, STATE, read_log
@@ -75,12 +75,7 @@ def run_training(
         return
     _check_folder(settings)
     annotated = _read(settings)
-    yield Message(annotated.reading)
-    if annotated.unpaired:
-        names = ", ".join(path.name for path in annotated.unpaired)
-        yield Message(f"left out, an image without label or a label without image: {names}")
-    if others := other_files(settings.images):
-        yield Message(f"left out, in no format that ulens reads: {name_some(others)}")
+    yield from _tell_what_was_read(annotated, settings.images)
     split = _split(settings, annotated)
     yield Message(split.description)
     fingerprint = take_fingerprint(annotated)
@@ -101,7 +96,6 @@ def run_training(
         replace_files(settings.out, {PLAN: plan.to_bytes()})
         yield Message(f"wrote the plan {path}; change it and train with --plan {path}")
         return
-
     session = Session(
         settings.out, annotated, split, plan, device=device, start_from=settings.start_from,
         ranks=ranks,
@@ -112,6 +106,22 @@ def run_training(
         yield from _score_if_due(session)
     else:
         session.start(planning_seconds=clock.perf_counter() - started)
+    yield from _take_steps(session, stop)
+    bundle = yield from _finish(session, settings, fingerprint)
+    yield Trained(bundle=bundle, stopped=stop.is_set())
+
+
+def _tell_what_was_read(annotated: Annotated, images: Path) -> Iterator[Message]:
+    yield Message(annotated.reading)
+    if annotated.unpaired:
+        names = ", ".join(path.name for path in annotated.unpaired)
+        yield Message(f"left out, an image without label or a label without image: {names}")
+    if others := other_files(images):
+        yield Message(f"left out, in no format that ulens reads: {name_some(others)}")
+
+
+def _take_steps(session: Session, stop: threading.Event) -> Iterator[TrainEvent]:
+    """Train to the end or until `stop` is set; validate, score and save when it is time."""
     for log in session.trainer:
         session.write_log(log)
         yield log
@@ -124,6 +134,12 @@ def run_training(
             yield Message(f"stopped at step {log.step}; scoring and keeping what there is")
             session.trainer.stop()
     session.save_end()
+
+
+def _finish(
+    session: Session, settings: TrainSettings, fingerprint: Fingerprint
+) -> Generator[Message, None, ModelBundle]:
+    """Save the model with its score, its report and, where that is worth it, its 8-bit integers."""
     if session.is_unscored:
         yield Message("scoring what was held out …")
     bundle, predictions = session.finish()
@@ -133,19 +149,20 @@ def run_training(
     write_training_report(
         settings.out / "report.html",
         bundle=bundle,
-        plan=plan,
+        plan=session.plan,
         fingerprint=fingerprint,
-        held_out=split.description,
+        held_out=session.samples.split.description,
         predictions=predictions,
         log=read_log(settings.out),
     )
-    if settings.int8 and (plan.seconds is None or plan.seconds >= WORTH_INT8_SECONDS):
+    seconds = session.plan.seconds
+    if settings.int8 and (seconds is None or seconds >= WORTH_INT8_SECONDS):
         yield Message("preparing the model for faster segmentation …")
         try:
             bundle = session.prepare_int8(bundle)
         except KeyboardInterrupt:
             yield Message("left that out; the model is complete without it")
-    yield Trained(bundle=bundle, stopped=stop.is_set())
+    return bundle
 
 
 def _score_if_due(session: Session) -> Iterator[TrainEvent]:
