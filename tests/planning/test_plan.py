@@ -32,7 +32,7 @@ def test_a_plan_survives_its_file(tmp_path):
         ),
         (
             {"encoding": "membrane", "class_weights": (1.0, 1.0, 1.0)},
-            "it parts the cells of two, so set encoding to 'classes'",
+            "give 2, of membrane, cells, or set another encoding",
         ),
         ({"network": "resnet"}, "it takes unet or sliding-window or fcn-8s or fcn-alexnet"),
         (

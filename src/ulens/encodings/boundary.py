@@ -11,7 +11,9 @@ from scipy import ndimage
 from ulens.encodings.seeds import Landscape, SeedDecoder
 from ulens.labels.meaning import IGNORED
 from ulens.labels.nearest import two_nearest
+from ulens.resample import AS_IT_IS, Zoom
 
+BORDER_REACH_PX = 1.5
 _SQUARE = np.ones((3, 3), bool)
 _SMOOTHING_REACH_PX = 2
 _ALL, _FIRST, _LAST = slice(None), slice(None, -1), slice(1, None)
@@ -70,12 +72,20 @@ def decode(probability: np.ndarray, **decoding: float) -> np.ndarray:
     return decoder(**decoding).decode(np.stack([1 - probability, probability]))
 
 
+def decoding_at(zoom: Zoom) -> dict[str, float]:
+    """Return the parameters of `decoder` that depend on the zoom.
+
+    The borders between instances are as wide as the network's pixels.
+    """
+    return {} if zoom == AS_IT_IS else {"grow_px": BORDER_REACH_PX / min(zoom)}
+
+
 def decoder(
     *,
     threshold: float = 0.5,
     reach_threshold: float = 0.5,
     min_area_px: float = 0,
-    grow_px: float = 1.5,
+    grow_px: float = BORDER_REACH_PX,
 ) -> SeedDecoder:
     """Return the stages of the decoding, which takes (2, Y, X) probabilities.
 

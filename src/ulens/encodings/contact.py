@@ -16,7 +16,7 @@ from ulens.labels.grid import share_of
 from ulens.labels.meaning import IGNORED
 from ulens.resample import Zoom
 
-NUM_CLASSES = 3
+CLASSES = ("background", "interior", "contact")
 
 
 def encode(labels: np.ndarray) -> np.ndarray:

@@ -29,18 +29,23 @@ class Encoding:
         (K, Y, X) float32
     encode_at : maps such labels, a zoom, their `labels_at` and K to the (K, y, x) float32 target on
         another grid: the shares of a pixel that the classes cover, where `encode` gives classes
-    num_outputs : K; None = one for each class of the labels
+    outputs : their names; none = one for each class of the labels
+    by_class : whether outputs are classes of pixels, so that classes and gaps can be weighed
     loss : of a (B, K, Y, X) output, a batch of targets, a (B, Y, X) weight, and the sum of the
         weights where this is a part of the batch
     activation : makes maps in [0, 1] of the outputs: 'softmax' or 'clip'
     maps : what these maps are called
     refine : what is made of the (K, Y, X) maps of a whole image before anything else, and how much
         larger than it is the image is taken for
+    refined : what that does, in words
     view : the (Y, X) map to show of (K, Y, X) maps
     view_name : what it shows
     decode : maps (K, Y, X) maps and the parameters in `decoding` to (Y, X) int32 classes or
         instances
+    pixel_by_pixel : whether a pixel is decoded from its own maps alone
+    sized_by : what has the size by which the network's zoom is chosen
     decoding : parameters of `decode` before they are tuned
+    decoding_at : those of them that depend on the zoom
     grid : the values of each that tuning tries
     in_words : a sentence for the user with a place for each parameter of `grid`
     decoder : of instances; makes of these parameters the stages of `decode`
@@ -49,15 +54,20 @@ class Encoding:
     labels_are: Literal["classes", "instances"] = "instances"
     encode: Callable[[np.ndarray], np.ndarray]
     encode_at: Callable[[np.ndarray, Zoom, np.ndarray, int], np.ndarray]
-    num_outputs: int | None = None
+    outputs: tuple[str, ...] = ()
+    by_class: bool = True
     loss: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
     activation: Activation = "softmax"
     maps: str = "probabilities"
     refine: Callable[[np.ndarray, Zoom], np.ndarray] = lambda maps, factor: maps
+    refined: str = ""
     view: Callable[[np.ndarray], np.ndarray]
     view_name: str = "probability of foreground"
     decode: Callable[..., np.ndarray]
+    pixel_by_pixel: bool = False
+    sized_by: Literal["membranes", "objects"] | None = None
     decoding: Mapping[str, Any] = field(default_factory=dict)
+    decoding_at: Callable[[Zoom], Mapping[str, Any]] = lambda zoom: {}
     grid: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     in_words: str = ""
     decoder: Callable[..., SeedDecoder] | None = None
@@ -100,13 +110,17 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         loss=weighted_cross_entropy,
         view=_foreground,
         decode=lambda probabilities: probabilities.argmax(0).astype(np.int32),
+        pixel_by_pixel=True,
     ),
     "membrane": Encoding(
         labels_are="classes",
+        outputs=("membrane", "cells"),
+        sized_by="membranes",
         encode=_encode_classes,
         encode_at=_share_classes,
         loss=weighted_cross_entropy,
         refine=_close_membranes,
+        refined="gaps in membranes are closed",
         view=_foreground,
         decode=lambda probabilities, threshold: (probabilities[1] > threshold).astype(np.int32),
         decoding={"threshold": 0.3},
@@ -115,13 +129,15 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         in_words="a pixel counts as foreground above a probability of {threshold:g}",
     ),
     "boundary": Encoding(
-        num_outputs=2,
+        outputs=("background", "foreground"),
+        sized_by="objects",
         encode=boundary.encode,
         encode_at=_share_foreground,
         loss=weighted_cross_entropy,
         view=_foreground,
         decode=lambda probabilities, **decoding: boundary.decoder(**decoding).decode(probabilities),
         decoding={"threshold": 0.7, "reach_threshold": 0.1},
+        decoding_at=boundary.decoding_at,
         grid={
             "threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98),
             "reach_threshold": (0.1, 0.2, 0.3, 0.4, 0.5),
@@ -131,7 +147,8 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         decoder=boundary.decoder,
     ),
     "contact": Encoding(
-        num_outputs=contact.NUM_CLASSES,
+        outputs=contact.CLASSES,
+        sized_by="objects",
         encode=contact.encode,
         encode_at=lambda labels, zoom, coarse, _: contact.encode_at(labels, zoom, coarse),
         loss=weighted_cross_entropy,
@@ -148,7 +165,9 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         decoder=contact.decoder,
     ),
     "distance": Encoding(
-        num_outputs=2,
+        outputs=("distance to the border", "nearness of the next object"),
+        by_class=False,
+        sized_by="objects",
         encode=distance.encode,
         encode_at=lambda labels, zoom, coarse, _: distance.encode(coarse),
         loss=weighted_smooth_l1,

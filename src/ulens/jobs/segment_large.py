@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ulens.bundle import ModelBundle, find_model, load_bundle
+from ulens.encodings.table import ENCODINGS
 from ulens.errors import OutputError
 from ulens.io.atomic import write_file
 from ulens.io.label_volumes import write_label_tiff
@@ -208,9 +209,10 @@ def _forecast(
         f"{count_memory_bytes(bundle, volume, job) / 1e9:.1f} GB{each}; "
         f"on disk up to {disk_gb:.1f} GB until {folder} is done"
     )
-    if bundle.encoding == "membrane" and len(works[0].blocks) > 1:
+    refined = ENCODINGS[bundle.encoding].refined
+    if refined and len(works[0].blocks) > 1:
         yield (
-            f"gaps in membranes are closed block by block, with {job.halo_px} px around each: "
+            f"{refined} block by block, with {job.halo_px} px around each: "
             "near borders of blocks the result can differ from that of the whole image"
         )
 

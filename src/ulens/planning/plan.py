@@ -9,6 +9,7 @@ from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
 from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.errors import SettingError
+from ulens.io.files import list_some
 from ulens.nets.build import NetName, Network, build_network, network_geometry
 from ulens.nets.shapes import Geometry
 from ulens.resample import AS_IT_IS, Zoom, check_zoom
@@ -128,42 +129,40 @@ class Plan:
                 f"plan: batch_norm is true, but network is {self.network!r}, whose convolutions "
                 "ulens does not normalise; set it to false"
             )
-        if self.encoding == "membrane" and len(self.class_weights) != 2:
+        way = ENCODINGS[self.encoding]
+        if way.by_class and way.outputs and len(self.class_weights) != len(way.outputs):
             raise SettingError(
-                f"plan: encoding is 'membrane', but class_weights name {len(self.class_weights)} "
-                "classes; it parts the cells of two, so set encoding to 'classes'"
+                f"plan: encoding is {self.encoding!r}, but class_weights are {self.class_weights}; "
+                f"give {len(way.outputs)}, of {list_some(way.outputs)}, or set another encoding"
             )
         if self.weight_map == "falk" and not self.has_gaps:
             raise SettingError(
                 "plan: weight_map is 'falk', which is for instances with encoding 'boundary' or "
                 "'contact' and for two classes; set it to 'paper'"
             )
-        if self.encoding == "contact" and len(self.class_weights) != self.num_outputs:
+        if not way.by_class and self.balanced:
             raise SettingError(
-                f"plan: encoding is 'contact', but class_weights are {self.class_weights}; give "
-                f"{self.num_outputs}: of background, interior and contact"
+                f"plan: balanced needs classes, but encoding is {self.encoding!r}; set balanced to "
+                "false"
             )
-        if self.encoding == "distance" and self.balanced:
+        if not way.by_class and self.border_weight > 0:
             raise SettingError(
-                "plan: balanced needs classes, but encoding is 'distance'; set balanced to false"
-            )
-        if self.encoding == "distance" and self.border_weight > 0:
-            raise SettingError(
-                f"plan: border_weight is {self.border_weight}, but encoding 'distance' has no "
-                "weight map; set border_weight to 0, or encoding to 'boundary'"
+                f"plan: border_weight is {self.border_weight}, but encoding {self.encoding!r} has "
+                "no weight map; set border_weight to 0, or encoding to 'boundary'"
             )
 
     @property
     def num_outputs(self) -> int:
         """Channels of the network's output."""
-        return ENCODINGS[self.encoding].num_outputs or len(self.class_weights)
+        return len(ENCODINGS[self.encoding].outputs) or len(self.class_weights)
 
     @property
     def has_gaps(self) -> bool:
         """Whether pixels between neighbours may weigh more: of instances, or of two classes."""
-        if ENCODINGS[self.encoding].labels_are == "classes":
+        way = ENCODINGS[self.encoding]
+        if way.labels_are == "classes":
             return len(self.class_weights) == 2
-        return self.encoding != "distance"
+        return way.by_class
 
     @property
     def network_geometry(self) -> Geometry:

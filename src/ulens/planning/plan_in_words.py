@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
-from ulens.encodings.table import EncodingName
+from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.nets.build import NetName
 from ulens.planning.plan import Plan
 from ulens.resample import AS_IT_IS, Zoom
@@ -96,7 +96,7 @@ def _examples(plan: Plan) -> Words:
 
 
 def _weights(plan: Plan) -> Words:
-    if plan.encoding == "distance":
+    if not ENCODINGS[plan.encoding].by_class:
         return {}
     gaps = "weigh no more than other background"
     if plan.border_weight:

@@ -228,7 +228,7 @@ def _go_on(plan: Plan, start: Start) -> Plan:
         plan,
         negative_slope=start.negative_slope,
         encoding=encoding,
-        border_weight=0.0 if encoding == "distance" else plan.border_weight,
+        border_weight=plan.border_weight if ENCODINGS[encoding].by_class else 0.0,
         class_weights=_weights_of(encoding, plan.class_weights),
         frozen_at=0.0,
         reasons={
@@ -241,8 +241,8 @@ def _go_on(plan: Plan, start: Start) -> Plan:
 
 
 def _weights_of(encoding: EncodingName, class_weights: tuple[float, ...]) -> tuple[float, ...]:
-    num_outputs = ENCODINGS[encoding].num_outputs
-    return (1.0,) * num_outputs if num_outputs else class_weights
+    way = ENCODINGS[encoding]
+    return class_weights if way.labels_are == "classes" else (1.0,) * len(way.outputs)
 
 
 def _fit_to_length(plan: Plan) -> Plan:
@@ -300,12 +300,11 @@ def choose_encoding(fingerprint: Fingerprint) -> tuple[EncodingName, str]:
 
 def _zoom(fingerprint: Fingerprint, encoding: EncodingName) -> tuple[Zoom, str]:
     """Return the pixel size at which what is to be found is as large as the network needs it."""
-    if encoding == "membrane":
-        what, has, needs = "membranes", fingerprint.wall_px, WALL_PX
-    elif fingerprint.labels_are == "instances":
-        what, has, needs = "objects", fingerprint.diameter_px, OBJECT_PX
-    else:
+    what = ENCODINGS[encoding].sized_by
+    if what is None:
         return AS_IT_IS, "the labels are classes, which may be of any size"
+    is_wall = what == "membranes"
+    has, needs = (fingerprint.wall_px, WALL_PX) if is_wall else (fingerprint.diameter_px, OBJECT_PX)
     wanted = needs / max(has, 1e-6)
     zoom = min(ZOOMS, key=lambda each: abs(math.log(each / wanted)))
     if zoom == 1:
@@ -328,7 +327,7 @@ def _depth(fingerprint: Fingerprint, encoding: EncodingName, zoom: Zoom) -> int:
     """Return as many poolings as are needed to see an object, or what is around a membrane."""
     seen_px = fingerprint.diameter_px * min(zoom)
     sees_px = 2 * unet_geometry(SMALL_DEPTH).margin
-    is_small = encoding == "membrane" or 0 < seen_px <= LARGEST_SHARE * sees_px
+    is_small = ENCODINGS[encoding].sized_by == "membranes" or 0 < seen_px <= LARGEST_SHARE * sees_px
     return SMALL_DEPTH if is_small else DEPTH
 
 

@@ -66,7 +66,7 @@ def weight_map(label: np.ndarray, target: np.ndarray, plan: Plan) -> np.ndarray:
     more classes there are none and w_c stands alone. Distances weigh the same everywhere.
     Source: paper, equation 2.
     """
-    if plan.encoding == "distance":
+    if not ENCODINGS[plan.encoding].by_class:
         return (label != IGNORED).astype(np.float32)
     class_weights = np.asarray(plan.class_weights, np.float32)
     weight = class_weights[np.maximum(target, 0)]

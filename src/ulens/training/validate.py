@@ -21,7 +21,6 @@ from ulens.resample import AS_IT_IS, Zoom
 
 CLEARLY_BETTER = 0.02
 WORTH_OF_AN_OBJECT = 0.5
-BORDER_REACH_PX = 1.5
 """Of the network's pixels: the border between two instances is two of them wide."""
 
 
@@ -125,7 +124,6 @@ def first_decoding(
     """Return how outputs are decoded before the thresholds are tuned, in pixels of the image.
 
     Nothing below half the smallest annotated instance counts (smallest: the first percentile).
-    The borders between instances are as wide as the network's pixels.
     """
     way = ENCODINGS[encoding]
     if way.labels_are == "classes":
@@ -134,10 +132,7 @@ def first_decoding(
         [np.bincount(np.maximum(sample.label, 0).ravel())[1:] for sample in training]
     )
     smallest = float(np.percentile(areas[areas > 0], 1)) if areas.any() else 0.0
-    decoding = {**way.decoding, "min_area_px": int(smallest / 2)}
-    if encoding == "boundary" and zoom != AS_IT_IS:
-        decoding["grow_px"] = BORDER_REACH_PX / min(zoom)
-    return decoding
+    return {**way.decoding, "min_area_px": int(smallest / 2), **way.decoding_at(zoom)}
 
 
 def tune_thresholds(

@@ -12,6 +12,7 @@ from typing import Literal
 import numpy as np
 
 from ulens.bundle import MODEL, ModelBundle
+from ulens.encodings.table import ENCODINGS
 from ulens.errors import OutputError, SettingError
 from ulens.io.atomic import new_name, write_file
 from ulens.io.label_volumes import CHUNK_PX
@@ -256,7 +257,7 @@ def count_disk_bytes(bundle: ModelBundle, volume: Volume, suffix: str) -> int:
     plane_px = volume.size[0] * volume.size[1]
     num_planes = len(volume.planes())
     num_kept = 1 if suffix.lower() == ".zarr" else num_planes
-    if bundle.encoding == "classes":
+    if ENCODINGS[bundle.encoding].pixel_by_pixel:
         return plane_px * (num_kept + num_planes)
     return 4 * plane_px * (bundle.net.num_classes + 1 + num_kept + num_planes)
 

@@ -202,7 +202,7 @@ class PlaneWork:
 
     @property
     def _needs_halo(self) -> bool:
-        return self._bundle.encoding != "classes"
+        return not ENCODINGS[self._bundle.encoding].pixel_by_pixel
 
     def _measure(self, strip: Block) -> None:
         pixels = self._volume.read(self.plane, *_strip_window(strip, self._volume.size))
