@@ -245,6 +245,7 @@ def summarize(out: Path, name: str, rows: Sequence[dict[str, Any]]) -> None:
     panel.minorticks_off()
     panel.set_xlabel("annotated images", color=INK)
     panel.set_ylabel(DATA[name].shown[0], color=INK)
+    panel.set_ylim(min(0.5, panel.get_ylim()[0]), 1)
     panel.tick_params(colors=INK)
     panel.spines[:].set_color(INK)
     panel.grid(color=INK, alpha=0.2, linewidth=0.6)
