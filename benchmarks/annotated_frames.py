@@ -27,10 +27,10 @@ import torch
 
 from ulens.annotated.samples import Annotated, read_annotated
 from ulens.jobs.planning import TrainSettings
-from ulens.jobs.scoring import predict_unseen, score_unseen
 from ulens.jobs.train import Trained, run_training
 from ulens.planning.durations import parse_duration
 from ulens.simulate.challenges import simulate_cells
+from ulens.training.validate import predict_unseen, score_unseen
 
 BORDER_PX = 50
 VIEWS = (1, 8)

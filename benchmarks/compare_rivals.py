@@ -36,7 +36,6 @@ from ulens.annotated.unseen import divide
 from ulens.encodings.table import ENCODINGS
 from ulens.image import Image
 from ulens.io.files import write_tiff
-from ulens.jobs.scoring import score_unseen
 from ulens.nets.properties import count_parameters
 from ulens.paper.measures import unseen_errors
 from ulens.planning.durations import parse_duration
@@ -45,7 +44,7 @@ from ulens.planning.recipes import make_plan
 from ulens.predict.timing import time_once
 from ulens.tracking.field_of_interest import find_field_of_interest
 from ulens.training.calendar import SCORED_AT
-from ulens.training.validate import Prediction, first_decoding, score, tune_thresholds
+from ulens.training.validate import Prediction, first_decoding, score, score_unseen, tune_thresholds
 
 DATASET = "Dataset001_compare"
 PATCH_PX, BATCH, NUM_RUNS, SIDE_PX = 96, 20, 3, 512

@@ -522,7 +522,7 @@ def test_a_training_that_cannot_be_scored_is_kept(tmp_path, monkeypatch):
     def fail(*_, **__):
         raise MemoryError
 
-    monkeypatch.setattr(session, "predict_held_out", fail)
+    monkeypatch.setattr(session, "predict_unseen", fail)
     monkeypatch.setattr(calendar, "NUM_VALIDATIONS", 1)
     with pytest.raises(MemoryError):
         list(run_training(settings_for(folder)))

@@ -14,6 +14,7 @@ from ulens.labels.nearest import two_nearest
 from ulens.resample import AS_IT_IS, Zoom
 
 BORDER_REACH_PX = 1.5
+"""Of the network's pixels: the border between two instances is two of them wide."""
 _SQUARE = np.ones((3, 3), bool)
 _SMOOTHING_REACH_PX = 2
 _ALL, _FIRST, _LAST = slice(None), slice(None, -1), slice(1, None)

@@ -19,7 +19,6 @@ from ulens.io.atomic import replace_files
 from ulens.io.files import write_tiff
 from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings
-from ulens.jobs.scoring import predict_unseen
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.metrics.instance import instance_scores
 from ulens.report.charts import INK, figure_png
@@ -27,7 +26,7 @@ from ulens.report.overlays import color_labels, color_probability, stretch_contr
 from ulens.report.page import Picture, Section, Table, write_report
 from ulens.simulate.baseline import otsu_components
 from ulens.simulate.challenges import simulate_cells, simulate_membranes
-from ulens.training.validate import Prediction, score, score_membranes
+from ulens.training.validate import Prediction, predict_unseen, score, score_membranes
 
 NUM_TRAINING, NUM_UNSEEN, SIZE = 8, 4, 256
 HEADLINES = ("V_Rand", "V_Info", "AP@0.5", "AP@0.5 of Otsu + components", "mean IoU")

@@ -11,7 +11,6 @@ from ulens.errors import OutputError, SettingError
 from ulens.io.atomic import replace_files
 from ulens.io.files import name_some
 from ulens.jobs.outputs import make_folder
-from ulens.jobs.scoring import predict_unseen, score_unseen
 from ulens.jobs.train import Message, TrainEvent
 from ulens.paper.contenders import PUBLISHED_WINDOW, Finished, list_contenders, train_contender
 from ulens.paper.measures import (
@@ -28,6 +27,7 @@ from ulens.paper.report import cost_table, score_table, write_comparison
 from ulens.predict.engines import choose_device
 from ulens.report.page import Table
 from ulens.tracking.field_of_interest import find_field_of_interest
+from ulens.training.validate import predict_unseen, score_unseen
 
 SETTINGS, PAGE = "settings.json", "compare.html"
 

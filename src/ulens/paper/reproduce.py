@@ -19,7 +19,6 @@ from ulens.io.files import name_some
 from ulens.jobs.datasets import DatasetEvent, run_fetch, use_copy
 from ulens.jobs.options import FLAG, OUT, TIME
 from ulens.jobs.planning import TrainSettings
-from ulens.jobs.scoring import predict_unseen, score_unseen
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.paper.contenders import finished_model, is_begun
 from ulens.paper.tables import PaperTable, find_table
@@ -29,6 +28,7 @@ from ulens.planning.recipes import LEFT_OPEN
 from ulens.report.page import Section, Table, write_report
 from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX
 from ulens.training.model_folder import PLAN
+from ulens.training.validate import predict_unseen, score_unseen
 
 MODEL_FOLDER, PAGE = "model", "reproduce.html"
 PAPER_SECONDS = 10 * 3600.0

@@ -31,7 +31,7 @@ from ulens.training.training_set import TrainingSet
 from ulens.training.validate import (
     Prediction,
     first_decoding,
-    predict_held_out,
+    predict_unseen,
     score,
     score_membranes,
     tune_thresholds,
@@ -286,15 +286,7 @@ class Session:
         return Scored(predictions=predictions, **record)
 
     def _predict(self) -> list[Prediction]:
-        return predict_held_out(
-            self._trained_network(),
-            self.samples.split.held_out,
-            self.samples.normalization,
-            encoding=self.plan.encoding,
-            decoding=self.decoding,
-            device=str(self.trainer.device),
-            zoom=self.plan.zoom,
-        )
+        return predict_unseen(self._bundle(), self.samples.split.held_out, str(self.trainer.device))
 
     def _trained_network(self) -> Network:
         net = self.plan.make_network(self.samples.num_channels)

@@ -8,20 +8,18 @@ import numpy as np
 from scipy import ndimage
 
 from ulens.annotated.samples import Sample
+from ulens.bundle import ModelBundle
 from ulens.encodings.table import ENCODINGS, EncodingName, decode_maps
 from ulens.labels.meaning import IGNORED, LabelsAre
 from ulens.metrics.ctc import seg_scores
 from ulens.metrics.instance import instance_scores
 from ulens.metrics.membrane import isbi2012
 from ulens.metrics.semantic import semantic_scores
-from ulens.nets.build import Network
-from ulens.normalize import Normalization
 from ulens.predict.predictor import Average, Predictor
 from ulens.resample import AS_IT_IS, Zoom
 
 CLEARLY_BETTER = 0.02
 WORTH_OF_AN_OBJECT = 0.5
-"""Of the network's pixels: the border between two instances is two of them wide."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,26 +38,45 @@ class Prediction:
     labels: np.ndarray
 
 
-def predict_held_out(
-    net: Network,
-    held_out: Sequence[Sample],
-    normalization: Normalization,
-    *,
-    encoding: EncodingName,
-    decoding: Mapping[str, Any],
-    device: str,
-    zoom: Zoom = AS_IT_IS,
-    average: Average = 1,
+def predict_unseen(
+    bundle: ModelBundle, samples: Sequence[Sample], device: str, *, average: Average = 1
 ) -> list[Prediction]:
-    """Run a network over held-out images, at its own pixel size, the views averaged."""
-    activation = ENCODINGS[encoding].activation
-    predictor = Predictor(net, activation=activation, device=device, average=average)
+    """Predict images with a model, and decode as it was tuned.
+
+    Parameters
+    ----------
+    average : as in `Predictor`
+    """
+    activation = ENCODINGS[bundle.encoding].activation
+    predictor = Predictor(bundle.net, activation=activation, device=device, average=average)
     predictions = []
-    for sample in held_out:
-        maps = predictor.predict(normalization.apply(sample.image), zoom)
-        maps, labels = decode_maps(encoding, maps, decoding)
+    for sample in samples:
+        maps = predictor.predict(bundle.normalization.apply(sample.image), bundle.zoom)
+        maps, labels = decode_maps(bundle.encoding, maps, bundle.decoding)
         predictions.append(Prediction(sample=sample, maps=maps, labels=labels))
     return predictions
+
+
+def score_unseen(
+    predictions: Sequence[Prediction], labels_are: LabelsAre, *, field_of_interest_px: int = 0
+) -> dict[str, float]:
+    """Return the scores that the labels allow, by name.
+
+    Parameters
+    ----------
+    field_of_interest_px : as `ulens.metrics.ctc.seg_scores`; for instances
+
+    Returns
+    -------
+    SEG and average precisions of instances; the ISBI 2012 measures of two classes, mean IoU and
+    Dice; mean IoU of more classes
+    """
+    found = score(predictions, labels_are)
+    if labels_are == "instances":
+        return {**score_cells(predictions, field_of_interest_px=field_of_interest_px), **found}
+    if len(predictions[0].maps) == 2:
+        return {**score_membranes(predictions), **found}
+    return found
 
 
 def score(predictions: Sequence[Prediction], labels_are: LabelsAre) -> dict[str, float]:
