@@ -183,7 +183,7 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
     except DAMAGE as error:
         raise ModelError(
             f"{folder / MODEL} is damaged ({type(error).__name__}: {error}); "
-            "copy the model again or train it anew"
+            "copy the model again or train it again"
         ) from error
 
 
@@ -229,7 +229,7 @@ def _read_description(folder: Path) -> dict[str, Any]:
         description = json.loads(path.read_bytes())
     except ValueError as error:
         raise ModelError(
-            f"{path} is damaged ({error}); copy the model again or train it anew"
+            f"{path} is damaged ({error}); copy the model again or train it again"
         ) from error
     if not isinstance(description, dict) or description.get("format") != FORMAT:
         raise ModelError(f"{path} was not written by ulens; give the folder that training wrote")

@@ -135,25 +135,25 @@ def test_regions_of_a_mask_become_instances():
 
 
 def test_description_of_classes():
-    two = describe([np.eye(2)] * 20, "classes", (0, 255), told=False, ignore=None)
+    two = describe([np.eye(2)] * 20, "classes", (0, 255), asked=False, ignore=None)
     assert two == "20 label images hold {0, 255}: two classes, 255 = foreground"
-    three = describe([np.eye(2)], "classes", (0, 128, 255), told=True, ignore=None)
-    assert three == "1 label image holds {0, 128, 255}: three classes, as told"
-    many = describe([np.eye(2)], "classes", tuple(range(12)), told=False, ignore=None)
+    three = describe([np.eye(2)], "classes", (0, 128, 255), asked=True, ignore=None)
+    assert three == "1 label image holds {0, 128, 255}: three classes, as asked"
+    many = describe([np.eye(2)], "classes", tuple(range(12)), asked=False, ignore=None)
     assert many.endswith("11}: 12 classes")
 
 
 def test_description_of_instances():
     labels = [objects(1), objects(*range(1, 38))]
-    found = describe(labels, "instances", tuple(range(38)), told=False, ignore=None)
+    found = describe(labels, "instances", tuple(range(38)), asked=False, ignore=None)
     assert found == "2 label images hold 1…37 ids, one connected object each: instances"
-    told = describe(labels[1:], "instances", tuple(range(38)), told=True, ignore=None)
-    assert told == "1 label image holds 37 ids: instances, as told"
-    mask = describe(labels[1:], "instances", (0, 255), told=True, ignore=None)
-    assert mask == "1 label image holds 37 connected regions: instances, as told"
+    asked = describe(labels[1:], "instances", tuple(range(38)), asked=True, ignore=None)
+    assert asked == "1 label image holds 37 ids: instances, as asked"
+    mask = describe(labels[1:], "instances", (0, 255), asked=True, ignore=None)
+    assert mask == "1 label image holds 37 connected regions: instances, as asked"
 
 
 def test_description_of_ignored_pixels():
     label = np.array([[-1, 0], [1, 1]])
-    found = describe([label], "classes", (0, 1), told=False, ignore=9)
+    found = describe([label], "classes", (0, 1), asked=False, ignore=9)
     assert found.endswith("foreground; 9 is ignored (25.0% of the pixels)")

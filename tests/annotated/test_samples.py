@@ -55,7 +55,7 @@ def test_masks_told_to_be_instances(folder):
     annotated = read_annotated(folder, labels_are="instances")
     assert annotated.class_values == (0, 1)
     assert [sample.label.max() for sample in annotated.samples] == [2, 2, 2]
-    assert annotated.reading == "3 label images hold 2 connected regions: instances, as told"
+    assert annotated.reading == "3 label images hold 2 connected regions: instances, as requested"
 
 
 def test_instances_are_numbered_per_image(tmp_path):

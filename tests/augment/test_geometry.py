@@ -114,11 +114,16 @@ def test_labels_go_where_the_image_goes(seed):
 
 @settings(max_examples=50, deadline=None)
 @given(seed=st.integers(0, 10**6), image=st.integers(1, 200), output=st.integers(4, 400))
-def test_the_output_window_stays_in_the_image_where_it_fits(seed, image, output):
+def test_a_small_output_window_stays_in_the_image_and_a_large_one_is_shifted_a_quarter(
+    seed, image, output
+):
     generator = torch.Generator().manual_seed(seed)
     draw = draw_geometry(GeometrySettings(), (image, image), (output, output), generator)
-    reach = abs(draw.centre[0] - (image - 1) / 2)
-    assert reach <= max((image - output) / 2, min(image, output) / 4) + 1e-9
+    centre = draw.centre[0]
+    if 3 * output <= 2 * image:
+        assert output / 2 - 0.5 - 1e-9 <= centre <= image - output / 2 - 0.5 + 1e-9
+    else:
+        assert abs(centre - (image - 1) / 2) <= min(image, output) / 4 + 1e-9
 
 
 def test_settings_out_of_range_are_refused():

@@ -216,7 +216,7 @@ def test_a_damaged_archive_is_named(refused, tmp_path, damage):
     else:
         data[250_000] ^= 1
     archive.write_bytes(data)
-    assert "fetch it anew" in refused(None)
+    assert "fetch it again" in refused(None)
 
 
 def test_a_full_disk_is_noticed_before_the_first_file(tmp_path, monkeypatch):

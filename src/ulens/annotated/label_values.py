@@ -172,7 +172,7 @@ def describe(
     meaning: LabelsAre,
     values: tuple[int, ...],
     *,
-    told: bool,
+    asked: bool,
     ignore: int | None,
 ) -> str:
     """Return the sentence that tells a user how the labels were read.
@@ -181,22 +181,22 @@ def describe(
     ----------
     encoded : (Y, X) int32 each, as `encode` gives them
     values : the values in the files
-    told : whether the user chose `meaning`
+    asked : whether the user chose `meaning`
     ignore : the value that is ignored
 
     Examples
     --------
-    >>> describe([np.array([[0, 1]])], "classes", (0, 255), told=False, ignore=None)
+    >>> describe([np.array([[0, 1]])], "classes", (0, 255), asked=False, ignore=None)
     '1 label image holds {0, 255}: two classes, 255 = foreground'
     """
     if meaning == "classes":
         sentence = f"{_count(len(encoded))} {_describe_classes(values)}"
     else:
         is_mask = len(set(values) - {0}) == 1
-        connected = "" if told else ", one connected object each"
+        connected = "" if asked else ", one connected object each"
         what = "connected regions" if is_mask else f"ids{connected}"
         sentence = f"{_count(len(encoded))} {_span(encoded)} {what}: instances"
-    sentence += ", as told" if told else ""
+    sentence += ", as requested" if asked else ""
     if ignore is None:
         return sentence
     share = np.mean([float((label == -1).mean()) for label in encoded])

@@ -147,7 +147,7 @@ def read_annotated(
         labels_are=meaning,
         class_values=(0, 1) if meaning == "instances" else values,
         spacing_um=_common_spacing(selected),
-        reading=describe(encoded, meaning, values, told=labels_are is not None, ignore=ignore),
+        reading=describe(encoded, meaning, values, asked=labels_are is not None, ignore=ignore),
         unpaired=pairing.unpaired,
     )
 
@@ -197,9 +197,9 @@ def parse_frames(spec: str, num_frames: int) -> list[int]:
 
 def _refuse_for_challenge(labels_are: LabelsAre | None, ignore: int | None) -> None:
     if labels_are == "classes" or ignore is not None:
-        told = f"ignore is {ignore}" if ignore is not None else "labels_are is 'classes'"
+        asked = f"ignore is {ignore}" if ignore is not None else "labels_are is 'classes'"
         raise SettingError(
-            f"{told}, but truth of the Cell Tracking Challenge is instances, each with an id of "
+            f"{asked}, but truth of the Cell Tracking Challenge is instances, each with an id of "
             "its own; leave this out, or give the folders of images and labels both"
         )
 

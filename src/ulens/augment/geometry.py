@@ -77,8 +77,8 @@ def draw_geometry(
 ) -> GeometryDraw:
     """Draw a tile's position and deformation.
 
-    The output window lies anywhere inside the image; along an axis where it is larger than
-    the image it is shifted by up to a quarter of the image either way.
+    A small output window lies anywhere inside the image. One of more than two thirds of the image
+    is shifted from its middle by up to a quarter of the smaller of the two, also beyond the edge.
 
     With `beyond_edges` its middle lies anywhere in the image, and what reaches beyond is mirrored.
     So each pixel is seen as often as any other, directly or in the mirror: what the mirror adds

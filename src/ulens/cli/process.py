@@ -42,7 +42,7 @@ def keep_freed_memory() -> None:
     Notes
     -----
     A training step allocates the same large arrays again and again. glibc returns each to the
-    system when it is freed, and the system clears every page anew at the next step: a fifth of
+    system when it is freed, and the system clears every page again at the next step: a fifth of
     the time of a step on a CPU. Does nothing where the C library is not glibc.
     """
     if not sys.platform.startswith("linux"):

@@ -109,7 +109,7 @@ def _extract_all(archive: Path, folder: Path, limits: Limits) -> Iterator[Unpack
     except _DAMAGE as error:
         raise FileError(
             f"{archive} is no ZIP archive or a damaged one ({error}); remove it and run the same "
-            "command again to fetch it anew"
+            "command again to fetch it again"
         ) from error
 
 
@@ -203,5 +203,5 @@ def _without_top_folder(entries: list[_Entry]) -> list[_Entry]:
 def _refuse(archive: Path, why: str) -> FileError:
     return FileError(
         f"{archive} is not unpacked: {why}; it is not what the publisher offers, so remove it "
-        "and fetch the data set anew, over another network if need be"
+        "and fetch the data set again, over another network if need be"
     )

@@ -56,7 +56,7 @@ def close_borders(
     Notes
     -----
     Fragments are the basins of the smoothed border probability 1 − `interior`. They merge in the
-    order of the mean of that probability along their common border, which is computed anew for the
+    order of the mean of that probability along their common border, which is computed again for the
     borders of what was merged (mean linkage). The strength at which two sides merge is the
     saliency of their border; thresholding it is cutting the tree of merges (an ultrametric contour
     map: Arbeláez et al. 2011, IEEE TPAMI 33(5) 898). Borders of a saliency below `WEAKEST` are left

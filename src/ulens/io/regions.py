@@ -153,7 +153,7 @@ def _open_tiff(tif: tifffile.TiffFile, path: Path, axes: str | None) -> Volume:
         offset, dtype = series.dataoffset, np.dtype(tif.byteorder + series.dtype.char)
 
         def cut(where: tuple[slice | int, ...]) -> np.ndarray:
-            # mapped anew each time, so that what was read counts no longer as memory in use
+            # mapped again each time, so that what was read counts no longer as memory in use
             mapped = np.memmap(path, dtype, "r", offset, series.shape)
             return np.array(mapped[where], series.dtype)
 

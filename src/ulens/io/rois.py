@@ -35,7 +35,7 @@ def read_labels(path: Path, like: Image) -> Image:
 
     Parameters
     ----------
-    path : a file that `read_label_image` or `read_rois` reads, told by its suffix
+    path : a file that `read_label_image` or `read_rois` reads, by its suffix
     like : the image that the labels belong to; outlines take its size, frames and slices
     """
     if not is_roi_file(path):
@@ -146,10 +146,10 @@ def _read(path: Path) -> list[Outline]:
 
 def _place(outline: Outline, stack: dict[str, int], path: Path) -> tuple[int, ...]:
     """Return the indices of the plane that an outline lies in."""
-    told = {"T": outline.t, "Z": outline.z}
+    of_outline = {"T": outline.t, "Z": outline.z}
     place = []
     for letter, size in stack.items():
-        number = told[letter]
+        number = of_outline[letter]
         if number is None and len(stack) == 1:
             number = outline.page
         if number is None or not 0 <= number < size:

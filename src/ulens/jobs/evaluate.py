@@ -147,7 +147,7 @@ def _read_values(compared: list[Comparison], labels_are: LabelsAre | None) -> _R
 def _describe(compared: list[Comparison], reading: _Reading, ignore: int | None) -> str:
     encoded = [encode(each.truth, reading.labels_are, reading.values) for each in compared]
     return "truth: " + describe(
-        encoded, reading.labels_are, reading.values, told=False, ignore=ignore
+        encoded, reading.labels_are, reading.values, asked=False, ignore=ignore
     )
 
 

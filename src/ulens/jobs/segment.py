@@ -216,13 +216,13 @@ class Model:
 
 
 def open_image(
-    segmenter: Segmenter, progress: SegmentProgress, told: set[str]
+    segmenter: Segmenter, progress: SegmentProgress, noted: set[str]
 ) -> Generator[SegmentProgress, None, tuple[Image, Zoom, SegmentProgress]]:
     """Read the image at work; tell of a new choice of engine, and of another size.
 
     Parameters
     ----------
-    told : notes of earlier images, which are not repeated; a new one is added
+    noted : notes of earlier images, which are not repeated; a new one is added
 
     Returns
     -------
@@ -236,8 +236,8 @@ def open_image(
     resampled = describe_factor(image.spacing_um, segmenter.bundle.spacing_um, own)
     choice = str(segmenter.choice) if segmenter.choice and segmenter.choice.is_new else None
     for note in (choice, resampled):
-        if note and note not in told:
-            told.add(note)
+        if note and note not in noted:
+            noted.add(note)
             yield replace(progress, note=note)
     return image, factor, progress
 
@@ -270,11 +270,11 @@ def _segment_files(
     segmenter: Segmenter, outputs: dict[Path, Targets], table: ObjectTable | None
 ) -> Iterator[SegmentProgress]:
     errors: list[str] = []
-    told: set[str] = set()
+    noted: set[str] = set()
     for number, (file, targets) in enumerate(outputs.items(), start=1):
         progress = SegmentProgress(image=file, number=number, num_images=len(outputs))
         try:
-            yield from _segment_file(segmenter, targets, progress, table, told)
+            yield from _segment_file(segmenter, targets, progress, table, noted)
         except (DataError, ShapeError) as error:
             errors.append(str(error))
             yield replace(progress, error=str(error))
@@ -293,9 +293,9 @@ def _segment_file(
     targets: Targets,
     progress: SegmentProgress,
     table: ObjectTable | None,
-    told: set[str],
+    noted: set[str],
 ) -> Iterator[SegmentProgress]:
-    image, factor, progress = yield from open_image(segmenter, progress, told)
+    image, factor, progress = yield from open_image(segmenter, progress, noted)
     cut = planes(image)
     labels: list[np.ndarray] = []
     maps: list[np.ndarray] = []

@@ -101,8 +101,8 @@ def run_large_segmentation(
 
     Notes
     -----
-    Labels are those of `run_segmentation`, plane by plane. What can differ is told at the end;
-    `PlaneWork` says when. Gaps in membranes are closed block by block, which is told before.
+    Labels are those of `run_segmentation`, plane by plane. What can differ is said at the end;
+    `PlaneWork` says when. Gaps in membranes are closed block by block, which is said before.
     """
     folder = out.with_name(f"{out.name}.job")
     if not is_in_place(folder):

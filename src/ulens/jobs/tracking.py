@@ -188,10 +188,10 @@ def _segment_frames(
     wanted = {frames.first + i for i in choose_frames(frames.num)}
     packed: list[_Packed] = []
     pictures: dict[int, np.ndarray] = {}
-    told: set[str] = set()
+    noted: set[str] = set()
     for number, file in enumerate(frames.files, start=1):
         progress = SegmentProgress(image=file, number=number, num_images=len(frames.files))
-        image, factor, progress = yield from open_image(segmenter, progress, told)
+        image, factor, progress = yield from open_image(segmenter, progress, noted)
         for _, plane in planes(image):
             found, progress = yield from segment_plane(segmenter, plane, factor, progress)
             frame = frames.first + len(packed)

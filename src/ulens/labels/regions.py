@@ -5,7 +5,7 @@ from scipy import ndimage
 
 
 def without_small(labels: np.ndarray, min_area_px: int) -> np.ndarray:
-    """Remove small labels and number the others anew, without gaps and in their order.
+    """Remove small labels and renumber the others, without gaps and in their order.
 
     Parameters
     ----------

@@ -244,6 +244,14 @@ def _notes(table: PaperTable, plan: Plan, bundle: ModelBundle) -> list[str]:
         *table.notes,
         *_note_decoding(bundle),
         "grey values are normalised by their mean and deviation; the paper does not say",
+        "the loss is the sum of the pixels' cross-entropies, each times its weight, divided by the "
+        "sum of the weights; the paper gives the sum and not how it is scaled",
+        "an image that holds background alone has the weight of that class everywhere; the paper "
+        "does not say",
+        "the network is that of figure 1. The one that its authors released for the tracking "
+        "challenge has ReLUs after the up-convolutions and joins the halves in the other order; it "
+        "averages over four mirrored copies, drops components of up to 500 px and links frames by "
+        "their largest overlap",
         *(
             f"{each.what}: {each.value}; {each.why}"
             for each in put_in_words(plan)

@@ -29,7 +29,7 @@ _SELF_EXPLANATORY = {
     "width": "as asked",
     "seconds": "the time given",
     "steps": "the number given; this computer then makes the same model every time",
-    "balanced": "drawn at random, anew at each step",
+    "balanced": "drawn at random at each step",
     "seed": "with the same seed and number of steps the same is drawn",
 }
 

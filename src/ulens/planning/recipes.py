@@ -134,7 +134,7 @@ def make_plan(
     width : channels of the network's first level; None = the recipe's choice
     depth : number of poolings; None = the recipe's choice
     zoom : (y, x) pixels of the network for each pixel of the image; None = the recipe's choice
-    start : the model that the training starts from; None = anew
+    start : the model that the training starts from; None = from random weights
     class_weights : w_c that balances the classes, for the paper's recipe
     formats : in which the device can compute the training; the first where nothing is measured
     measure : returns the steps per second of a plan on this machine. With `seconds` the

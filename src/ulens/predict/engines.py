@@ -61,7 +61,7 @@ def has_fast_bf16(device: torch.device) -> bool:
     """Whether `device` multiplies bfloat16 natively rather than by emulation."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported()
-    # what the processor has does not count where torch was told not to use it
+    # what the processor has does not count where torch was asked not to use it
     if device.type != "cpu" or not torch.backends.cpu.get_cpu_capability().startswith("AVX512"):
         return False
     # private names of recent torch: an older one without them computes in fp32
@@ -143,7 +143,7 @@ class _Torch:
 
 
 class _OpenVino:
-    """OpenVINO on the CPU; the network is compiled anew for each size, the last few are kept."""
+    """OpenVINO on the CPU; the network is compiled again for each size, the last few are kept."""
 
     def __init__(self, net: Network, precision: Literal["f32", "bf16"]) -> None:
         openvino = _import_openvino()

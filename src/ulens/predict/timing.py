@@ -78,7 +78,7 @@ def time_patchwise(
     Parameters
     ----------
     image : (C, Y, X) float32, normalised; mirrored where it is smaller than what is needed
-    num_pixels : of the image that the time is to be told for
+    num_pixels : of the image that the time is given for
     part_px : side of the part; each of its pixels costs one window
     """
     net = copy.deepcopy(net).eval().to(device, dtype)

@@ -134,7 +134,7 @@ def _chart(tracking: Tracking, num_objects: Sequence[int]) -> Picture:
     chart = lineage_chart(tracking.lineage, num_objects, first_frame=tracking.first_frame)
     caption = (
         "a row for each object, named by its first track, in the colour of its outlines; dot: a "
-        "division; dotted: a gap in which the object was not found, after which a track begins anew"
+        "division; dotted: a gap in which the object was not found; after it a new track begins"
     )
     return Picture(image=figure_png(chart), caption=caption)
 

@@ -36,7 +36,7 @@ def fill_gaps(read: Callable[[int], np.ndarray], tracking: Tracking) -> dict[int
     Returns
     -------
     for each frame that has more objects now: (Y, X) labels, those that were there and new ones
-    above them. Track all frames anew with these.
+    above them. Track all frames again with these.
 
     Notes
     -----

@@ -100,7 +100,7 @@ class Tracking:
             last = self.first_frame + len(self.labels) - 1
             raise LabelError(
                 f"frame {frame} was not tracked, only {self.first_frame} to {last} were; give "
-                "these, or track all frames anew"
+                "these, or track all frames again"
             )
         found, index = np.unique(label_image, return_inverse=True)
         known = np.concatenate([[0], self.labels[i]])
@@ -108,7 +108,7 @@ class Tracking:
         if (known[at] != found).any():
             raise LabelError(
                 f"frame {frame} holds the label {found[known[at] != found][0]}, which it did not "
-                "when it was tracked; give the same label image, or track all frames anew"
+                "when it was tracked; give the same label image, or track all frames again"
             )
         tracks = np.concatenate([np.zeros(1, np.uint16), self.tracks[i]])
         return tracks[at][index].reshape(label_image.shape)

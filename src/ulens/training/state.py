@@ -51,5 +51,5 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     except (SafetensorError, KeyError, ValueError) as error:
         raise TrainingError(
             f"{path} is damaged ({error}); the model beside it still works, but training has "
-            "to start anew, without --resume"
+            "to start over, without --resume"
         ) from error

@@ -257,7 +257,7 @@ class Trainer:
             ) from error
         self.step, self.seconds = record["step"], record["seconds"]
         self.begun_at = record.get("begun_at", 0.0)
-        # a training that has become longer is normalised anew until it is due again
+        # a training that has become longer is normalised tile by tile until it is due again
         self._use_moments(moments if self._freezing_is_due() else {})
         self.uses_all = record["uses_all"]
         self.rate_factor, self.skipped = record["rate_factor"], list(record["skipped"])

@@ -164,7 +164,7 @@ def keep_to_job(work: Path, planned: LargeJob) -> LargeJob:
             shown = f" (it was {was}, is {now})" if field.name in ("average", "factor") else ""
             raise OutputError(
                 f"{work} holds an unfinished job with another {field.name}{shown}; go on with "
-                f"the same one, or remove {work} to start anew"
+                f"the same one, or remove {work} to start over"
             )
     return job
 
@@ -187,11 +187,11 @@ def read_job(work: Path) -> LargeJob:
         version = found.pop("version")
         job = LargeJob(**found | {"factor": tuple(found["factor"])}) if version == VERSION else None
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise OutputError(f"{path} is damaged ({error}); remove {work} to start anew") from error
+        raise OutputError(f"{path} is damaged ({error}); remove {work} to start over") from error
     if job is None:
         raise OutputError(
             f"{path} has version {version}, this ulens knows {VERSION}; finish the job with the "
-            f"ulens that began it, or remove {work} to start anew"
+            f"ulens that began it, or remove {work} to start over"
         )
     return job
 

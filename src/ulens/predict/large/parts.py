@@ -51,7 +51,7 @@ def make_predictor(request: JobRequest, bundle: ModelBundle) -> Predictor:
         raise SettingError(
             f"the job in {request.folder} computes in {job.beside_int8} what 8-bit integers "
             f"compute too roughly, this computer in {here}; go on where it was begun, or remove "
-            "the folder to start anew"
+            "the folder to start over"
         )
     return Predictor(
         bundle.net,
