@@ -138,7 +138,7 @@ def test_description_of_classes():
     two = describe([np.eye(2)] * 20, "classes", (0, 255), asked=False, ignore=None)
     assert two == "20 label images hold {0, 255}: two classes, 255 = foreground"
     three = describe([np.eye(2)], "classes", (0, 128, 255), asked=True, ignore=None)
-    assert three == "1 label image holds {0, 128, 255}: three classes, as asked"
+    assert three == "1 label image holds {0, 128, 255}: three classes, as requested"
     many = describe([np.eye(2)], "classes", tuple(range(12)), asked=False, ignore=None)
     assert many.endswith("11}: 12 classes")
 
@@ -148,9 +148,9 @@ def test_description_of_instances():
     found = describe(labels, "instances", tuple(range(38)), asked=False, ignore=None)
     assert found == "2 label images hold 1…37 ids, one connected object each: instances"
     asked = describe(labels[1:], "instances", tuple(range(38)), asked=True, ignore=None)
-    assert asked == "1 label image holds 37 ids: instances, as asked"
+    assert asked == "1 label image holds 37 ids: instances, as requested"
     mask = describe(labels[1:], "instances", (0, 255), asked=True, ignore=None)
-    assert mask == "1 label image holds 37 connected regions: instances, as asked"
+    assert mask == "1 label image holds 37 connected regions: instances, as requested"
 
 
 def test_description_of_ignored_pixels():
