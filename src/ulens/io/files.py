@@ -200,7 +200,7 @@ def _plane_name(axes: str, t: int, z: int) -> str:
     return "_".join(f"{axis.lower()}{i:03d}" for axis, i in (("T", t), ("Z", z)) if axis in axes)
 
 
-def _natural_order(path: Path) -> tuple:
+def _natural_order(path: Path) -> tuple[list[int | str], str]:
     # re.split with a group alternates text and digits, so positions compare alike
     parts = re.split(r"(\d+)", path.name.casefold())
     return [int(part) if i % 2 else part for i, part in enumerate(parts)], path.name

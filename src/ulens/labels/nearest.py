@@ -45,7 +45,7 @@ def _root(squared: np.ndarray, largest: np.int32) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _along_columns(labels, largest):
+def _along_columns(labels: np.ndarray, largest: np.int32) -> tuple[np.ndarray, ...]:
     """Squared distances to the nearest two instances in a pixel's own column, and who they are.
 
     Beyond `largest` they are ``largest + 1`` and nobody.
@@ -81,7 +81,7 @@ def _along_columns(labels, largest):
 
 
 @numba.njit(cache=True, nogil=True)
-def _across_columns(columns, largest):
+def _across_columns(columns: tuple[np.ndarray, ...], largest: np.int32) -> tuple[np.ndarray, ...]:
     """Squared distances to the nearest two instances of all columns, and who the nearest is."""
     first, first_id, second, second_id = columns
     height, width = first.shape
@@ -106,7 +106,12 @@ def _across_columns(columns, largest):
 
 
 @numba.njit(cache=True, nogil=True)
-def _compare(found, columns, across, wins_ties):
+def _compare(
+    found: tuple[np.ndarray, ...],
+    columns: tuple[np.ndarray, ...],
+    across: np.int32,
+    wins_ties: bool,
+) -> None:
     """Update what was found for the pixels of a row by the columns `across`² px beside them."""
     nearest, farther, owner = found
     first, first_id, second, second_id = columns

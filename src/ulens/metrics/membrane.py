@@ -6,6 +6,7 @@ White is cell interior, black is membrane; slices are compared one by one, in 2-
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy import ndimage
@@ -250,7 +251,7 @@ def _lowest(error: Callable[[float], float], values: Sequence[float]) -> tuple[f
     return errors[best], values[best]
 
 
-def _best_mean(name: str, by_threshold: dict[float, list[FScore]]) -> dict:
+def _best_mean(name: str, by_threshold: dict[float, list[FScore]]) -> dict[str, Any]:
     """Name the fields of one measure at the first threshold of highest mean F."""
     best = max(by_threshold, key=lambda t: np.mean([each.f for each in by_threshold[t]]))
     scores = by_threshold[best]

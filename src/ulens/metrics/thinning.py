@@ -38,7 +38,7 @@ def thin_membrane(interior: np.ndarray) -> np.ndarray:
 
 
 @numba.njit(cache=True, nogil=True)
-def _flood(labels):
+def _flood(labels: np.ndarray) -> None:
     """Flood all unvisited pixels of `labels` in place, first in first out."""
     height, width = labels.shape
     steps = ((0, -1), (-1, 0), (0, 1), (1, 0))  # (y, x): left, up, right, down
@@ -73,7 +73,7 @@ def _flood(labels):
 
 
 @numba.njit(cache=True, nogil=True)
-def _first_front(labels, steps):
+def _first_front(labels: np.ndarray, steps: tuple[tuple[int, int], ...]) -> tuple[np.ndarray, int]:
     """Queue the unvisited pixels beside a cell, column by column."""
     height, width = labels.shape
     queue = np.empty(height * width, np.int64)

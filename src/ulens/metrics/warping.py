@@ -63,7 +63,7 @@ def warp(
 
 
 @numba.njit(cache=True, nogil=True)
-def _flip_simple_points(padded, points):
+def _flip_simple_points(padded: np.ndarray, points: np.ndarray) -> int:
     """Flip points in rounds until none is simple; move those left over to the front."""
     num_left = len(points)
     while True:
@@ -81,7 +81,7 @@ def _flip_simple_points(padded, points):
 
 
 @numba.njit(cache=True, nogil=True)
-def _is_simple(padded, y, x):
+def _is_simple(padded: np.ndarray, y: int, x: int) -> bool:
     """Whether exactly one 4-connected foreground part of the ring of eight touches (y, x).
 
     That part count is the foreground's 4-neighbours minus the corners that join two of them;
@@ -99,7 +99,7 @@ def _is_simple(padded, y, x):
 
 
 @numba.njit(cache=True, nogil=True)
-def _count_mergers_and_splits(cells, mismatches):
+def _count_mergers_and_splits(cells: np.ndarray, mismatches: np.ndarray) -> int:
     num_errors = 0
     for k in range(len(mismatches)):
         y, x = mismatches[k, 0], mismatches[k, 1]
@@ -111,7 +111,7 @@ def _count_mergers_and_splits(cells, mismatches):
 
 
 @numba.njit(cache=True, nogil=True)
-def _num_ids_around(cells, y, x):
+def _num_ids_around(cells: np.ndarray, y: int, x: int) -> int:
     """Count the distinct labels, background included, of the up to eight neighbours."""
     height, width = cells.shape
     seen = np.empty(8, np.int64)
@@ -125,7 +125,7 @@ def _num_ids_around(cells, y, x):
 
 
 @numba.njit(cache=True, nogil=True)
-def _splits_without(cells, y, x):
+def _splits_without(cells: np.ndarray, y: int, x: int) -> bool:
     """Whether the white neighbours of (y, x) part when it turns black, seen in a local crop."""
     top, left = max(y - CROP_RADIUS, 0), max(x - CROP_RADIUS, 0)
     crop = cells[top : y + CROP_RADIUS + 1, left : x + CROP_RADIUS + 1] > 0
@@ -142,7 +142,7 @@ def _splits_without(cells, y, x):
 
 
 @numba.njit(cache=True, nogil=True)
-def _erase_component(crop, y, x):
+def _erase_component(crop: np.ndarray, y: int, x: int) -> None:
     height, width = crop.shape
     stack = np.empty((height * width, 2), np.int64)
     stack[0, 0], stack[0, 1] = y, x

@@ -14,7 +14,7 @@ def own_draws(seed: int, device: torch.device | None = None) -> Iterator[None]:
     """
     kind = "cpu" if device is None else device.type
     with torch.random.fork_rng([device] if kind == "cuda" else []):
-        torch.random.default_generator.manual_seed(seed)
+        torch.default_generator.manual_seed(seed)
         if kind == "cuda":
             with torch.cuda.device(device):
                 torch.cuda.manual_seed(seed)

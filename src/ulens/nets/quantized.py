@@ -2,7 +2,7 @@
 
 import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -130,7 +130,9 @@ def equalize(net: UNet, windows: Sequence[Tensor]) -> UNet:
 
 def _links(net: UNet) -> Iterator[tuple[Convolution, list[tuple[Convolution, int]]]]:
     """Yield each convolution with those that take up its output, and from which channel on."""
-    down, up, merge = (cast(list[Any], list(part)) for part in (net.down, net.up, net.merge))
+    # of modules, whose parts torch gives no types
+    parts: list[list[Any]] = [list(net.down), list(net.up), list(net.merge)]
+    down, up, merge = parts
     for level, (first, _, second, _) in enumerate(down):
         yield first, [(second, 0)]
         if level == net.depth:

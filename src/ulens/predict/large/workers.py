@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from functools import lru_cache
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
@@ -138,10 +138,10 @@ def _num_under_way(client: "Client") -> int:
 def _compute(client: "Client", request: JobRequest, parts: list[Part]) -> Iterator[Part]:
     """Have parts done; yield them in the order in which they are."""
     from distributed import CancelledError, Future, KilledWorker, wait
-    from distributed.comm import CommClosedError
+    from distributed.comm.core import CommClosedError
 
     waiting = deque(parts)
-    under_way: dict[Future, Part] = {}
+    under_way: dict[Future[Any], Part] = {}
     last_seen = monotonic()
     try:
         while waiting or under_way:
