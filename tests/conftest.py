@@ -1,9 +1,11 @@
-"""The real images: where they are, and proof that the tests needing them were run."""
+"""The command line, run in this process; the real images, and proof that they were read."""
 
 import os
 from pathlib import Path
 
 import pytest
+
+from ulens import cli
 
 
 @pytest.fixture(scope="session")
@@ -15,6 +17,22 @@ def real_data() -> Path:
     if not Path(folder).is_dir():
         pytest.skip(f"ULENS_DATA is {folder!r}, which is no folder; set it to the real images")
     return Path(folder)
+
+
+@pytest.fixture
+def ulens(monkeypatch, capsys):
+    """Run the command line; returns (exit status, stdout, stderr) with lines unwrapped."""
+
+    def run(*arguments):
+        monkeypatch.setattr("sys.argv", ["ulens", *map(str, arguments)])
+        try:
+            cli.main()
+            status = 0
+        except SystemExit as end:
+            status = int(end.code or 0)
+        return status, *capsys.readouterr()
+
+    return run
 
 
 @pytest.hookimpl(tryfirst=True)

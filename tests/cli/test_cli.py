@@ -19,22 +19,6 @@ from ulens.io.files import read_image, write_tiff
 from ulens.jobs.demo import DemoResult
 
 
-@pytest.fixture
-def ulens(monkeypatch, capsys):
-    """Run the command line; returns (exit status, stdout, stderr) with lines unwrapped."""
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["ulens", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return status, *capsys.readouterr()
-
-    return run
-
-
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return write_folder(tmp_path_factory.mktemp("cli"), steps=60)

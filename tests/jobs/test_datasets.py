@@ -11,7 +11,6 @@ import pooch
 import pytest
 
 from tiny_training import squares
-from ulens import cli
 from ulens.annotated.samples import read_annotated
 from ulens.cli import train as cli_train
 from ulens.datasets import catalogue
@@ -169,21 +168,11 @@ def test_a_copy_is_used_where_it_is(tmp_path):
 
 
 @pytest.fixture
-def ulens(monkeypatch, capsys, tmp_path, isbi):
+def ulens(ulens, monkeypatch, tmp_path, isbi):
     """Run the command line in an empty folder, where ISBI 2012 lies on the server here."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(catalogue, "_CATALOGUE", (isbi, *catalogue.list_datasets()[1:]))
-
-    def run(*arguments):
-        monkeypatch.setattr("sys.argv", ["ulens", *map(str, arguments)])
-        try:
-            cli.main()
-            status = 0
-        except SystemExit as end:
-            status = int(end.code or 0)
-        return status, *capsys.readouterr()
-
-    return run
+    return ulens
 
 
 def test_the_command_lists(ulens):

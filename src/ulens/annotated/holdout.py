@@ -89,12 +89,14 @@ def split_as(
     scored: list[Sample] = []
     for sample in samples:
         if sample.name in blocks:
-            for side, part in zip(
-                (training, scored), _divide(sample, blocks[sample.name], labels_are), strict=True
-            ):
-                side += [part] if _is_annotated(part) else []
+            rest, block = _divide(sample, blocks[sample.name], labels_are)
+            training.append(rest)
+            scored.append(block)
         else:
             (scored if sample.name in names else training).append(sample)
+    training, scored = (
+        [part for part in side if _is_annotated(part)] for side in (training, scored)
+    )
     if not training or not scored:
         raise DataError(
             f"the annotated part of {samples[0].name} is too small to be divided into one for "

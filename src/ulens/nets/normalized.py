@@ -65,11 +65,11 @@ class NormalizedConvolution(nn.Conv2d):
 
 def normalize(net: UNet) -> None:
     """Turn the 3×3 convolutions of a network into normalised ones, in place."""
-    for stage in list(net.modules()):
-        if isinstance(stage, DoubleConvolution):
-            for name, module in stage.named_children():
-                if isinstance(module, nn.Conv2d):
-                    with own_draws(0):  # of weights that are replaced
+    with own_draws(0):  # of weights that are replaced
+        for stage in list(net.modules()):
+            if isinstance(stage, DoubleConvolution):
+                for name, module in stage.named_children():
+                    if isinstance(module, nn.Conv2d):
                         setattr(stage, name, NormalizedConvolution(module))
     for up in net.up:
         # what follows takes the mean away: its gradient is 0 but for rounding, which Adam magnifies

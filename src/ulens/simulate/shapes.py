@@ -102,7 +102,7 @@ def draw_labels(
 
 
 def largest_regions(owner: np.ndarray, min_area: float) -> np.ndarray:
-    """Keep of each id its largest connected region, if that is large enough; number again.
+    """Keep of each id its largest connected region, if that is large enough; renumber.
 
     Parameters
     ----------

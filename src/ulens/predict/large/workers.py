@@ -138,7 +138,7 @@ def _num_under_way(client: "Client") -> int:
 def _compute(client: "Client", request: JobRequest, parts: list[Part]) -> Iterator[Part]:
     """Have parts done; yield them in the order in which they are."""
     from distributed import CancelledError, Future, KilledWorker, wait
-    from distributed.comm.core import CommClosedError
+    from distributed.comm import CommClosedError  # type: ignore[attr-defined]
 
     waiting = deque(parts)
     under_way: dict[Future[Any], Part] = {}
