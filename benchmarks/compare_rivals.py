@@ -96,7 +96,7 @@ def main() -> None:
     split = split_samples(annotated.samples, labels_are=annotated.labels_are)
     fingerprint = take_fingerprint(annotated)
     weights = (1.0,) * fingerprint.num_classes
-    encoding = make_plan(fingerprint, steps=1, class_weights=weights).encoding
+    encoding = make_plan(fingerprint, steps=1, class_weights=weights).encoding.name
     way = ENCODINGS[encoding]
     torch.manual_seed(0)
     decoding = first_decoding(split.training, encoding)

@@ -22,6 +22,7 @@ from ulens.planning.fingerprint import take_fingerprint
 from ulens.planning.plan import TensorFormat
 from ulens.planning.recipes import LONG_STEPS, make_plan
 from ulens.simulate.challenges import simulate_cells
+from ulens.training import tiles as tiles_of
 from ulens.training import trainer
 from ulens.training.speed import tensor_formats
 from ulens.training.tensors import prepare
@@ -95,8 +96,8 @@ def time_steps(
         return call
 
     parts = (
-        (trainer, "draw", timed("augmentation", trainer.draw, "forward")),
-        (trainer, "cut", timed("augmentation", trainer.cut, "forward")),
+        (tiles_of, "draw", timed("augmentation", tiles_of.draw, "forward")),
+        (tiles_of, "cut", timed("augmentation", tiles_of.cut, "forward")),
         (training, "_loss", timed("forward", training._loss)),
         (training, "_update", timed("update", training._update)),
         (torch.Tensor, "backward", timed("backward", torch.Tensor.backward, "update")),

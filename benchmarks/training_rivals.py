@@ -82,7 +82,8 @@ def _plan(images: list[np.ndarray], labels: list[np.ndarray], width: int) -> Any
         fingerprint, steps=LONG_STEPS, width=width, class_weights=(1.0, 1.0),
         formats=tensor_formats(torch.device("cpu")), zoom=(1.0, 1.0), depth=4,
     )  # fmt: skip
-    return replace(plan, batch_norm=False)  # the others train the network as it is made
+
+    return replace(plan, network=replace(plan.network, batch_norm=False))
 
 
 def _samples(images: list[np.ndarray], labels: list[np.ndarray]) -> list[Sample]:

@@ -1,16 +1,21 @@
 """Names of the code that no user should have to read."""
 
 import re
-from dataclasses import fields
-from typing import get_args
+from dataclasses import is_dataclass
+from typing import get_args, get_type_hints
 
-from ulens.augment.geometry import GeometrySettings
-from ulens.augment.intensity import IntensitySettings
 from ulens.encodings.table import ENCODINGS
 from ulens.planning.plan import MemoryFormat, Plan
 
-_SETTINGS = (Plan, GeometrySettings, IntensitySettings)
-_NAMES = {entry.name for settings in _SETTINGS for entry in fields(settings)}
+
+def _entries(kind: type) -> set[str]:
+    """The names of the fields of a dataclass and of those in it."""
+    hints = get_type_hints(kind)
+    within = [_entries(hint) for hint in hints.values() if is_dataclass(hint)]
+    return set(hints).union(*within)
+
+
+_NAMES = _entries(Plan)
 _NAMES |= {name for encoding in ENCODINGS.values() for name in encoding.decoding}
 _NAMES |= {*get_args(MemoryFormat), "min_area_px"}
 RAW_NAMES = sorted(name for name in _NAMES if "_" in name)

@@ -34,5 +34,5 @@ def test_an_early_plan_is_read(kind):
     path = HERE / kind / "model" / "plan.json"
     written = json.loads(path.read_text())
     plan = read_plan(path)
-    assert (plan.width, plan.depth, plan.crop) == (4, 2, written["crop"])
-    assert plan.geometry.elastic_sd_px == written["geometry"]["elastic_sd_px"]
+    assert (plan.network.width, plan.network.depth, plan.tiles.crop) == (4, 2, written["crop"])
+    assert plan.augmentation.geometry.elastic_sd_px == written["geometry"]["elastic_sd_px"]

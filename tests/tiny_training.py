@@ -1,6 +1,7 @@
 """A tiny training: depth 1, width 8, images of 24 px, milliseconds per step."""
 
 import json
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
 from ulens.image import Image
 from ulens.io.files import write_tiff
-from ulens.planning.plan import Plan
+from ulens.planning.plan import Plan, nest
 from ulens.training.tensors import TrainingImage
 
 
@@ -37,7 +38,19 @@ def tiny_plan(**changes) -> Plan:
         "intensity": IntensitySettings(noise_sd=0.1),
         "steps": 120,
     }
-    return Plan(**{**values, **changes})
+    return Plan.from_json(nest(_plain({**values, **changes})))
+
+
+def changed(plan: Plan, **changes) -> Plan:
+    """The plan with other values, by the names of their entries in whatever part."""
+    record = plan.to_json()
+    for part, entries in nest(_plain(changes)).items():
+        record[part] = {**record[part], **entries} if isinstance(entries, dict) else entries
+    return Plan.from_json(record)
+
+
+def _plain(values: dict) -> dict:
+    return {name: asdict(v) if is_dataclass(v) else v for name, v in values.items()}
 
 
 def squares(seed: int, size: int = 40) -> tuple[np.ndarray, np.ndarray]:

@@ -11,12 +11,13 @@ import numpy as np
 import pytest
 
 from raw_names import find_raw_names, text_of
-from tiny_training import squares, write_folder
+from tiny_training import changed, squares, write_folder
 from ulens import cli
 from ulens.bundle import load_bundle, save_bundle
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
 from ulens.jobs.demo import DemoResult
+from ulens.planning.plan import read_plan
 
 
 @pytest.fixture(scope="module")
@@ -66,9 +67,8 @@ def test_a_training_is_told_in_words(ulens, folder, tmp_path, options):
     status, planned, _ = ulens(*train, "--plan-only")
     assert status == 0
     plan = tmp_path / "m" / "plan.json"
-    record = json.loads(plan.read_text())
     # as planned, but in no time
-    plan.write_text(json.dumps({**record, "width": 2, "depth": 1, "crop": 34}))
+    plan.write_bytes(changed(read_plan(plan), width=2, depth=1, crop=34).to_bytes())
     status, out, _ = ulens(*train, "--plan", plan)
     assert status == 0
     assert "what is learned: " in out

@@ -124,8 +124,11 @@ def test_a_training_that_starts_from_it_says_so(cells):
     assert any("--from noise" in event.text for event in events if isinstance(event, Message))
     plan = json.loads((cells / "model" / "plan.json").read_text())
     start = load_bundle(START)
-    assert (plan["width"], plan["depth"]) == (start.net.width, start.net.depth)
-    assert plan["encoding"] == start.encoding
+    assert (plan["network"]["width"], plan["network"]["depth"]) == (
+        start.net.width,
+        start.net.depth,
+    )
+    assert plan["encoding"]["name"] == start.encoding
     ours, theirs = last.bundle.net.state_dict(), start.net.state_dict()
     change = max(float((ours[name] - theirs[name]).abs().max()) for name in theirs)
     assert change < 0.01  # of one step

@@ -18,7 +18,7 @@ import torch
 from skimage.measure import label as connected_components
 
 import ulens
-from tiny_training import squares, tiny_plan, write_folder
+from tiny_training import changed, squares, tiny_plan, write_folder
 from ulens.annotated.holdout import split_samples
 from ulens.annotated.samples import read_annotated
 from ulens.bundle import load_bundle, save_bundle
@@ -232,7 +232,7 @@ def test_a_finished_training_can_be_resumed_for_longer(trained, tmp_path):
     settings = settings_for(folder, out=tmp_path / "model", resume=True, steps=130)
     *_, last = run_training(settings)
     assert last.bundle.provenance["steps"] == 130
-    assert json.loads((tmp_path / "model" / "plan.json").read_text())["steps"] == 130
+    assert json.loads((tmp_path / "model" / "plan.json").read_text())["length"]["steps"] == 130
 
 
 def test_resuming_nothing_is_refused(tmp_path):
@@ -274,9 +274,9 @@ def test_a_recipe_goes_on_with_the_slope_of_the_model_that_it_starts_from(tmp_pa
     start = {"plan": None, "steps": 1, "plan_only": True, "start_from": folder / "model"}
     list(run_training(settings_for(folder, out=folder / "second", **start)))
     plan = read_plan(folder / "second" / "plan.json")
-    assert (plan.width, plan.depth, plan.negative_slope) == (8, 2, 0.3)
-    assert plan.batch_norm
-    assert plan.frozen_at == 0
+    assert (plan.network.width, plan.network.depth, plan.network.negative_slope) == (8, 2, 0.3)
+    assert plan.network.batch_norm
+    assert plan.network.frozen_at == 0
     assert "begins where the model is" in plan.reasons["batch_norm"]
     with pytest.raises(SettingError, match=r"leaky ReLUs of slope 0.3, the paper's recipe plain"):
         list(run_training(settings_for(folder, out=folder / "next", recipe="paper", **start)))
@@ -468,7 +468,7 @@ def test_length_and_seed_replace_those_of_a_given_plan(tmp_path):
     folder = write_folder(tmp_path, steps=60)
     *_, last = run_training(settings_for(folder, steps=4, seed=3, width=8))
     assert last.bundle.provenance["steps"] == 4
-    assert (last.bundle.plan["steps"], last.bundle.plan["seed"]) == (4, 3)
+    assert (last.bundle.plan["length"]["steps"], last.bundle.plan["seed"]) == (4, 3)
 
 
 @pytest.mark.parametrize(
@@ -544,9 +544,9 @@ def test_a_plan_alone_can_be_changed_and_followed(tmp_path):
     *_, last = run_training(settings_for(folder, plan=None, steps=7, width=2, plan_only=True))
     assert "plan.json" in last.text
     assert [path.name for path in out.iterdir()] == ["plan.json"]
-    record = json.loads((out / "plan.json").read_text())
-    assert record["fingerprint"]["num_images"] == 7
-    (out / "plan.json").write_text(json.dumps({**record, "depth": 1, "crop": 34}))
+    plan = read_plan(out / "plan.json")
+    assert plan.fingerprint["num_images"] == 7
+    (out / "plan.json").write_bytes(changed(plan, depth=1, crop=34).to_bytes())
     with pytest.raises(OutputError, match=r"holds plan\.json"):
         list(run_training(settings_for(folder, plan=None)))
     *_, trained = run_training(settings_for(folder, plan=out / "plan.json"))

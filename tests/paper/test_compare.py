@@ -10,7 +10,7 @@ import pytest
 from imageio.v3 import imread
 from skimage.measure import label as connected_components
 
-from tiny_training import squares, write_folder
+from tiny_training import changed, squares, write_folder
 from ulens.cli.terminal import show_table
 from ulens.errors import DataError, OutputError, SettingError, TrainingError
 from ulens.image import Image
@@ -98,12 +98,12 @@ def test_every_network_is_scored_timed_and_counted(compared):
         assert each.seconds > 0
         assert each.num_multiplications > 0
         assert len(each.rates) == 3
-        chosen = each.rates[each.plan.learning_rate]
+        chosen = each.rates[each.plan.optimizer.learning_rate]
         assert chosen >= max(each.rates.values()) * (1 - CLEARLY_BETTER)
     unet, sliding = result.outcomes
     assert sliding.receptive_field_px == 95
     assert unet.receptive_field_px > sliding.receptive_field_px
-    assert (unet.plan.steps, sliding.plan.steps) == (7, 7)
+    assert (unet.plan.length.steps, sliding.plan.length.steps) == (7, 7)
 
 
 def test_the_redundancy_is_measured_on_a_part_and_scaled(compared):
@@ -120,13 +120,13 @@ def test_the_folder_holds_plans_models_and_numbers(compared):
     out = folder / "compare"
     for name in NETS:
         plan = read_plan(out / name / "model" / "plan.json")
-        assert plan.network == name
+        assert plan.network.name == name
         assert "the best of 3 by" in plan.reasons["learning_rate"]
         assert (out / name / "model" / "report.html").is_file()
     record = json.loads((out / "compare.json").read_text())
     assert [each["network"] for each in record["networks"]] == list(NETS)
     assert record["redundancy"]["times_the_work"] > 10
-    assert record["networks"][0]["plan"]["width"] == 1
+    assert record["networks"][0]["plan"]["network"]["width"] == 1
     for chart in ("trade_off.png", "seconds.png"):
         height, width = imread(out / chart).shape[:2]
         assert width > height > 100
@@ -212,7 +212,7 @@ def test_by_time_with_cells_fcns_and_further_windows(tmp_path):
     assert [each.title for each in result.outcomes] == titles
     for each in result.outcomes:
         assert {"SEG", "AP@0.5", "mean AP"} <= set(each.scores)
-        assert each.plan.seconds == pytest.approx(4.2)
+        assert each.plan.length.seconds == pytest.approx(4.2)
     rates = [each.rates for each in result.outcomes]
     again = list(run_comparison(replace(settings, resume=True)))
     assert not any(isinstance(event, StepLog) for event in again)
@@ -302,7 +302,7 @@ def test_a_model_of_another_learning_rate_is_trained_anew(tmp_path):
     settings = TrainSettings(images=data / "images", labels=data / "labels", out=data / "unet")
     for rate in (1e-2, 2e-2):
         events = list(
-            _train(data / "unet" / "model", replace(plan, learning_rate=rate), settings, None)
+            _train(data / "unet" / "model", changed(plan, learning_rate=rate), settings, None)
         )
         assert sum(isinstance(event, StepLog) for event in events) == 2
-        assert read_plan(data / "unet" / "model" / "plan.json").learning_rate == rate
+        assert read_plan(data / "unet" / "model" / "plan.json").optimizer.learning_rate == rate

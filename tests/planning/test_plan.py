@@ -1,9 +1,8 @@
 import json
-from dataclasses import replace
 
 import pytest
 
-from tiny_training import tiny_plan
+from tiny_training import changed, tiny_plan
 from ulens.errors import SettingError, ShapeError
 from ulens.planning.plan import Plan, read_plan
 
@@ -61,7 +60,7 @@ def test_a_crop_that_the_network_cannot_take_is_refused():
     with pytest.raises(ShapeError, match="35×35"):
         tiny_plan(crop=35)
     with pytest.raises(ShapeError, match="60×60; sliding-window takes every size from 95 up"):
-        tiny_plan(network="sliding-window", crop=60)
+        tiny_plan(network="sliding-window", batch_norm=False, crop=60)
 
 
 def test_an_unknown_entry_is_named():
@@ -71,7 +70,7 @@ def test_an_unknown_entry_is_named():
 
 def test_a_missing_entry_is_named():
     record = tiny_plan().to_json()
-    del record["crop"]
+    del record["tiles"]["crop"]
     with pytest.raises(SettingError, match="crop"):
         Plan.from_json(record)
 
@@ -81,14 +80,18 @@ def test_a_missing_entry_is_named():
     [
         ("geometry", {"scale": [1.0]}),
         ("geometry", []),
+        ("geometry", {"mirror": 1}),
+        ("batch", True),
+        ("learning_rate", float("nan")),
+        ("seconds", float("inf")),
         ("intensity", {"slope": "steep"}),
         ("class_weights", ["a", "b"]),
         ("learning_rate", "fast"),
     ],
 )
 def test_values_of_a_wrong_kind_are_refused(name, value):
-    with pytest.raises(SettingError, match=r"plan: .*start from the plan\.json of a model"):
-        Plan.from_json({**tiny_plan().to_json(), name: value})
+    with pytest.raises(SettingError, match=rf"{name}.*; it (needs to be|takes) "):
+        changed(tiny_plan(), **{name: value})
 
 
 @pytest.mark.parametrize("text", ["", "{", "[1]"])
@@ -99,13 +102,13 @@ def test_a_file_that_is_no_plan_is_refused(tmp_path, text):
 
 
 def test_the_network_has_an_output_per_class_or_per_distance():
-    assert tiny_plan(class_weights=(1.0,) * 3).num_outputs == 3
-    assert tiny_plan(encoding="boundary").num_outputs == 2
-    assert tiny_plan(encoding="distance").num_outputs == 2
+    assert tiny_plan(class_weights=(1.0,) * 3).encoding.num_outputs == 3
+    assert tiny_plan(encoding="boundary").encoding.num_outputs == 2
+    assert tiny_plan(encoding="distance").encoding.num_outputs == 2
 
 
 def test_a_plan_cannot_be_changed_in_place():
     plan = tiny_plan()
     with pytest.raises(AttributeError):
-        plan.width = 3
-    assert replace(plan, width=3).width == 3
+        plan.network.width = 3
+    assert changed(plan, width=3).network.width == 3

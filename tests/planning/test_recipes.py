@@ -47,44 +47,60 @@ def a_fingerprint(
 
 def test_the_paper_recipe_is_the_published_one():
     plan = make_plan(a_fingerprint(), recipe="paper", steps=10, class_weights=WEIGHTS)
-    assert (plan.width, plan.depth, plan.crop, plan.batch) == (64, 4, 572, 1)
-    assert (plan.optimizer, plan.momentum) == ("sgd", 0.99)
-    assert (plan.border_weight, plan.border_sigma_px) == (10, 5)
-    assert plan.class_weights == WEIGHTS
-    assert plan.geometry.elastic_sd_px == 10
-    assert plan.dropout == 0.5
-    assert plan.negative_slope == 0.0
+    assert (plan.network.width, plan.network.depth, plan.tiles.crop, plan.tiles.batch) == (
+        64,
+        4,
+        572,
+        1,
+    )
+    assert (plan.optimizer.name, plan.optimizer.momentum) == ("sgd", 0.99)
+    assert (plan.encoding.border_weight, plan.encoding.border_sigma_px) == (10, 5)
+    assert plan.encoding.class_weights == WEIGHTS
+    assert plan.augmentation.geometry.elastic_sd_px == 10
+    assert plan.network.dropout == 0.5
+    assert plan.network.negative_slope == 0.0
     assert "learning_rate" in plan.reasons
     # rotation and mirroring as in the paper, and nothing that came after it
-    assert (plan.geometry.rotation_deg, plan.geometry.mirror) == (180, True)
-    assert plan.geometry.scale == (1, 1)
-    assert not plan.batch_norm
-    assert (plan.clip_norm, plan.averaging, plan.weight_decay) == (0, 0, 0)
-    assert (plan.weight_map, plan.network, plan.zoom) == ("paper", "unet", (1, 1))
+    assert (plan.augmentation.geometry.rotation_deg, plan.augmentation.geometry.mirror) == (
+        180,
+        True,
+    )
+    assert plan.augmentation.geometry.scale == (1, 1)
+    assert not plan.network.batch_norm
+    assert (plan.optimizer.clip_norm, plan.optimizer.averaging, plan.optimizer.weight_decay) == (
+        0,
+        0,
+        0,
+    )
+    assert (plan.encoding.weight_map, plan.network.name, plan.tiles.zoom) == (
+        "paper",
+        "unet",
+        (1, 1),
+    )
 
 
 @pytest.mark.parametrize(("size", "crop"), [(512, 252), (256, 252), (30, 220)])
 def test_tiles_are_small_and_no_larger_than_the_images(size, crop):
     plan = make_plan(a_fingerprint(size=size), steps=10, class_weights=WEIGHTS)
-    assert plan.crop == crop
+    assert plan.tiles.crop == crop
 
 
 @pytest.mark.parametrize(("steps", "warmup_steps"), [(4, 1), (100, 10), (500, 50), (9000, 50)])
 def test_the_warm_up_takes_no_more_than_a_tenth(steps, warmup_steps):
     plan = make_plan(a_fingerprint(), steps=steps, class_weights=WEIGHTS)
-    assert plan.warmup_steps == warmup_steps
+    assert plan.optimizer.warmup_steps == warmup_steps
     by_time = make_plan(
         a_fingerprint(), seconds=10, width=8, class_weights=WEIGHTS, measure=lambda _: steps / 10
     )
-    assert by_time.warmup_steps == warmup_steps
+    assert by_time.optimizer.warmup_steps == warmup_steps
 
 
 def test_two_classes_and_instances_get_a_weight_map_more_classes_none():
     for labels_are in ("classes", "instances"):
         plan = make_plan(a_fingerprint(labels_are=labels_are), steps=1, class_weights=WEIGHTS)
-        assert plan.border_weight == 10
+        assert plan.encoding.border_weight == 10
     three = replace(a_fingerprint(), num_classes=3)
-    assert make_plan(three, steps=1, class_weights=(1.0,) * 3).border_weight == 0
+    assert make_plan(three, steps=1, class_weights=(1.0,) * 3).encoding.border_weight == 0
 
 
 @pytest.mark.parametrize("recipe", ["default", "paper"])
@@ -93,16 +109,16 @@ def test_what_parts_instances_is_chosen_and_the_plan_says_why(recipe, labels_are
     fingerprint = a_fingerprint(labels_are=labels_are, touching_fraction=0.3)
     plan = make_plan(fingerprint, recipe=recipe, steps=1, class_weights=WEIGHTS)
     parted = {"default": "contact", "paper": "boundary"}[recipe]
-    assert plan.encoding == ("classes" if labels_are == "classes" else parted)
+    assert plan.encoding.name == ("classes" if labels_are == "classes" else parted)
     assert plan.reasons["encoding"]
 
 
 def test_narrow_background_is_membrane_whose_gaps_are_closed_but_not_in_the_papers_recipe():
     fingerprint = a_fingerprint(membrane_fraction=0.95)
     plan = make_plan(fingerprint, steps=1, class_weights=WEIGHTS)
-    assert plan.encoding == "membrane"
+    assert plan.encoding.name == "membrane"
     assert plan.reasons["encoding"].startswith("95% of the background lies in narrow gaps")
-    assert make_plan(fingerprint, recipe="paper", steps=1, class_weights=WEIGHTS).encoding == (
+    assert make_plan(fingerprint, recipe="paper", steps=1, class_weights=WEIGHTS).encoding.name == (
         "classes"
     )
 
@@ -114,8 +130,8 @@ def test_long_trainings_vary_their_images_more(steps, is_strong):
         a_fingerprint(), seconds=100, width=8, class_weights=WEIGHTS, measure=lambda _: steps / 100
     )
     for plan in (by_steps, by_time):
-        assert (plan.geometry.scale[1] > 1.1) == is_strong
-        assert (plan.intensity.noise_sd > 0.2) == is_strong
+        assert (plan.augmentation.geometry.scale[1] > 1.1) == is_strong
+        assert (plan.augmentation.intensity.noise_sd > 0.2) == is_strong
         assert ("at least" if is_strong else "fewer than") in plan.reasons["intensity"]
 
 
@@ -126,10 +142,10 @@ def test_long_trainings_vary_their_images_more(steps, is_strong):
 def test_where_contacts_are_rare_far_background_weighs_less(contact_fraction, weight_map, w0):
     fingerprint = a_fingerprint(labels_are="instances", contact_fraction=contact_fraction)
     plan = make_plan(fingerprint, steps=1, class_weights=WEIGHTS)
-    assert (plan.weight_map, plan.border_weight) == (weight_map, w0)
+    assert (plan.encoding.weight_map, plan.encoding.border_weight) == (weight_map, w0)
     assert "where objects touch" in plan.reasons["weight_map"]
     paper = make_plan(fingerprint, recipe="paper", steps=1, class_weights=WEIGHTS)
-    assert (paper.weight_map, paper.border_weight) == ("paper", 10)
+    assert (paper.encoding.weight_map, paper.encoding.border_weight) == ("paper", 10)
 
 
 def test_the_plan_says_how_crowded_the_instances_are():
@@ -152,7 +168,7 @@ def test_the_plan_says_how_crowded_the_instances_are():
 def test_every_choice_has_a_reason_in_words(recipe, length, images):
     plan = make_plan(
         a_fingerprint(**images), recipe=recipe, class_weights=WEIGHTS, formats=FORMATS,
-        measure=lambda plan: 50 / plan.width, **length,
+        measure=lambda plan: 50 / plan.network.width, **length,
     )  # fmt: skip
     assert [choice.what for choice in put_in_words(plan) if not choice.why] == []
     assert find_raw_names(" ".join(plan.reasons.values())) == []
@@ -176,12 +192,12 @@ def test_the_reason_for_a_width_is_true():
 @pytest.mark.parametrize("seconds", [1, 60, 1800, 1e6])
 def test_the_widest_network_that_makes_enough_steps_is_taken(seconds):
     def measure(plan):
-        return 100 / plan.width**1.5
+        return 100 / plan.network.width**1.5
 
     plan = make_plan(a_fingerprint(), seconds=seconds, class_weights=WEIGHTS, measure=measure)
     fitting = [w for w in WIDTHS if 100 / w**1.5 * seconds >= FEWEST_STEPS]
-    assert plan.width == max(fitting, default=WIDTHS[0])
-    assert plan.learning_rate == pytest.approx(RATE_TIMES_WIDTH / plan.width)
+    assert plan.network.width == max(fitting, default=WIDTHS[0])
+    assert plan.optimizer.learning_rate == pytest.approx(RATE_TIMES_WIDTH / plan.network.width)
     assert "steps per second" in plan.reasons["width"]
 
 
@@ -190,9 +206,9 @@ def test_the_fastest_format_is_taken_if_it_clearly_is():
         rates = {"contiguous": 2.0, "channels_last": other_rate}
         plan = make_plan(
             a_fingerprint(), seconds=60, class_weights=WEIGHTS, formats=FORMATS,
-            measure=lambda plan, rates=rates: rates[plan.memory_format],
+            measure=lambda plan, rates=rates: rates[plan.tensors.memory_format],
         )  # fmt: skip
-        assert plan.memory_format == taken
+        assert plan.tensors.memory_format == taken
         assert plan.steps_per_second == rates[taken]
         left = rates["contiguous" if taken == "channels_last" else "channels_last"]
         assert plan.reasons["memory_format"].startswith(
@@ -204,7 +220,7 @@ def test_a_network_too_slow_when_narrow_is_not_measured_wider():
     widths = []
 
     def measure(plan):
-        widths.append(plan.width)
+        widths.append(plan.network.width)
         return 1.0
 
     make_plan(a_fingerprint(), seconds=60, class_weights=WEIGHTS, measure=measure)
@@ -216,14 +232,14 @@ def test_with_steps_no_timing_enters():
         raise AssertionError("measured")
 
     plan = make_plan(a_fingerprint(), steps=10, class_weights=WEIGHTS, measure=measure)
-    assert plan.seconds is None
+    assert plan.length.seconds is None
 
 
 def test_a_width_asked_for_is_kept():
     plan = make_plan(
         a_fingerprint(), seconds=60, width=20, class_weights=WEIGHTS, measure=lambda _: 2.0
     )
-    assert plan.width == 20
+    assert plan.network.width == 20
     assert "2.00 steps per second on this computer, about 120 in all" in plan.reasons["width"]
     assert plan.steps_per_second == 2.0
     assert plan.fingerprint["num_images"] == 15
@@ -251,18 +267,23 @@ def test_large_objects_are_seen_smaller(diameter_px, zoom, depth):
         a_fingerprint(), labels_are="instances", num_instances=50, diameter_px=diameter_px
     )
     plan = make_plan(fingerprint, steps=10, class_weights=WEIGHTS)
-    assert plan.zoom == (zoom, zoom)
-    assert plan.depth == depth
+    assert plan.tiles.zoom == (zoom, zoom)
+    assert plan.network.depth == depth
     assert f"{diameter_px} px wide" in plan.reasons["zoom"]
-    assert plan.geometry.elastic_sd_px == pytest.approx(10 / 572 * plan.crop)
+    assert plan.augmentation.geometry.elastic_sd_px == pytest.approx(10 / 572 * plan.tiles.crop)
 
 
 def test_a_zoom_or_a_depth_asked_for_is_kept_and_the_papers_recipe_has_none():
     large = replace(a_fingerprint(), labels_are="instances", diameter_px=112.0)
     asked = make_plan(large, steps=10, class_weights=WEIGHTS, zoom=(1.0, 0.5), depth=2)
-    assert (asked.zoom, asked.depth, asked.reasons["zoom"]) == ((1.0, 0.5), 2, "as asked")
+    assert (asked.tiles.zoom, asked.network.depth, asked.reasons["zoom"]) == (
+        (1.0, 0.5),
+        2,
+        "as asked",
+    )
     paper = make_plan(large, recipe="paper", steps=10, class_weights=WEIGHTS)
-    assert (paper.zoom, paper.depth, paper.geometry.beyond_edges) == ((1.0, 1.0), 4, False)
+    assert (paper.tiles.zoom, paper.network.depth) == ((1.0, 1.0), 4)
+    assert not paper.augmentation.geometry.beyond_edges
 
 
 def test_a_training_that_starts_from_a_model_keeps_what_that_has_learned():
@@ -270,8 +291,9 @@ def test_a_training_that_starts_from_a_model_keeps_what_that_has_learned():
     cells = a_fingerprint(labels_are="instances")
     anew = make_plan(cells, **asked)
     plan = make_plan(cells, start=Start(0.2, "distance"), **asked)
-    assert (plan.negative_slope, plan.encoding, plan.frozen_at) == (0.2, "distance", 0.0)
-    assert plan.learning_rate == anew.learning_rate
+    assert (plan.network.negative_slope, plan.network.frozen_at) == (0.2, 0.0)
+    assert plan.encoding.name == "distance"
+    assert plan.optimizer.learning_rate == anew.optimizer.learning_rate
     other = make_plan(cells, start=Start(0.2, "classes"), **asked)
     assert other.encoding == anew.encoding
 
@@ -281,9 +303,9 @@ def test_oblong_pixels_become_square_ones_of_the_network(labels_are):
     images = replace(a_fingerprint(labels_are=labels_are), diameter_px=56.0)
     asked = {"steps": 10, "class_weights": WEIGHTS}
     square = make_plan(replace(images, pixel_aspect=1.05), **asked)
-    assert square.zoom[0] == square.zoom[1]
+    assert square.tiles.zoom[0] == square.tiles.zoom[1]
     oblong = make_plan(replace(images, pixel_aspect=4.0), **asked)
-    assert oblong.zoom == pytest.approx((2 * square.zoom[0], square.zoom[1] / 2))
+    assert oblong.tiles.zoom == pytest.approx((2 * square.tiles.zoom[0], square.tiles.zoom[1] / 2))
     assert "4 times as high as wide" in oblong.reasons["zoom"]
     paper = make_plan(replace(images, pixel_aspect=4.0), recipe="paper", **asked)
-    assert paper.zoom == (1, 1)
+    assert paper.tiles.zoom == (1, 1)

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tiny_training import tiny_plan
+from tiny_training import changed, tiny_plan
 from ulens.bundle import START, load_bundle
 from ulens.errors import ModelError, SettingError
 from ulens.training.begin import begin_network
@@ -36,7 +36,7 @@ def test_it_computes_what_the_model_does_of_the_mean_of_all_channels(num_channel
 
 
 def test_where_something_else_is_learned_the_head_alone_is_new():
-    plan = replace(PLAN, encoding="classes")
+    plan = changed(PLAN, encoding="classes")
     net, start = begin_network(plan, 1, load_bundle(START), START), load_bundle(START).net
     theirs = start.state_dict()
     new = [name for name, value in net.state_dict().items() if not torch.equal(value, theirs[name])]
@@ -51,4 +51,4 @@ def test_a_model_of_other_channels_is_refused():
 
 def test_a_model_of_another_size_is_refused():
     with pytest.raises(SettingError, match=r"of width 16 and depth 3 .* asks for U-Net of width 8"):
-        begin_network(replace(PLAN, width=8), 1, load_bundle(START), Path("m"))
+        begin_network(changed(PLAN, width=8), 1, load_bundle(START), Path("m"))

@@ -41,10 +41,10 @@ def names(samples):
 def test_an_image_that_is_added_between_two_steps_is_trained_on(tmp_path):
     session, (new,) = begin(write_folder(tmp_path, number=6))
     for _ in itertools.islice(session.trainer, 10):
-        assert new.name not in [image.name for image in session.trainer.images]
+        assert new.name not in [image.name for image in session.trainer.tiles.images]
     session.add([new])
     assert names(session.samples.split.held_out) == ["2"]
-    assert [image.name for image in session.trainer.images] == ["0", "1", "3", "4", "5"]
+    assert [image.name for image in session.trainer.tiles.images] == ["0", "1", "3", "4", "5"]
     assert session.samples.data_sha256 == hash_samples(session.samples.annotated.samples)
     for log in session.trainer:
         assert np.isfinite(log.loss)
@@ -106,7 +106,7 @@ def test_once_it_is_scored_nothing_more_is_held_out(tmp_path):
     session.score_held_out()
     session.add(new)
     assert names(session.samples.split.held_out) == ["2"]
-    assert len(session.trainer.all_images) == 21
+    assert len(session.trainer.tiles.all_images) == 21
 
 
 def test_changed_labels_take_the_place_of_the_old_ones_on_the_same_side(tmp_path):
@@ -124,7 +124,7 @@ def test_changed_labels_take_the_place_of_the_old_ones_on_the_same_side(tmp_path
     lines = np.arange(label.shape[axis])
     lines = lines[:, None] if axis == 0 else lines[None]
     assert (held_out[np.broadcast_to(lines < start, label.shape)] == -1).all()
-    np.testing.assert_array_equal(session.trainer.images[0].target.numpy(), training)
+    np.testing.assert_array_equal(session.trainer.tiles.images[0].target.numpy(), training)
 
 
 def test_other_channels_are_refused_and_nothing_is_changed(tmp_path):

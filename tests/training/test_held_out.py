@@ -18,7 +18,7 @@ from ulens.io.files import write_tiff
 from ulens.jobs.planning import TrainSettings, choose_plan
 from ulens.jobs.train import run_training
 from ulens.planning.fingerprint import take_fingerprint
-from ulens.training import calendar, quantization, session, trainer
+from ulens.training import calendar, quantization, session, tiles, trainer
 from ulens.training.model_folder import read_log
 from ulens.training.session import Session, Validation
 from ulens.training.tensors import TrainingImage
@@ -51,14 +51,16 @@ def folder(tmp_path):
 def drawn(monkeypatch):
     """The image of every tile that is trained on."""
     seen = []
-    cut = trainer.cut
+    cut = tiles.cut
 
     def watch(images, plan, draw):
-        if plan.geometry.rotation_deg:  # those whose moments are only looked at stay as they are
+        if (
+            plan.augmentation.geometry.rotation_deg
+        ):  # those whose moments are only looked at stay as they are
             seen.append(images[draw.image_index].name)
         return cut(images, plan, draw)
 
-    monkeypatch.setattr(trainer, "cut", watch)
+    monkeypatch.setattr(tiles, "cut", watch)
     return seen
 
 
@@ -123,9 +125,9 @@ def test_before_it_is_scored_nothing_depends_on_what_is_held_out(annotated, tmp_
     assert one.decoding == other.decoding
     for each in (one, other):  # half of the steps: the moments are frozen already
         list(itertools.islice(each.trainer, STEPS // 2))
-    assert one.trainer.moments
-    for name, moments in one.trainer.moments.items():
-        for ours, theirs in zip(moments, other.trainer.moments[name], strict=True):
+    assert one.trainer.kept.moments
+    for name, moments in one.trainer.kept.moments.items():
+        for ours, theirs in zip(moments, other.trainer.kept.moments[name], strict=True):
             assert torch.equal(ours, theirs)
     for name, value in one.trainer.weights().items():
         assert torch.equal(value, other.trainer.weights()[name])
@@ -141,8 +143,8 @@ def test_the_class_weights_are_those_of_the_training_images(annotated, tmp_path)
         )
         for each in annotated
     ]  # fmt: skip
-    assert plans[0].class_weights == plans[1].class_weights
-    assert len(set(plans[0].class_weights)) > 1
+    assert plans[0].encoding.class_weights == plans[1].encoding.class_weights
+    assert len(set(plans[0].encoding.class_weights)) > 1
 
 
 @pytest.mark.parametrize("last", [5, SCORED, SCORED + 3])
@@ -205,7 +207,7 @@ def test_of_few_images_the_blocks_held_out_are_joined_again(tmp_path, monkeypatc
     use_all = trainer.Trainer.use_all
 
     def watch(self):
-        used.append((self.images, self.all_images))
+        used.append((self.tiles.images, self.tiles.all_images))
         use_all(self)
 
     monkeypatch.setattr(trainer.Trainer, "use_all", watch)

@@ -36,7 +36,8 @@ images = [
 torch.manual_seed(ranks.rank)  # other weights in every process: those of the first count
 trainer = Trainer(plan.make_network(1), images, plan, ranks=ranks)
 losses = [log.loss for log in trainer]
-torch.save((trainer.weights(), losses, trainer.step), f"{sys.argv[1]}-{ranks.num}-{ranks.rank}.pt")
+result = trainer.weights(), losses, trainer.clock.step
+torch.save(result, f"{sys.argv[1]}-{ranks.num}-{ranks.rank}.pt")
 """
 
 

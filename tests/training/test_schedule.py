@@ -5,7 +5,7 @@ from ulens.training.schedule import FINAL_FRACTION, learning_rate
 
 
 def test_the_rate_rises_over_the_warm_up_and_falls_as_a_cosine():
-    plan = tiny_plan(learning_rate=1.0, warmup_steps=10)
+    plan = tiny_plan(learning_rate=1.0, warmup_steps=10).optimizer
     assert learning_rate(plan, 0, 0.0) == pytest.approx(0.1)
     assert learning_rate(plan, 4, 0.0) == pytest.approx(0.5)
     assert learning_rate(plan, 9, 0.0) == pytest.approx(1.0)
@@ -14,5 +14,5 @@ def test_the_rate_rises_over_the_warm_up_and_falls_as_a_cosine():
 
 
 def test_a_constant_rate_stays():
-    plan = tiny_plan(learning_rate=1.0, warmup_steps=0, schedule="constant")
+    plan = tiny_plan(learning_rate=1.0, warmup_steps=0, schedule="constant").optimizer
     assert {learning_rate(plan, step, step / 10) for step in range(11)} == {1.0}

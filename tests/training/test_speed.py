@@ -2,6 +2,7 @@ import pytest
 import torch
 
 from tiny_training import tiny_plan
+from ulens.planning.plan import TensorFormat
 from ulens.training import speed
 from ulens.training.speed import steps_per_second, tensor_formats
 from ulens.training.trainer import MEMORY_FORMATS, Trainer
@@ -21,7 +22,7 @@ def timed(monkeypatch):
     crops = []
 
     def time_next(steps, device):
-        crops.append(next(steps).crop)
+        crops.append(next(steps).tiles.crop)
         return crops[-1] / 180
 
     monkeypatch.setattr(speed, "_time_next", time_next)
@@ -47,8 +48,8 @@ def test_where_there_is_time_the_steps_of_the_plan_are_timed(timed, allowed, num
 
 def test_bf16_goes_with_channels_last_and_fp32_with_channels_apart(monkeypatch):
     for is_fast, first in (
-        (True, ("bf16", "channels_last")),
-        (False, ("fp32", "contiguous")),
+        (True, TensorFormat("bf16", "channels_last")),
+        (False, TensorFormat("fp32", "contiguous")),
     ):
         monkeypatch.setattr(speed, "has_fast_bf16", lambda device, is_fast=is_fast: is_fast)
         assert tensor_formats(CPU)[0] == first

@@ -4,17 +4,16 @@ import pytest
 import torch
 from skimage.measure import label as connected_components
 
-from tiny_training import squares, tiny_plan
+from tiny_training import changed, squares, tiny_plan
 from ulens.annotated.samples import Sample
 from ulens.errors import TrainingError
 from ulens.nets.unet import UNet
 from ulens.normalize import fit_normalization
 from ulens.training import trainer as trainer_module
+from ulens.training.kept_weights import AVERAGE_EVERY, DENSE_AVERAGE_STEPS
 from ulens.training.state import load_state, save_state
 from ulens.training.tensors import prepare
 from ulens.training.trainer import (
-    AVERAGE_EVERY,
-    DENSE_AVERAGE_STEPS,
     SNAPSHOT_STEPS,
     Trainer,
 )
@@ -23,7 +22,7 @@ from ulens.training.trainer import (
 def a_trainer(images, **changes):
     torch.manual_seed(0)
     plan = tiny_plan(**changes)
-    return Trainer(UNet(width=plan.width, depth=plan.depth), images, plan)
+    return Trainer(UNet(width=plan.network.width, depth=plan.network.depth), images, plan)
 
 
 def weights_of(trainer):
@@ -60,7 +59,7 @@ def test_a_training_restored_from_its_saved_state_ends_the_same(tiny_images, tmp
     save_state(tmp_path / "state", *begun.snapshot)
     resumed = a_trainer(tiny_images, **changes)
     resumed.restore(*load_state(tmp_path / "state"))
-    assert resumed.step == SNAPSHOT_STEPS
+    assert resumed.clock.step == SNAPSHOT_STEPS
     list(resumed)
     assert torch.equal(weights_of(whole), weights_of(resumed))
 
@@ -83,7 +82,7 @@ def test_the_average_follows_the_weights(tiny_images, batch_norm):
             decay = 0.9**AVERAGE_EVERY if log.step % AVERAGE_EVERY == 0 else 1.0
         for name, value in trainer.net.named_parameters():
             expected[name] = decay * expected[name] + (1 - decay) * value.detach()
-    for name, value in trainer.average.items():
+    for name, value in trainer.kept.average.items():
         torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6)
 
 
@@ -110,7 +109,7 @@ def test_a_training_begins_where_the_model_is_that_it_starts_from(tiny_images, f
         torch.testing.assert_close(value, begun[name], rtol=1e-4, atol=1e-5)
     # and so do its steps, where moments stay from the first one on
     log = next(iter(trainer))
-    plain = Trainer(reloaded(begun), tiny_images, replace(plan, batch_norm=False), is_trained=True)
+    plain = Trainer(reloaded(begun), tiny_images, changed(plan, batch_norm=False), is_trained=True)
     expected = next(iter(plain)).loss
     assert (log.loss == pytest.approx(expected, rel=1e-3)) == (frozen_at == 0)
 
@@ -124,14 +123,14 @@ def reloaded(weights):
 def test_moments_are_frozen_after_a_part_of_the_training(tiny_images):
     trainer = a_trainer(tiny_images, steps=20)
     for log in trainer:
-        assert bool(trainer.moments) == (log.step > trainer.plan.frozen_at * 20)
+        assert bool(trainer.kept.moments) == (log.step > trainer.plan.network.frozen_at * 20)
     early = a_trainer(tiny_images, steps=20)
     early.restore(*trainer.snapshot)
-    assert early.moments.keys() == trainer.moments.keys()
+    assert early.kept.moments.keys() == trainer.kept.moments.keys()
     assert torch.equal(weights_of(early), weights_of(trainer))
     # back to a state before, a tile has its own again
     early.restore(*a_trainer(tiny_images, steps=20).snapshot)
-    assert not early.moments
+    assert not early.kept.moments
 
 
 def test_where_it_is_frozen_it_goes_on_from_the_weights_that_it_keeps(tiny_images):
@@ -140,10 +139,10 @@ def test_where_it_is_frozen_it_goes_on_from_the_weights_that_it_keeps(tiny_image
     for _ in range(8):
         next(steps)
     before = weights_of(trainer)
-    trainer._freeze()
+    trainer.kept.use(trainer.kept.freeze())
     torch.testing.assert_close(weights_of(trainer), before)
     own = dict(trainer.net.named_parameters())
-    assert all(torch.equal(own[name], value) for name, value in trainer.average.items())
+    assert all(torch.equal(own[name], value) for name, value in trainer.kept.average.items())
 
 
 def test_a_training_that_becomes_longer_is_normalised_anew(tiny_images):
@@ -151,25 +150,25 @@ def test_a_training_that_becomes_longer_is_normalised_anew(tiny_images):
     list(short)
     longer = a_trainer(tiny_images, steps=200)
     longer.restore(*short.snapshot)
-    assert not longer.moments
+    assert not longer.kept.moments
     next(iter(longer))
-    assert not longer.moments
+    assert not longer.kept.moments
 
 
 def test_planning_does_not_count_as_time_of_normalisation(tiny_images):
     trainer = a_trainer(tiny_images, steps=None, seconds=1000.0)
-    trainer.seconds = 500.0  # planned for that long
+    trainer.clock.seconds = 500.0  # planned for that long
     steps = iter(trainer)
     next(steps)
     next(steps)
-    assert not trainer.moments
-    trainer.seconds = 701.0
+    assert not trainer.kept.moments
+    trainer.clock.seconds = 701.0
     next(steps)
-    assert trainer.moments
+    assert trainer.kept.moments
     again = a_trainer(tiny_images, steps=None, seconds=1000.0)
     trainer.take_snapshot()
     again.restore(*trainer.snapshot)
-    assert again.moments
+    assert again.kept.moments
 
 
 def test_a_bad_draw_just_after_freezing_goes_back_to_before_it(tiny_images):
@@ -178,18 +177,18 @@ def test_a_bad_draw_just_after_freezing_goes_back_to_before_it(tiny_images):
     list(plain)
     logs = list(bad)
     assert [log.step for log in logs if log.skipped] == [0]
-    assert bad.moments.keys() == plain.moments.keys()
-    assert bad.step == plain.step
+    assert bad.kept.moments.keys() == plain.kept.moments.keys()
+    assert bad.clock.step == plain.clock.step
 
 
 def test_constant_images_are_left_out_of_the_moments(tiny_images):
     dark = [replace(tiny_images[0], name="dark", image=torch.full_like(tiny_images[0].image, -1))]
     trainer = a_trainer([*dark * 9, tiny_images[1]], steps=3)
-    assert trainer._plain_tiles().std((1, 2, 3)).min() > 0.1
+    assert trainer.tiles.plain().std((1, 2, 3)).min() > 0.1
     list(trainer)
     assert torch.isfinite(weights_of(trainer)).all()
     # with nothing else there is nothing to leave out
-    assert len(a_trainer(dark, steps=3)._plain_tiles()) == 1
+    assert len(a_trainer(dark, steps=3).tiles.plain()) == 1
 
 
 def poison(trainer, bad_visits):
@@ -210,9 +209,9 @@ def test_a_bad_draw_rolls_back_is_named_and_never_drawn_again(tiny_images):
     bad = [log for log in logs if log.skipped]
     assert [log.step for log in bad] == [SNAPSHOT_STEPS]
     assert bad[0].skipped.startswith("image ")
-    assert trainer.skipped == [SNAPSHOT_STEPS + 10]
+    assert trainer.tiles.skipped == [SNAPSHOT_STEPS + 10]
     assert trainer.rate_factor == 0.5
-    assert trainer.step == SNAPSHOT_STEPS + 20
+    assert trainer.clock.step == SNAPSHOT_STEPS + 20
     assert torch.isfinite(weights_of(trainer)).all()
 
 
@@ -223,14 +222,14 @@ def test_a_roll_back_keeps_what_was_decided_since(tiny_images):
     for log in trainer:
         if log.step == 8:
             trainer.use_all()
-    assert trainer.skipped == [10]
-    assert trainer.uses_all
+    assert trainer.tiles.skipped == [10]
+    assert trainer.tiles.uses_all
 
     timed = a_trainer(tiny_images, steps=None, seconds=1000.0)
-    timed.seconds = 40.0
+    timed.clock.seconds = 40.0
     poison(timed, lambda visit: visit == 0)
     assert next(iter(timed)).skipped
-    assert timed.seconds >= 40
+    assert timed.clock.seconds >= 40
 
 
 def test_after_three_bad_draws_training_stops_with_advice(tiny_images):
@@ -266,7 +265,7 @@ def test_a_state_of_another_network_is_refused(tiny_images, tmp_path):
 def test_several_tiles_per_step(tiny_images):
     trainer = a_trainer(tiny_images, batch=3, steps=4)
     assert [log.step for log in trainer] == [1, 2, 3, 4]
-    assert trainer._visits() == [12, 13, 14]
+    assert trainer.tiles.visits(4) == [12, 13, 14]
 
 
 def test_a_slow_timed_training_takes_snapshots_between(tiny_images, monkeypatch):

@@ -19,7 +19,7 @@ from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT, TIME
 from ulens.labels.meaning import LabelsAre
 from ulens.nets.unet import UNet
 from ulens.planning.fingerprint import Fingerprint
-from ulens.planning.plan import Plan, Recipe, read_plan
+from ulens.planning.plan import Length, Plan, Recipe, read_plan
 from ulens.planning.plan_in_words import name_length, put_in_words
 from ulens.planning.recipes import Start, choose_encoding, make_plan
 from ulens.resample import Zoom, check_zoom
@@ -234,31 +234,35 @@ def _asked_zoom(
 def _with_length(plan: Plan, settings: TrainSettings) -> Plan:
     if settings.seconds is None and settings.steps is None:
         return plan
-    return replace(plan, seconds=settings.seconds, steps=settings.steps)
+    return replace(plan, length=Length(seconds=settings.seconds, steps=settings.steps))
 
 
 def _refuse_other_labels(path: Path, plan: Plan, fingerprint: Fingerprint) -> None:
     """Raise SettingError where a plan given is for labels of another kind."""
     labels_are = fingerprint.labels_are
-    if ENCODINGS[plan.encoding].labels_are != labels_are:
+    if ENCODINGS[plan.encoding.name].labels_are != labels_are:
         fitting = " or ".join(n for n, each in ENCODINGS.items() if each.labels_are == labels_are)
         raise SettingError(
-            f"{path} has encoding {plan.encoding}, the labels are {labels_are}; "
+            f"{path} has encoding {plan.encoding.name}, the labels are {labels_are}; "
             f"set encoding to {fitting}"
         )
-    if labels_are == "classes" and len(plan.class_weights) != fingerprint.num_classes:
+    if labels_are == "classes" and len(plan.encoding.class_weights) != fingerprint.num_classes:
         raise SettingError(
-            f"{path} has {len(plan.class_weights)} class_weights, the labels have "
+            f"{path} has {len(plan.encoding.class_weights)} class_weights, the labels have "
             f"{fingerprint.num_classes} classes; give one weight per class"
         )
 
 
 def _refuse_others(settings: TrainSettings, plan: Plan, names: tuple[str, ...]) -> None:
     """Raise SettingError where the user asks for other values than those of a plan that stands."""
+    zoom = plan.tiles.zoom
+    stands = {
+        "width": plan.network.width,
+        "zoom": zoom[0] if zoom[0] == zoom[1] else zoom,
+        "seed": plan.seed,
+    }
     for name in names:
-        asked, planned = getattr(settings, name), getattr(plan, name)
-        if isinstance(planned, tuple):
-            planned = planned[0] if planned[0] == planned[1] else planned
+        asked, planned = getattr(settings, name), stands[name]
         if asked is not None and asked != planned:
             raise SettingError(
                 f"{name} is {asked}, the plan's is {planned}; leave it out or start a new training "

@@ -102,7 +102,7 @@ def run_training(
     )  # fmt: skip
     if settings.resume:
         session.resume()
-        yield Message(f"resumed at step {session.trainer.step}")
+        yield Message(f"resumed at step {session.trainer.clock.step}")
         yield from _score_if_due(session)
     else:
         session.start(planning_seconds=clock.perf_counter() - started)
@@ -155,7 +155,7 @@ def _finish(
         predictions=predictions,
         log=read_log(settings.out),
     )
-    seconds = session.plan.seconds
+    seconds = session.plan.length.seconds
     if settings.int8 and (seconds is None or seconds >= WORTH_INT8_SECONDS):
         yield Message("preparing the model for faster segmentation …")
         try:

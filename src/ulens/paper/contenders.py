@@ -17,7 +17,7 @@ from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.nets.build import NetName
 from ulens.nets.sliding_window import SlidingWindow
-from ulens.paper.rivals import RATE_FACTORS, search_rates, share_of
+from ulens.paper.rivals import RATE_FACTORS, search_rates, share_of, with_rate
 from ulens.planning.plan import Plan, read_plan
 from ulens.training.model_folder import PLAN, STATE
 
@@ -157,7 +157,7 @@ def train_contender(
     scores: dict[float, float] = {}
     chosen_by = ""
     for number, rate in enumerate(search_rates(base), start=1):
-        plan = replace(share_of(base, SEARCH_SHARE / FINAL_SHARE), learning_rate=rate)
+        plan = with_rate(share_of(base, SEARCH_SHARE / FINAL_SHARE), rate)
         yield Message(
             f"{contender.title}: learning rate {rate:.2g}, {number} of {len(RATE_FACTORS)}"
         )
@@ -199,7 +199,7 @@ def _final_plan(base: Plan, rate: float, chosen_by: str) -> Plan:
         f"{SEARCH_SHARE:.0%} of the time; another than the first only if it is better by more than "
         f"{CLEARLY_BETTER:.0%}"
     )
-    return replace(base, learning_rate=rate, reasons={**base.reasons, "learning_rate": reason})
+    return replace(with_rate(base, rate), reasons={**base.reasons, "learning_rate": reason})
 
 
 def _train(
@@ -209,7 +209,10 @@ def _train(
     if (bundle := finished_model(folder, plan)) is not None:
         yield Message(f"{folder.parent.name}/{folder.name} is trained already")
         return bundle
-    resume = is_begun(folder) and read_plan(folder / PLAN).learning_rate == plan.learning_rate
+    resume = (
+        is_begun(folder)
+        and read_plan(folder / PLAN).optimizer.learning_rate == plan.optimizer.learning_rate
+    )
     if not resume:
         shutil.rmtree(folder, ignore_errors=True)  # what a kill left before the first save
         make_folder(folder)
@@ -234,11 +237,11 @@ def finished_model(folder: Path, plan: Plan) -> ModelBundle | None:
     bundle = load_bundle(folder)
     done = bundle.provenance
     is_long_enough = (
-        done["steps"] >= plan.steps
-        if plan.steps is not None
-        else done["training_seconds"] >= (plan.seconds or 0) - 0.1
+        done["steps"] >= plan.length.steps
+        if plan.length.steps is not None
+        else done["training_seconds"] >= (plan.length.seconds or 0) - 0.1
     )
-    is_same = Plan.from_json(bundle.plan).learning_rate == plan.learning_rate
+    is_same = Plan.from_json(bundle.plan).optimizer.learning_rate == plan.optimizer.learning_rate
     return bundle if bundle.scores and is_long_enough and is_same else None
 
 

@@ -226,12 +226,12 @@ def _training_table(outcomes: Sequence[Outcome]) -> Table:
         rows=[
             (
                 each.title,
-                each.plan.width,
-                each.plan.crop,
-                each.plan.batch,
+                each.plan.network.width,
+                each.plan.tiles.crop,
+                each.plan.tiles.batch,
                 each.steps,
                 each.training_seconds / 60,
-                f"{each.plan.learning_rate:.2g}",
+                f"{each.plan.optimizer.learning_rate:.2g}",
                 f"{each.chosen_by}: {name_rates(each.rates)}",
             )
             for each in outcomes

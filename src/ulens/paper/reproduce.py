@@ -22,7 +22,7 @@ from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.paper.contenders import finished_model, is_begun
 from ulens.paper.tables import PaperTable, find_table
-from ulens.planning.plan import Plan, read_plan
+from ulens.planning.plan import Length, Plan, read_plan
 from ulens.planning.plan_in_words import put_in_words
 from ulens.planning.recipes import LEFT_OPEN
 from ulens.report.page import Section, Table, write_report
@@ -191,7 +191,7 @@ def _train(
     if resume:
         plan = read_plan(folder / PLAN)
         if seconds is not None or settings.steps is not None:
-            plan = replace(plan, seconds=seconds, steps=settings.steps)
+            plan = replace(plan, length=Length(seconds=seconds, steps=settings.steps))
         if (finished := finished_model(folder, plan)) is not None:
             learned = hash_samples(read_annotated(images, labels, frames=frames).samples)
             if finished.provenance["data_sha256"] != learned:
@@ -238,8 +238,8 @@ def _notes(table: PaperTable, plan: Plan, bundle: ModelBundle) -> list[str]:
         f"ours: trained on {table.ours_trained}; scored on {table.ours_scored}, which is not the "
         "paper's test",
         f"the paper: trained on {table.paper_trained}; scored on {table.paper_scored}",
-        f"width {plan.width}, {bundle.provenance['steps']} steps in {minutes:.1f} minutes; the "
-        "paper trained a width of 64 for 10 hours on a graphics card",
+        f"width {plan.network.width}, {bundle.provenance['steps']} steps in {minutes:.1f} minutes; "
+        "the paper trained a width of 64 for 10 hours on a graphics card",
         f"held out of the first part of our training, for its own report: {held_out}",
         *table.notes,
         *_note_decoding(bundle),

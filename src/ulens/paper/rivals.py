@@ -83,45 +83,52 @@ def make_rival(
     own = ("negative_slope", "batch_norm", "zoom")
     reasons = {name: why for name, why in plan.reasons.items() if name not in own}
     plan = replace(
-        plan, negative_slope=0.0, batch_norm=False, zoom=AS_IT_IS, reasons=reasons
-    )  # fmt: skip
+        plan,
+        network=replace(plan.network, negative_slope=0.0, batch_norm=False),
+        tiles=replace(plan.tiles, zoom=AS_IT_IS),
+        reasons=reasons,
+    )
     if network == "sliding-window":
         changed = replace(
             plan,
-            network=network,
-            window=window,
-            width=width or WINDOW_WIDTH,
-            crop=window,
-            batch=WINDOW_BATCH,
-            balanced=True,
-            learning_rate=RATES_TIMES_WIDTH[network] / (width or WINDOW_WIDTH),
-            weight_map="paper",
-            border_weight=0.0,
-            class_weights=(1.0,) * len(plan.class_weights),
-            geometry=GeometrySettings(elastic_sd_px=0.0),
+            network=replace(plan.network, name=network, window=window, width=width or WINDOW_WIDTH),
+            encoding=replace(
+                plan.encoding,
+                weight_map="paper",
+                border_weight=0.0,
+                class_weights=(1.0,) * len(plan.encoding.class_weights),
+            ),
+            tiles=replace(plan.tiles, crop=window, batch=WINDOW_BATCH, balanced=True),
+            augmentation=replace(plan.augmentation, geometry=GeometrySettings(elastic_sd_px=0.0)),
             steps_per_second=None,
             reasons={**plan.reasons, **_WINDOW_REASONS},
         )
-        return _timed([changed], measure, formats)
+        rate = RATES_TIMES_WIDTH[network] / changed.network.width
+        return _timed([with_rate(changed, rate)], measure, formats)
     geometry = network_geometry({"name": network})
     first_width = width or UNTIMED_WIDTHS[network]
     changed = replace(
         plan,
-        network=network,
-        width=first_width,
-        dropout=FCN_DROPOUT,
-        crop=geometry.input_size(min(largest_side, PAPER_OUTPUT)),
-        learning_rate=RATES_TIMES_WIDTH[network] / first_width,
+        network=replace(plan.network, name=network, width=first_width, dropout=FCN_DROPOUT),
+        tiles=replace(plan.tiles, crop=geometry.input_size(min(largest_side, PAPER_OUTPUT))),
         steps_per_second=None,
         reasons={**plan.reasons, **_FCN_REASONS},
     )
-    is_timed = measure is not None and plan.seconds is not None
+    is_timed = measure is not None and plan.length.seconds is not None
     widths = FCN_WIDTHS[network] if is_timed and width is None else (first_width,)
     candidates = [
-        replace(changed, width=each, learning_rate=RATES_TIMES_WIDTH[network] / each)
+        replace(
+            with_rate(changed, RATES_TIMES_WIDTH[network] / each),
+            network=replace(changed.network, width=each),
+        )
         for each in widths
     ]
     return _timed(candidates, measure, formats)
+
+
+def with_rate(plan: Plan, rate: float) -> Plan:
+    """Return the plan with another learning rate."""
+    return replace(plan, optimizer=replace(plan.optimizer, learning_rate=rate))
 
 
 def _timed(
@@ -130,11 +137,10 @@ def _timed(
     formats: Sequence[TensorFormat],
 ) -> Plan:
     """Return the widest plan for the time there is; the first where nothing is to be measured."""
-    first = plans[0]
-    if measure is None or first.seconds is None:
+    first, seconds = plans[0], plans[0].length.seconds
+    if measure is None or seconds is None:
         return warm_up_shortly(first)
-    own = (TensorFormat(first.precision, first.memory_format),)
-    return warm_up_shortly(widest(plans, first.seconds, measure, formats or own))
+    return warm_up_shortly(widest(plans, seconds, measure, formats or (first.tensors,)))
 
 
 def search_rates(plan: Plan) -> tuple[float, ...]:
@@ -143,16 +149,18 @@ def search_rates(plan: Plan) -> tuple[float, ...]:
     Examples
     --------
     >>> from types import SimpleNamespace
-    >>> [round(rate, 5) for rate in search_rates(SimpleNamespace(learning_rate=0.001))]
+    >>> plan = SimpleNamespace(optimizer=SimpleNamespace(learning_rate=0.001))
+    >>> [round(rate, 5) for rate in search_rates(plan)]
     [0.001, 0.00032, 0.00316]
     """
-    return tuple(plan.learning_rate * factor for factor in RATE_FACTORS)
+    return tuple(plan.optimizer.learning_rate * factor for factor in RATE_FACTORS)
 
 
 def share_of(plan: Plan, share: float) -> Plan:
     """Return the plan with a share of its length and its warm-up, one step at least."""
-    plan = replace(plan, warmup_steps=max(1, round(share * plan.warmup_steps)))
-    if plan.steps is not None:
-        return replace(plan, steps=max(1, round(share * plan.steps)))
-    assert plan.seconds is not None
-    return replace(plan, seconds=share * plan.seconds)
+    warmup_steps = max(1, round(share * plan.optimizer.warmup_steps))
+    return replace(
+        plan,
+        optimizer=replace(plan.optimizer, warmup_steps=warmup_steps),
+        length=plan.length.times(share),
+    )

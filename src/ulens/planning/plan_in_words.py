@@ -73,50 +73,58 @@ def put_in_words(plan: Plan) -> list[Choice]:
 
 def name_length(plan: Plan) -> str:
     """Return how long a training is to be: '20 minutes', '90 seconds', '300 steps'."""
-    if plan.seconds is None:
-        return f"{plan.steps} steps"
-    is_short = plan.seconds < 120
-    return f"{plan.seconds:.0f} seconds" if is_short else f"{plan.seconds / 60:.3g} minutes"
+    if plan.length.seconds is None:
+        return f"{plan.length.steps} steps"
+    is_short = plan.length.seconds < 120
+    return (
+        f"{plan.length.seconds:.0f} seconds"
+        if is_short
+        else f"{plan.length.seconds / 60:.3g} minutes"
+    )
 
 
 Words = dict[str, tuple[str, str]]
 
 
 def _examples(plan: Plan) -> Words:
-    place = "around pixels of each class in turn" if plan.balanced else "anywhere in the images"
+    place = (
+        "around pixels of each class in turn" if plan.tiles.balanced else "anywhere in the images"
+    )
     return {
-        "encoding": ("what is learned", _LEARNS[plan.encoding]),
-        "zoom": ("size in which images are seen", _name_zoom(plan.zoom)),
-        "crop": ("size of a tile", f"{plan.crop} × {plan.crop} px"),
-        "batch": ("tiles per step", str(plan.batch)),
+        "encoding": ("what is learned", _LEARNS[plan.encoding.name]),
+        "zoom": ("size in which images are seen", _name_zoom(plan.tiles.zoom)),
+        "crop": ("size of a tile", f"{plan.tiles.crop} × {plan.tiles.crop} px"),
+        "batch": ("tiles per step", str(plan.tiles.batch)),
         "balanced": ("place of a tile", place),
-        "geometry": ("shapes are varied", _name_geometry(plan.geometry)),
-        "intensity": ("grey values are varied", _name_intensity(plan.intensity)),
+        "geometry": ("shapes are varied", _name_geometry(plan.augmentation.geometry)),
+        "intensity": ("grey values are varied", _name_intensity(plan.augmentation.intensity)),
     }
 
 
 def _weights(plan: Plan) -> Words:
-    if not ENCODINGS[plan.encoding].by_class:
+    if not ENCODINGS[plan.encoding.name].by_class:
         return {}
     gaps = "weigh no more than other background"
-    if plan.border_weight:
-        gaps = f"weigh up to {plan.border_weight:g} more, the narrower the more"
-    if plan.weight_map == "falk":
+    if plan.encoding.border_weight:
+        gaps = f"weigh up to {plan.encoding.border_weight:g} more, the narrower the more"
+    if plan.encoding.weight_map == "falk":
         return {"weight_map": ("gaps between neighbours", f"{gaps}; far background weighs less")}
     return {
-        "class_weights": ("weight of the classes", _name_weights(plan.class_weights)),
+        "class_weights": ("weight of the classes", _name_weights(plan.encoding.class_weights)),
         "weight_map": ("gaps between neighbours", gaps),
     }
 
 
 def _network(plan: Plan) -> Words:
-    name = _NETWORKS[plan.network].format(num_scales=plan.depth + 1, window=plan.window)
+    name = _NETWORKS[plan.network.name].format(
+        num_scales=plan.network.depth + 1, window=plan.network.window
+    )
     words = {
         "network": ("network", name),
-        "width": ("width", f"{plan.width} channels at its first level"),
+        "width": ("width", f"{plan.network.width} channels at its first level"),
     }
-    if plan.network == "unet":
-        slope = plan.negative_slope
+    if plan.network.name == "unet":
+        slope = plan.network.negative_slope
         words["negative_slope"] = (
             "negative signals",
             f"{slope:.3g} of each is passed on (leaky ReLU)" if slope else "cut off (ReLU)",
@@ -124,34 +132,51 @@ def _network(plan: Plan) -> Words:
         words["batch_norm"] = (
             "signals while learning",
             "brought to one scale at each level (batch normalisation)"
-            if plan.batch_norm
+            if plan.network.batch_norm
             else "as they are",
         )
-    if plan.network != "sliding-window":
+    if plan.network.name != "sliding-window":
         words["dropout"] = (
             "deepest signals",
-            f"{plan.dropout:.0%} left out at random while learning (dropout)",
+            f"{plan.network.dropout:.0%} left out at random while learning (dropout)",
         )
     return words
 
 
 def _learning(plan: Plan) -> Words:
-    is_falling = plan.schedule == "cosine"
-    warmup = f"it rises from 0 over {plan.warmup_steps} steps" if plan.warmup_steps else "at once"
-    limit = f"the gradient's norm is kept to {plan.clip_norm:g}" if plan.clip_norm else "none"
-    bits = "16 bits where that is safe (bf16)" if plan.precision == "bf16" else "32 bits (fp32)"
-    order = "pixel by pixel" if plan.memory_format == "channels_last" else "channel by channel"
+    is_falling = plan.optimizer.schedule == "cosine"
+    warmup = (
+        f"it rises from 0 over {plan.optimizer.warmup_steps} steps"
+        if plan.optimizer.warmup_steps
+        else "at once"
+    )
+    limit = (
+        f"the gradient's norm is kept to {plan.optimizer.clip_norm:g}"
+        if plan.optimizer.clip_norm
+        else "none"
+    )
+    bits = (
+        "16 bits where that is safe (bf16)"
+        if plan.tensors.precision == "bf16"
+        else "32 bits (fp32)"
+    )
+    order = (
+        "pixel by pixel" if plan.tensors.memory_format == "channels_last" else "channel by channel"
+    )
     kept = "those of the last step"
-    if plan.averaging:
-        kept = f"mean over about the last {1 / (1 - plan.averaging):.0f} steps"
+    if plan.optimizer.averaging:
+        kept = f"mean over about the last {1 / (1 - plan.optimizer.averaging):.0f} steps"
     return {
-        "steps" if plan.steps else "seconds": ("length", name_length(plan)),
+        "steps" if plan.length.steps else "seconds": ("length", name_length(plan)),
         "optimizer": (
             "method of learning",
-            f"{_OPTIMIZERS[plan.optimizer]}, momentum {plan.momentum:g}",
+            f"{_OPTIMIZERS[plan.optimizer.name]}, momentum {plan.optimizer.momentum:g}",
         ),
-        "weight_decay": ("weight decay", f"{plan.weight_decay:g}" if plan.weight_decay else "none"),
-        "learning_rate": ("learning rate", f"{plan.learning_rate:.3g}"),
+        "weight_decay": (
+            "weight decay",
+            f"{plan.optimizer.weight_decay:g}" if plan.optimizer.weight_decay else "none",
+        ),
+        "learning_rate": ("learning rate", f"{plan.optimizer.learning_rate:.3g}"),
         "warmup_steps": ("at the start", warmup),
         "schedule": (
             "later",

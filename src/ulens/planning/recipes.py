@@ -11,7 +11,17 @@ from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.errors import SettingError
 from ulens.nets.shapes import unet_geometry
 from ulens.planning.fingerprint import Fingerprint
-from ulens.planning.plan import Plan, Recipe, TensorFormat
+from ulens.planning.plan import (
+    AugmentationPlan,
+    EncodingPlan,
+    Length,
+    NetworkPlan,
+    OptimizerPlan,
+    Plan,
+    Recipe,
+    TensorFormat,
+    TilePlan,
+)
 from ulens.resample import AS_IT_IS, Zoom, size_at
 
 PAPER_OUTPUT = 388
@@ -142,20 +152,14 @@ def make_plan(
         enough steps; without it, or with `steps`, no timing enters the plan.
     """
     given: dict[str, Any] = {
-        **formats[0]._asdict(),
-        "steps": steps,
-        "seconds": seconds,
+        "tensors": formats[0],
+        "length": Length(steps=steps, seconds=seconds),
         "seed": seed,
         "fingerprint": fingerprint.to_json(),
     }
     if recipe == "paper":
-        balanced = {
-            **given,
-            "class_weights": class_weights,
-            "depth": depth or DEPTH,
-            "zoom": zoom or AS_IT_IS,
-        }
-        plans = [_paper_plan(fingerprint, width or PAPER_WIDTH, balanced)]
+        net = NetworkPlan(width=width or PAPER_WIDTH, depth=depth or DEPTH)
+        plans = [_paper_plan(fingerprint, net, zoom or AS_IT_IS, class_weights, given)]
     elif recipe == "default":
         timed = measure is not None and seconds is not None
         widths = (width,) if width else WIDTHS if timed else (DEFAULT_WIDTH,)
@@ -191,27 +195,34 @@ def _default_plan(
         reasons["width"] = _WHY_DEFAULT_WIDTH
     return Plan(
         recipe="default",
-        encoding=encoding,
-        width=width,
-        negative_slope=NEGATIVE_SLOPE,
-        batch_norm=True,
-        dropout=DROPOUT,
-        depth=depth,
-        zoom=zoom,
-        crop=crop,
-        optimizer="adamw",
-        learning_rate=RATE_TIMES_WIDTH / width,
-        momentum=0.9,
-        weight_decay=1e-4,
-        clip_norm=1.0,
-        averaging=0.99,
-        class_weights=_weights_of(encoding, (1.0,) * fingerprint.num_classes),
-        weight_map=weight_map,
-        border_weight=border_weight,
-        geometry=GeometrySettings(
-            elastic_sd_px=ELASTIC_SHARE * crop, scale=(0.95, 1.05), beyond_edges=True
+        network=NetworkPlan(
+            width=width,
+            depth=depth,
+            negative_slope=NEGATIVE_SLOPE,
+            batch_norm=True,
+            dropout=DROPOUT,
         ),
-        intensity=IntensitySettings(slope=(0.8, 1.25), noise_sd=0.1, blur_sd_px=0.5),
+        encoding=EncodingPlan(
+            name=encoding,
+            class_weights=_weights_of(encoding, (1.0,) * fingerprint.num_classes),
+            weight_map=weight_map,
+            border_weight=border_weight,
+        ),
+        tiles=TilePlan(zoom=zoom, crop=crop),
+        augmentation=AugmentationPlan(
+            geometry=GeometrySettings(
+                elastic_sd_px=ELASTIC_SHARE * crop, scale=(0.95, 1.05), beyond_edges=True
+            ),
+            intensity=IntensitySettings(slope=(0.8, 1.25), noise_sd=0.1, blur_sd_px=0.5),
+        ),
+        optimizer=OptimizerPlan(
+            name="adamw",
+            learning_rate=RATE_TIMES_WIDTH / width,
+            momentum=0.9,
+            weight_decay=1e-4,
+            clip_norm=1.0,
+            averaging=0.99,
+        ),
         reasons=reasons,
         **given,
     )
@@ -221,16 +232,18 @@ def _go_on(plan: Plan, start: Start) -> Plan:
     """Return the plan of a training that begins where a model is."""
     own = "that of the model it starts from"
     reasons = {**plan.reasons, "network": own, "width": own, "negative_slope": own}
-    encoding = plan.encoding
+    encoding = plan.encoding.name
     if ENCODINGS[start.encoding].labels_are == ENCODINGS[encoding].labels_are:
         encoding, reasons["encoding"] = start.encoding, own
     return replace(
         plan,
-        negative_slope=start.negative_slope,
-        encoding=encoding,
-        border_weight=plan.border_weight if ENCODINGS[encoding].by_class else 0.0,
-        class_weights=_weights_of(encoding, plan.class_weights),
-        frozen_at=0.0,
+        network=replace(plan.network, negative_slope=start.negative_slope, frozen_at=0.0),
+        encoding=replace(
+            plan.encoding,
+            name=encoding,
+            border_weight=plan.encoding.border_weight if ENCODINGS[encoding].by_class else 0.0,
+            class_weights=_weights_of(encoding, plan.encoding.class_weights),
+        ),
         reasons={
             **reasons,
             "batch_norm": "by moments that stay, so that it begins where the model is",
@@ -261,8 +274,10 @@ def _fit_to_length(plan: Plan) -> Plan:
         return replace(plan, reasons=reasons)
     return replace(
         plan,
-        geometry=replace(plan.geometry, scale=(0.85, 1.2)),
-        intensity=IntensitySettings(slope=(0.66, 1.5), noise_sd=0.3, blur_sd_px=1.0),
+        augmentation=AugmentationPlan(
+            geometry=replace(plan.augmentation.geometry, scale=(0.85, 1.2)),
+            intensity=IntensitySettings(slope=(0.66, 1.5), noise_sd=0.3, blur_sd_px=1.0),
+        ),
         reasons=reasons,
     )
 
@@ -273,12 +288,12 @@ def warm_up_shortly(plan: Plan) -> Plan:
     if not num_steps:
         return plan
     warmup_steps = min(WARMUP_STEPS, max(1, round(WARMUP_SHARE * num_steps)))
-    return replace(plan, warmup_steps=warmup_steps)
+    return replace(plan, optimizer=replace(plan.optimizer, warmup_steps=warmup_steps))
 
 
 def _num_steps(plan: Plan) -> int:
     """Return how many steps a plan is likely to make; 0 where no speed was measured."""
-    return plan.steps or int((plan.steps_per_second or 0) * (plan.seconds or 0))
+    return plan.length.steps or int((plan.steps_per_second or 0) * (plan.length.seconds or 0))
 
 
 def choose_encoding(fingerprint: Fingerprint) -> tuple[EncodingName, str]:
@@ -344,21 +359,31 @@ def _weighing(fingerprint: Fingerprint) -> tuple[Literal["paper", "falk"], float
     return "paper", 10.0, f"{share}, enough for the weights of the paper"
 
 
-def _paper_plan(fingerprint: Fingerprint, width: int, given: Mapping[str, Any]) -> Plan:
+def _paper_plan(
+    fingerprint: Fingerprint,
+    network: NetworkPlan,
+    zoom: Zoom,
+    class_weights: tuple[float, ...],
+    given: Mapping[str, Any],
+) -> Plan:
     return Plan(
         recipe="paper",
-        encoding="boundary" if fingerprint.labels_are == "instances" else "classes",
-        width=width,
-        crop=unet_geometry(given["depth"]).input_size(PAPER_OUTPUT),
-        optimizer="sgd",
-        learning_rate=3e-4,
-        momentum=0.99,
-        weight_decay=0.0,
-        clip_norm=0.0,
-        averaging=0.0,
-        border_weight=10.0,
-        geometry=GeometrySettings(),
-        intensity=IntensitySettings(),
+        network=network,
+        encoding=EncodingPlan(
+            name="boundary" if fingerprint.labels_are == "instances" else "classes",
+            class_weights=class_weights,
+            border_weight=10.0,
+        ),
+        tiles=TilePlan(zoom=zoom, crop=unet_geometry(network.depth).input_size(PAPER_OUTPUT)),
+        augmentation=AugmentationPlan(geometry=GeometrySettings(), intensity=IntensitySettings()),
+        optimizer=OptimizerPlan(
+            name="sgd",
+            learning_rate=3e-4,
+            momentum=0.99,
+            weight_decay=0.0,
+            clip_norm=0.0,
+            averaging=0.0,
+        ),
         reasons=PAPER_REASONS,
         **given,
     )
@@ -379,7 +404,7 @@ def widest(
     measure : returns the steps per second of a plan on this machine
     formats : the fastest of them for the first plan is taken, the first if none clearly is
     """
-    rates = {each: measure(replace(plans[0], **each._asdict())) for each in formats}
+    rates = {each: measure(replace(plans[0], tensors=each)) for each in formats}
     fastest = max(formats, key=lambda each: rates[each])
     if rates[fastest] < CLEARLY_FASTER * rates[formats[0]]:
         fastest = formats[0]  # timings are noisy
@@ -388,7 +413,7 @@ def widest(
         # a wider one is no faster
         if rate * seconds < FEWEST_STEPS:
             break
-        wider_rate = measure(replace(plan, **fastest._asdict()))
+        wider_rate = measure(replace(plan, tensors=fastest))
         if wider_rate * seconds < FEWEST_STEPS:
             break
         chosen, rate = plan, wider_rate
@@ -402,6 +427,6 @@ def widest(
         others = ", ".join(f"{rates[each]:.2f}" for each in formats if each != fastest)
         reasons["memory_format"] = (
             f"{rates[fastest]:.2f} steps per second on this computer, otherwise {others}, at width "
-            f"{plans[0].width}"
+            f"{plans[0].network.width}"
         )
-    return replace(chosen, **fastest._asdict(), steps_per_second=rate, reasons=reasons)
+    return replace(chosen, tensors=fastest, steps_per_second=rate, reasons=reasons)

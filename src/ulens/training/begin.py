@@ -56,7 +56,7 @@ def begin_network(
         name: value
         for name, value in learned.items()
         if value.shape == own[name].shape
-        and (start.encoding == plan.encoding or not name.startswith(HEAD))
+        and (start.encoding == plan.encoding.name or not name.startswith(HEAD))
     }
     net.load_state_dict({**own, **fitting})
     return net

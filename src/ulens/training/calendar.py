@@ -24,7 +24,7 @@ class Calendar:
     """
 
     def __init__(self, plan: Plan, trainer: Trainer) -> None:
-        self._plan, self._trainer = plan, trainer
+        self._plan, self._trainer, self._clock = plan, trainer, trainer.clock
         self._num_validated = 0
         self._validating_seconds = 0.0
         self._last_validation_seconds: float | None = None
@@ -32,8 +32,8 @@ class Calendar:
 
     def resume(self) -> None:
         """Go on at the trainer's step."""
-        self._num_validated = int(self._trainer.progress * NUM_VALIDATIONS)
-        self._saved_at = self._trainer.seconds
+        self._num_validated = int(self._clock.progress * NUM_VALIDATIONS)
+        self._saved_at = self._clock.seconds
 
     def validation_is_due(self, held_out: Sequence[Sample]) -> bool:
         """Whether a tenth of the training has passed.
@@ -41,28 +41,28 @@ class Calendar:
         Not during the warm-up of the learning rate and as long again, when there is nothing to see
         yet. Of a time budget no more than a share is spent on it.
         """
-        if self._trainer.step < 2 * self._plan.warmup_steps:
+        if self._clock.step < 2 * self._plan.optimizer.warmup_steps:
             return False
-        passed = self._trainer.progress * NUM_VALIDATIONS
+        passed = self._clock.progress * NUM_VALIDATIONS
         if not self._num_validated + 1 <= passed < NUM_VALIDATIONS:
             return False
         spent = self._validating_seconds + self._seconds_of_a_validation(held_out)
-        return self._plan.seconds is None or spent <= VALIDATION_SHARE * self._trainer.seconds
+        return not self._clock.is_timed or spent <= VALIDATION_SHARE * self._clock.seconds
 
     def scoring_is_due(self) -> bool:
         """Whether it is time to score what is held out, and to train on that, too."""
-        return SCORED_AT <= self._trainer.progress < 1
+        return SCORED_AT <= self._clock.progress < 1
 
     def save_is_due(self) -> bool:
         """Whether a minute has passed; only a snapshot is saved, so that resuming is exact."""
         trainer = self._trainer
-        is_snapshot = trainer.snapshot[1]["step"] == trainer.step
-        return is_snapshot and trainer.seconds - self._saved_at >= SAVE_SECONDS
+        is_snapshot = trainer.snapshot[1]["step"] == self._clock.step
+        return is_snapshot and self._clock.seconds - self._saved_at >= SAVE_SECONDS
 
     @contextmanager
     def validating(self) -> Iterator[None]:
         """Count what is done in it as a validation."""
-        self._num_validated = int(self._trainer.progress * NUM_VALIDATIONS)
+        self._num_validated = int(self._clock.progress * NUM_VALIDATIONS)
         started = time.perf_counter()
         with self.counting():
             yield
@@ -74,22 +74,22 @@ class Calendar:
         """Count what is done in it as saving."""
         with self.counting():
             yield
-        self._saved_at = self._trainer.seconds
+        self._saved_at = self._clock.seconds
 
     @contextmanager
     def counting(self) -> Iterator[None]:
         """Count the time of what is no training against the budget of a timed one."""
         started = time.perf_counter()
         yield
-        if self._plan.seconds is not None:
-            self._trainer.seconds += time.perf_counter() - started
+        if self._clock.is_timed:
+            self._clock.seconds += time.perf_counter() - started
 
     def _seconds_of_a_validation(self, held_out: Sequence[Sample]) -> float:
         """Return what the last one took; before there was one, what training on as much takes."""
         if self._last_validation_seconds is not None:
             return self._last_validation_seconds
         margin = self._plan.network_geometry.margin
-        sizes = [size_at(sample.label.shape, self._plan.zoom) for sample in held_out]
+        sizes = [size_at(sample.label.shape, self._plan.tiles.zoom) for sample in held_out]
         num_pixels = sum((y + 2 * margin) * (x + 2 * margin) for y, x in sizes)
-        seconds_per_step = self._trainer.seconds / max(1, self._trainer.step)
-        return seconds_per_step * num_pixels / (self._plan.batch * self._plan.crop**2)
+        seconds_per_step = self._clock.seconds / max(1, self._clock.step)
+        return seconds_per_step * num_pixels / (self._plan.tiles.batch * self._plan.tiles.crop**2)

@@ -38,7 +38,7 @@ def cut_example(
     ----------
     output_px : least side of what the network makes of it, in its pixels
     """
-    zoom = plan.zoom
+    zoom = plan.tiles.zoom
     geometry = plan.network_geometry
     side = geometry.input_size(output_px)
     is_annotated = sample.label != IGNORED

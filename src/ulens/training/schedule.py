@@ -2,12 +2,12 @@
 
 import math
 
-from ulens.planning.plan import Plan
+from ulens.planning.plan import OptimizerPlan
 
 FINAL_FRACTION = 0.01
 
 
-def learning_rate(plan: Plan, step: int, progress: float) -> float:
+def learning_rate(plan: OptimizerPlan, step: int, progress: float) -> float:
     """Return the learning rate of a step.
 
     Parameters

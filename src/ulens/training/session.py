@@ -99,10 +99,10 @@ class Session:
     ) -> None:
         self.folder, self.plan = ModelFolder(folder), plan
         self.samples = TrainingSet(annotated, split, plan, device)
-        self.decoding = first_decoding(split.training, plan.encoding, plan.zoom)
+        self.decoding = first_decoding(split.training, plan.encoding.name, plan.tiles.zoom)
         start = load_bundle(start_from) if start_from is not None else None
-        if start is not None and start.encoding == plan.encoding and start_from != START:
-            grid = ENCODINGS[plan.encoding].grid
+        if start is not None and start.encoding == plan.encoding.name and start_from != START:
+            grid = ENCODINGS[plan.encoding.name].grid
             self.decoding |= {name: start.decoding[name] for name in grid if name in start.decoding}
         shown = (split.held_out or split.training)[:NUM_EXAMPLES]
         normalization = self.samples.normalization
@@ -134,13 +134,16 @@ class Session:
         DataError : an image has other channels
         """
         self.samples.add(samples, hold_out=self.is_unscored)
-        self.trainer.images, self.trainer.all_images = self.samples.images, self.samples.all_images
+        self.trainer.tiles.images, self.trainer.tiles.all_images = (
+            self.samples.images,
+            self.samples.all_images,
+        )
 
     def start(self, *, planning_seconds: float) -> None:
         """Write the plan and a first model; planning counts against a time budget."""
-        if self.plan.seconds is not None:
+        if self.plan.length.seconds is not None:
             # at least half of the budget is for training, however short it is
-            self.trainer.seconds = min(planning_seconds, self.plan.seconds / 2)
+            self.trainer.clock.seconds = min(planning_seconds, self.plan.length.seconds / 2)
         self.folder.write({PLAN: self.plan.to_bytes(), LOG: b""})
         self.save()
 
@@ -159,10 +162,10 @@ class Session:
                 f"the training in {self.folder.path} was on other images or labels; resume it with "
                 "those it was started with, or start a new one with --overwrite"
             )
-        if self.trainer.uses_all:
+        if self.trainer.tiles.uses_all:
             self._scored = self._read_scored()
             self.decoding = self._scored.decoding
-        log = self.folder.log_up_to(self.trainer.step)
+        log = self.folder.log_up_to(self.trainer.clock.step)
         # the plan too: it may now be longer than the one the training was started with
         self.folder.write({PLAN: self.plan.to_bytes(), LOG: log})
         self._calendar.resume()
@@ -196,7 +199,7 @@ class Session:
         with self._calendar.validating():
             scores = score(self._predict(), self.samples.annotated.labels_are)
             self._log_scores(scores)
-        return Validation(step=self.trainer.step, scores=scores)
+        return Validation(step=self.trainer.clock.step, scores=scores)
 
     def score_held_out(self) -> Validation:
         """Score the held-out annotations, tune the decoding, and train on all images from now."""
@@ -221,7 +224,7 @@ class Session:
 
     def save_end(self) -> None:
         """Save what there is when training ends, before scoring, which may take long or fail."""
-        if self.plan.seconds is not None:
+        if self.plan.length.seconds is not None:
             # a timed training promises no exact repetition: nothing done is given up
             self.trainer.take_snapshot()
         self.save()
@@ -260,24 +263,28 @@ class Session:
         return bundle
 
     def _log_scores(self, scores: dict[str, float]) -> None:
-        row = {"step": self.trainer.step, "seconds": self.trainer.seconds, "score": scores}
+        row = {
+            "step": self.trainer.clock.step,
+            "seconds": self.trainer.clock.seconds,
+            "score": scores,
+        }
         self.folder.append_to_log(row)
 
     def _score(self) -> Scored:
         annotated, decoding = self.samples.annotated, self.decoding
         predictions = self._predict()
-        if ENCODINGS[self.plan.encoding].grid:
-            predictions, decoding = tune_thresholds(predictions, self.plan.encoding, decoding)
+        if ENCODINGS[self.plan.encoding.name].grid:
+            predictions, decoding = tune_thresholds(predictions, self.plan.encoding.name, decoding)
         scores = score(predictions, annotated.labels_are)
         if annotated.labels_are == "classes" and len(annotated.class_values) == 2:
             scores |= score_membranes(predictions)
         return Scored(
-            predictions=predictions, decoding=decoding, scores=scores, step=self.trainer.step
+            predictions=predictions, decoding=decoding, scores=scores, step=self.trainer.clock.step
         )
 
     def _read_scored(self) -> Scored:
         tensors, record = load_state(self.folder.path / HELD_OUT)
-        way = ENCODINGS[self.plan.encoding]
+        way = ENCODINGS[self.plan.encoding.name]
         predictions = []
         for number, sample in enumerate(self.samples.split.held_out):
             maps = tensors[str(number)].numpy()
@@ -291,8 +298,8 @@ class Session:
     def _trained_network(self) -> Network:
         net = self.plan.make_network(self.samples.num_channels)
         net.load_state_dict(self.trainer.weights())
-        if self.plan.balanced:
-            shares = class_frequencies(self.samples.images, len(self.plan.class_weights))
+        if self.plan.tiles.balanced:
+            shares = class_frequencies(self.samples.images, len(self.plan.encoding.class_weights))
             undo_balance(net, shares.clip(1e-6))
         return net
 
@@ -301,11 +308,11 @@ class Session:
         return ModelBundle(
             net=self._trained_network().eval(),
             normalization=self.samples.normalization,
-            encoding=self.plan.encoding,
+            encoding=self.plan.encoding.name,
             class_values=annotated.class_values,
             decoding=self.decoding,
             spacing_um=annotated.spacing_um,
-            zoom=self.plan.zoom,
+            zoom=self.plan.tiles.zoom,
             plan=self.plan.to_json(),
             scores=self._scored.scores if self._scored else {},
             provenance={
@@ -317,8 +324,8 @@ class Session:
                 "held_out": [sample.name for sample in split.held_out],
                 "held_out_blocks": {name: list(block) for name, block in split.blocks.items()},
                 "scored_at_step": self._scored.step if self._scored else None,
-                "steps": self.trainer.step,
-                "training_seconds": round(self.trainer.seconds, 1),
+                "steps": self.trainer.clock.step,
+                "training_seconds": round(self.trainer.clock.seconds, 1),
             },
             example=self.examples[0].image,
             example_label=self.examples[0].label,

@@ -9,7 +9,7 @@ import torch
 
 from ulens.annotated.samples import Sample
 from ulens.normalize import fit_normalization
-from ulens.planning.plan import Plan, TensorFormat
+from ulens.planning.plan import Length, Plan, TensorFormat
 from ulens.predict.engines import has_fast_bf16
 from ulens.training.tensors import prepare
 from ulens.training.trainer import StepLog, Trainer
@@ -34,9 +34,9 @@ def tensor_formats(device: torch.device) -> tuple[TensorFormat, ...]:
     """
     bf16 = TensorFormat("bf16", "channels_last")
     fp32 = TensorFormat("fp32", "contiguous")
+    other = replace(fp32, memory_format="channels_last")
     if device.type != "cpu":
-        return (bf16 if has_fast_bf16(device) else fp32._replace(memory_format="channels_last"),)
-    other = fp32._replace(memory_format="channels_last")
+        return (bf16 if has_fast_bf16(device) else other,)
     return (bf16, fp32) if has_fast_bf16(device) else (fp32, other)
 
 
@@ -54,10 +54,11 @@ def steps_per_second(
     -----
     The first step of a size allocates and compiles, so it does not count.
     """
-    small = replace(plan, crop=plan.network_geometry.input_size(1))
+    smallest = replace(plan.tiles, crop=plan.network_geometry.input_size(1))
+    small = replace(plan, tiles=smallest)
     steps = _train_on_noise(small, in_channels, device)
     next(steps)
-    share = (small.crop / plan.crop) ** 2
+    share = (small.tiles.crop / plan.tiles.crop) ** 2
     seconds = _time_next(steps, device) / share
     num_affordable = int(allowed_seconds / seconds)
     if num_affordable < 2:
@@ -69,7 +70,7 @@ def steps_per_second(
 
 
 def _train_on_noise(plan: Plan, in_channels: int, device: torch.device) -> Iterator[StepLog]:
-    size = (plan.crop, plan.crop)
+    size = (plan.tiles.crop, plan.tiles.crop)
     noise = Sample(
         name="noise",
         image=np.random.default_rng(0).standard_normal((in_channels, *size)),
@@ -77,7 +78,7 @@ def _train_on_noise(plan: Plan, in_channels: int, device: torch.device) -> Itera
     )
     images = prepare([noise], fit_normalization([noise.image]), plan=plan, device=device)
     # far longer than what is timed, so that all steps are those of a beginning
-    timed = replace(plan, seconds=None, steps=100 * TIMED_STEPS)
+    timed = replace(plan, length=Length(steps=100 * TIMED_STEPS))
     return iter(Trainer(plan.make_network(in_channels), images, timed))
 
 

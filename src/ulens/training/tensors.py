@@ -66,17 +66,17 @@ def weight_map(label: np.ndarray, target: np.ndarray, plan: Plan) -> np.ndarray:
     more classes there are none and w_c stands alone. Distances weigh the same everywhere.
     Source: paper, equation 2.
     """
-    if not ENCODINGS[plan.encoding].by_class:
+    if not ENCODINGS[plan.encoding.name].by_class:
         return (label != IGNORED).astype(np.float32)
-    class_weights = np.asarray(plan.class_weights, np.float32)
+    class_weights = np.asarray(plan.encoding.class_weights, np.float32)
     weight = class_weights[np.maximum(target, 0)]
     instances = label
-    if ENCODINGS[plan.encoding].labels_are == "classes":
+    if ENCODINGS[plan.encoding.name].labels_are == "classes":
         instances = ski.measure.label(label == 1, connectivity=1)
-    gaps = {"w0": plan.border_weight, "sigma_px": plan.border_sigma_px}
-    if plan.weight_map == "falk":
+    gaps = {"w0": plan.encoding.border_weight, "sigma_px": plan.encoding.border_sigma_px}
+    if plan.encoding.weight_map == "falk":
         weight = falk_weight(instances, **gaps)
-    elif plan.border_weight > 0 and plan.has_gaps:
+    elif plan.encoding.border_weight > 0 and plan.encoding.has_gaps:
         weight = weight + separation_weight(instances, **gaps)
     return np.where(target == IGNORED, 0, weight).astype(np.float32)
 
@@ -94,7 +94,10 @@ def prepare(
     for sample in samples:
         if (sample.label == IGNORED).all():
             continue
-        arrays = [resample(normalization.apply(sample.image), plan.zoom), *_learned(sample, plan)]
+        arrays = [
+            resample(normalization.apply(sample.image), plan.tiles.zoom),
+            *_learned(sample, plan),
+        ]
         if device.type == "cpu":  # another device has its own memory
             arrays = [store.keep(each) for each in arrays]
         tensors = [torch.from_numpy(each).to(device) for each in arrays]
@@ -106,13 +109,13 @@ def prepare(
 
 def _learned(sample: Sample, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
     """Return target and weight on the network's grid."""
-    way = ENCODINGS[plan.encoding]
-    if plan.zoom == AS_IT_IS:
+    way = ENCODINGS[plan.encoding.name]
+    if plan.tiles.zoom == AS_IT_IS:
         target = way.encode(sample.label)
         return target, weight_map(sample.label, target, plan)
-    label = labels_at(sample.label, plan.zoom)
+    label = labels_at(sample.label, plan.tiles.zoom)
     weight = weight_map(label, way.encode(label), plan)
-    return way.encode_at(sample.label, plan.zoom, label, plan.num_outputs), weight
+    return way.encode_at(sample.label, plan.tiles.zoom, label, plan.encoding.num_outputs), weight
 
 
 def class_frequencies(images: Sequence[TrainingImage], num_classes: int) -> np.ndarray:
@@ -126,16 +129,16 @@ def class_frequencies(images: Sequence[TrainingImage], num_classes: int) -> np.n
 
 def draw(images: Sequence[TrainingImage], plan: Plan, visit: int) -> Draw:
     """Draw training tile number `visit`."""
-    output = plan.network_geometry.output_size(plan.crop)
+    output = plan.network_geometry.output_size(plan.tiles.crop)
     drawn = draw_tile(
-        plan.geometry,
-        plan.intensity,
+        plan.augmentation.geometry,
+        plan.augmentation.intensity,
         image_sizes=[(item.weight.shape[0], item.weight.shape[1]) for item in images],
         output_size=(output, output),
         seed=plan.seed,
         visit=visit,
     )
-    if not plan.balanced:
+    if not plan.tiles.balanced:
         return drawn
     centre = _balanced_centre(images[drawn.image_index], plan, visit)
     return replace(drawn, geometry=replace(drawn.geometry, centre=centre))
@@ -143,7 +146,7 @@ def draw(images: Sequence[TrainingImage], plan: Plan, visit: int) -> Draw:
 
 def _balanced_centre(image: TrainingImage, plan: Plan, visit: int) -> tuple[float, float]:
     """Draw a pixel of the class whose turn it is, or of any where the image has none of it."""
-    pixels = image.pixels(visit % len(plan.class_weights))
+    pixels = image.pixels(visit % len(plan.encoding.class_weights))
     drawn = pixels[np.random.default_rng([plan.seed, 3, visit]).integers(len(pixels))]
     y, x = np.unravel_index(drawn, image.weight.shape)
     return float(y), float(x)
@@ -152,5 +155,5 @@ def _balanced_centre(image: TrainingImage, plan: Plan, visit: int) -> tuple[floa
 def cut(images: Sequence[TrainingImage], plan: Plan, drawn: Draw) -> tuple[Tensor, Tensor, Tensor]:
     """Return the tile, target and weight of one draw (see `augment.pipeline.apply`)."""
     item = images[drawn.image_index]
-    output = plan.network_geometry.output_size(plan.crop)
-    return apply(drawn, item.image, item.target, item.weight, plan.crop, output)
+    output = plan.network_geometry.output_size(plan.tiles.crop)
+    return apply(drawn, item.image, item.target, item.weight, plan.tiles.crop, output)
