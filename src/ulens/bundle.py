@@ -19,7 +19,8 @@ from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.errors import ModelError, OutputError, SettingError
 from ulens.io.atomic import new_name, replace_files
 from ulens.labels.meaning import LabelsAre
-from ulens.nets.build import NETWORKS, Network, build_network, describe_architecture
+from ulens.nets.build import NETWORKS, build_network, describe_architecture
+from ulens.nets.network import Network
 from ulens.nets.quantized import Ranges
 from ulens.normalize import Normalization
 from ulens.resample import AS_IT_IS, Zoom, check_zoom

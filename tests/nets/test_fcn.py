@@ -104,13 +104,13 @@ def divides_evenly(size: int, layers) -> bool:
 
 @BOTH
 def test_valid_sizes_are_those_that_every_layer_divides_evenly(kind):
-    for size in range(kind.geometry.base, 1000):
-        assert kind.geometry.is_valid(size) == divides_evenly(size, LAYERS[kind])
+    for size in range(kind.geometry_of({}).base, 1000):
+        assert kind.geometry_of({}).is_valid(size) == divides_evenly(size, LAYERS[kind])
 
 
 @BOTH
 def test_output_is_the_input_less_two_margins(kind):
-    base, margin = kind.geometry.base, kind.geometry.margin
+    base, margin = kind.geometry_of({}).base, kind.geometry_of({}).margin
     for y, x in ((base, base), (base + 32, base + 96), (base + 224, base + 64)):
         with torch.device("meta"):
             output = kind(3, 5)(torch.empty(2, 3, y, x))
@@ -122,7 +122,7 @@ def test_output_is_the_input_less_two_margins(kind):
 )
 def test_each_output_pixel_lies_at_its_index_plus_the_margin(kind, score):
     """Averages and bilinear interpolation keep a ramp: the output reads its own position."""
-    net, geometry = averaging_net(kind, keep=score), kind.geometry
+    net, geometry = averaging_net(kind, keep=score), kind.geometry_of({})
     height, width = geometry.base + 32, geometry.base + 64
     rows, columns = (torch.arange(length, dtype=torch.float64) for length in (height, width))
     ramps = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))[:, None]
@@ -148,8 +148,10 @@ def test_each_output_pixel_lies_at_its_index_plus_the_margin(kind, score):
     ],
 )
 def test_receptive_field_by_gradient(kind, score, pixel, seen):
-    size = kind.geometry.base + 32
-    image = torch.ones(1, 1, kind.geometry.base, size, dtype=torch.float64, requires_grad=True)
+    size = kind.geometry_of({}).base + 32
+    image = torch.ones(
+        1, 1, kind.geometry_of({}).base, size, dtype=torch.float64, requires_grad=True
+    )
     averaging_net(kind, keep=score)(image)[..., pixel].sum().backward()
     hit = image.grad[0, 0].sum(dim=0).nonzero().flatten()
     assert (int(hit[0]), int(hit[-1])) == seen
@@ -157,9 +159,9 @@ def test_receptive_field_by_gradient(kind, score, pixel, seen):
 
 @BOTH
 def test_shifting_the_input_by_the_alignment_and_by_no_less_shifts_the_output(kind):
-    net, step = small_net(kind).double(), kind.geometry.alignment
-    size = kind.geometry.base + 2 * step
-    image = torch.rand(1, 1, kind.geometry.base, size + step, dtype=torch.float64)
+    net, step = small_net(kind).double(), kind.geometry_of({}).alignment
+    size = kind.geometry_of({}).base + 2 * step
+    image = torch.rand(1, 1, kind.geometry_of({}).base, size + step, dtype=torch.float64)
 
     def column_error(shift: int) -> float:
         still, moved = net(image[..., :size]), net(image[..., shift : shift + size])
@@ -176,7 +178,7 @@ def balanced_net(kind, image):
 
     Returns it with its probabilities of the whole (C, Y, X) image, computed in one piece.
     """
-    net, geometry = small_net(kind), kind.geometry
+    net, geometry = small_net(kind), kind.geometry_of({})
     sizes = [geometry.input_size(length) for length in image.shape[1:]]
     border = tuple(slice(-geometry.margin, size - geometry.margin) for size in sizes)
     mirrored = torch.from_numpy(read_mirrored(image, border))[None]
@@ -191,7 +193,9 @@ def balanced_net(kind, image):
 def test_tiled_equals_whole_image(kind, shape):
     image = np.random.default_rng(0).standard_normal((1, *shape), np.float32)
     net, whole = balanced_net(kind, image)
-    predictor = Predictor(net, device="cpu", engine="fp32", max_input=kind.geometry.base + 32)
+    predictor = Predictor(
+        net, device="cpu", engine="fp32", max_input=kind.geometry_of({}).base + 32
+    )
     assert predictor.num_tiles(shape) > 1
     assert whole.std(axis=(1, 2)).min() > 3e-3
     np.testing.assert_allclose(predictor.predict(image), whole, rtol=0, atol=1e-5)
@@ -203,7 +207,7 @@ def test_many_tiles_equal_one_in_the_mean_over_the_8_views(kind):
     net, _ = balanced_net(kind, image)
     tiled, whole = (
         Predictor(net, device="cpu", engine="fp32", average=8, max_input=size).predict(image)
-        for size in (kind.geometry.base + 32, 2000)
+        for size in (kind.geometry_of({}).base + 32, 2000)
     )
     np.testing.assert_allclose(tiled, whole, rtol=0, atol=1e-5)
 
@@ -221,7 +225,7 @@ def test_he_initialisation(kind):
 
 @BOTH
 def test_dropout_acts_in_training_alone_and_gradients_reach_every_weight(kind):
-    net, image = small_net(kind), torch.rand(1, 1, *(kind.geometry.base + 32,) * 2)
+    net, image = small_net(kind), torch.rand(1, 1, *(kind.geometry_of({}).base + 32,) * 2)
     assert torch.equal(net(image), net(image))
     net.train()(image).square().sum().backward()
     assert not torch.equal(net(image), net(image))

@@ -7,8 +7,9 @@ import torch
 
 from ulens.bundle import find_model, load_bundle
 from ulens.errors import ModelError, OutputError, SettingError
-from ulens.nets.build import Network, describe_architecture, name_network
+from ulens.nets.build import describe_architecture, name_network
 from ulens.nets.figure import draw
+from ulens.nets.network import Network
 from ulens.nets.unet import UNet
 from ulens.planning.plan import Recipe
 from ulens.planning.recipes import DEFAULT_WIDTH, NEGATIVE_SLOPE, PAPER_WIDTH

@@ -17,7 +17,7 @@ from ulens.encodings.weights import class_balance
 from ulens.errors import SettingError
 from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT, TIME
 from ulens.labels.meaning import LabelsAre
-from ulens.nets.unet import UNet
+from ulens.nets.build import describe_architecture
 from ulens.planning.fingerprint import Fingerprint
 from ulens.planning.plan import Length, Plan, Recipe, read_plan
 from ulens.planning.plan_in_words import name_length, put_in_words
@@ -181,8 +181,8 @@ def choose_plan(
     targets = [by_class.encode(sample.label) for sample in split.training]
     # a model that is started from brings its own width, depth and slope
     begun = load_bundle(settings.start_from) if settings.start_from else None
-    net = begun.net if begun else None
-    slope = net.negative_slope if isinstance(net, UNet) else None
+    theirs = describe_architecture(begun.net) if begun else {}
+    slope = theirs.get("negative_slope")
     if settings.recipe == "paper" and slope:
         raise SettingError(
             f"{settings.start_from} has leaky ReLUs of slope {slope}, the paper's recipe plain "
@@ -196,8 +196,8 @@ def choose_plan(
         recipe=settings.recipe,
         steps=settings.steps,
         seconds=seconds,
-        width=settings.width or (net.width if net else None),
-        depth=net.depth if isinstance(net, UNet) else None,
+        width=settings.width or theirs.get("width"),
+        depth=theirs.get("depth"),
         zoom=_asked_zoom(settings, begun, fingerprint),
         start=Start(slope or 0.0, begun.encoding) if begun else None,
         class_weights=class_balance(targets, fingerprint.num_classes),

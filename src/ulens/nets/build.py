@@ -8,27 +8,18 @@ import torch
 
 from ulens.nets.draws import own_draws
 from ulens.nets.fcn import FCN8s, FCNAlexNet
-from ulens.nets.shapes import Geometry, unet_geometry
-from ulens.nets.sliding_window import SlidingWindow, window_geometry
+from ulens.nets.network import Network
+from ulens.nets.shapes import Geometry
+from ulens.nets.sliding_window import SlidingWindow
 from ulens.nets.unet import UNet
 
 NetName = Literal["unet", "sliding-window", "fcn-8s", "fcn-alexnet"]
-Network = UNet | SlidingWindow | FCN8s | FCNAlexNet
 
 NETWORKS: Mapping[NetName, type[Network]] = {
     "unet": UNet,
     "sliding-window": SlidingWindow,
     "fcn-8s": FCN8s,
     "fcn-alexnet": FCNAlexNet,
-}
-
-_CHANNELS = ("in_channels", "num_classes")
-_UNSAID = (*_CHANNELS, "negative_slope")
-_SETTINGS: Mapping[NetName, tuple[str, ...]] = {
-    "unet": (*_CHANNELS, "width", "depth", "negative_slope"),
-    "sliding-window": (*_CHANNELS, "width", "window"),
-    "fcn-8s": (*_CHANNELS, "width"),
-    "fcn-alexnet": (*_CHANNELS, "width"),
 }
 
 
@@ -41,7 +32,8 @@ def describe_architecture(net: Network) -> dict[str, Any]:
     {'name': 'sliding-window', 'in_channels': 1, 'num_classes': 2, 'width': 4, 'window': 33}
     """
     name = next(name for name, kind in NETWORKS.items() if isinstance(net, kind))
-    return {"name": name, **{setting: getattr(net, setting) for setting in _SETTINGS[name]}}
+    settings = "in_channels", "num_classes", *net.settings
+    return {"name": name, **{setting: getattr(net, setting) for setting in settings}}
 
 
 def name_network(architecture: Mapping[str, Any]) -> str:
@@ -53,8 +45,8 @@ def name_network(architecture: Mapping[str, Any]) -> str:
     'U-Net of width 32 and depth 4'
     """
     name: NetName = architecture["name"]
-    settings = [setting for setting in _SETTINGS[name] if setting not in _UNSAID]
-    words = " and ".join(f"{setting} {architecture[setting]}" for setting in settings)
+    said = [setting for setting in NETWORKS[name].settings if setting != "negative_slope"]
+    words = " and ".join(f"{setting} {architecture[setting]}" for setting in said)
     return f"{'U-Net' if name == 'unet' else name} of {words}"
 
 
@@ -72,10 +64,10 @@ def undo_balance(net: Network, frequencies: Sequence[float] | np.ndarray) -> Non
     Bayes' rule for a changed prior: a constant for each class is added to the logits. Source:
     Saerens, Latinne and Decaestecker, Neural Computation 14 (2002), equation 2.4.
     """
-    last = net.score_fc7 if isinstance(net, FCN8s | FCNAlexNet) else net.head
-    assert last.bias is not None
+    bias = net.last.bias
+    assert bias is not None
     shares = torch.as_tensor(frequencies, dtype=torch.float64)
-    last.bias += torch.log(shares * len(shares)).to(last.bias)
+    bias += torch.log(shares * len(shares)).to(bias)
 
 
 def build_network(
@@ -89,14 +81,14 @@ def build_network(
     dropout : in training, where the network has it
     seed : the weights depend on it
     """
-    name: NetName = architecture["name"]
+    kind = NETWORKS[architecture["name"]]
     # models of the time before there was a slope have none
     known = {"negative_slope": 0.0, **architecture}
-    arguments = {key: known[key] for key in _SETTINGS[name]}
-    if name != "sliding-window":
+    arguments = {key: known[key] for key in ("in_channels", "num_classes", *kind.settings)}
+    if kind.has_dropout:
         arguments["dropout"] = dropout
     with own_draws(seed):
-        return NETWORKS[name](**arguments)
+        return kind(**arguments)
 
 
 def network_geometry(architecture: Mapping[str, Any]) -> Geometry:
@@ -111,10 +103,4 @@ def network_geometry(architecture: Mapping[str, Any]) -> Geometry:
     >>> network_geometry({"name": "sliding-window", "window": 65})
     Geometry(base=65, alignment=1, margin=32)
     """
-    match architecture["name"]:
-        case "unet":
-            return unet_geometry(architecture["depth"])
-        case "sliding-window":
-            return window_geometry(architecture["window"])
-        case name:
-            return FCN8s.geometry if name == "fcn-8s" else FCNAlexNet.geometry
+    return NETWORKS[architecture["name"]].geometry_of(architecture)

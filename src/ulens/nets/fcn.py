@@ -1,15 +1,18 @@
 """The fully convolutional networks of Long, Shelhamer and Darrell (2015), unpadded."""
 
+from collections.abc import Mapping
 from itertools import pairwise
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from ulens.nets.layers import centre_crop, check_counts, he_initialise
+from ulens.nets.network import Network
 from ulens.nets.shapes import Geometry
 
 
-class FCN8s(nn.Module):
+class FCN8s(Network):
     """FCN-8s on the layers of VGG-16, from random initialisation.
 
     Parameters
@@ -49,7 +52,18 @@ class FCN8s(nn.Module):
     torch.Size([1, 2, 8, 40])
     """
 
-    geometry = Geometry(base=436, alignment=32, margin=214)
+    settings = ("width",)
+    words = "FCN-8s"
+
+    @staticmethod
+    def geometry_of(architecture: Mapping[str, Any]) -> Geometry:
+        """Return valid sizes, alignment and margin."""
+        return Geometry(base=436, alignment=32, margin=214)
+
+    @property
+    def last(self) -> nn.Conv2d:
+        """The scores of the coarsest level."""
+        return self.score_fc7
 
     def __init__(
         self,
@@ -88,7 +102,7 @@ class FCN8s(nn.Module):
         return _between_centres(scores, 8)
 
 
-class FCNAlexNet(nn.Module):
+class FCNAlexNet(Network):
     """FCN-AlexNet: the eight layers of Krizhevsky et al. made convolutional.
 
     Parameters
@@ -125,7 +139,18 @@ class FCNAlexNet(nn.Module):
     torch.Size([1, 2, 1, 33])
     """
 
-    geometry = Geometry(base=355, alignment=32, margin=177)
+    settings = ("width",)
+    words = "FCN-AlexNet"
+
+    @staticmethod
+    def geometry_of(architecture: Mapping[str, Any]) -> Geometry:
+        """Return valid sizes, alignment and margin."""
+        return Geometry(base=355, alignment=32, margin=177)
+
+    @property
+    def last(self) -> nn.Conv2d:
+        """The scores of the coarsest level."""
+        return self.score_fc7
 
     def __init__(
         self,

@@ -9,7 +9,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from ulens.nets.draws import own_draws
-from ulens.nets.unet import DoubleConvolution, UNet
+from ulens.nets.unet import DoubleConvolution
 
 EPSILON = 1e-5
 Moments = tuple[Tensor, Tensor]
@@ -63,7 +63,7 @@ class NormalizedConvolution(nn.Conv2d):
         )
 
 
-def normalize(net: UNet) -> None:
+def normalize(net: nn.Module) -> None:
     """Turn the 3×3 convolutions of a network into normalised ones, in place."""
     with own_draws(0):  # of weights that are replaced
         for stage in list(net.modules()):
@@ -71,13 +71,16 @@ def normalize(net: UNet) -> None:
                 for name, module in stage.named_children():
                     if isinstance(module, nn.Conv2d):
                         setattr(stage, name, NormalizedConvolution(module))
-    for up in net.up:
+    for up in (each for each in net.modules() if isinstance(each, nn.ConvTranspose2d)):
         # what follows takes the mean away: its gradient is 0 but for rounding, which Adam magnifies
+        assert up.bias is not None
         up.bias.requires_grad_(False)
 
 
 @torch.no_grad()
-def measure_outputs(net: UNet, weights: Mapping[str, Tensor], tiles: Tensor) -> dict[str, Moments]:
+def measure_outputs(
+    net: nn.Module, weights: Mapping[str, Tensor], tiles: Tensor
+) -> dict[str, Moments]:
     """Return the moments of what the normalised convolutions make of tiles, taken together.
 
     Parameters
@@ -108,7 +111,7 @@ def measure_outputs(net: UNet, weights: Mapping[str, Tensor], tiles: Tensor) -> 
 
 
 @torch.no_grad()
-def adopt(net: UNet, tiles: Tensor) -> None:
+def adopt(net: nn.Module, tiles: Tensor) -> None:
     """Give a network that was trained without normalisation the scales that keep its function.
 
     Parameters
@@ -126,7 +129,7 @@ def adopt(net: UNet, tiles: Tensor) -> None:
             convolution.is_adopting = False
 
 
-def freeze(net: UNet, moments: Mapping[str, Moments]) -> None:
+def freeze(net: nn.Module, moments: Mapping[str, Moments]) -> None:
     """Normalise every tile by these moments from now on; without any, by its own again."""
     for name, convolution in _normalized(net):
         convolution.frozen = moments[name] if moments else None
@@ -154,7 +157,7 @@ def _fold(weight: Tensor, bias: Tensor, scale: Tensor, moments: Moments) -> tupl
     return weight * factor[:, None, None, None], bias - mean * factor
 
 
-def _normalized(net: UNet) -> Iterator[tuple[str, NormalizedConvolution]]:
+def _normalized(net: nn.Module) -> Iterator[tuple[str, NormalizedConvolution]]:
     for name, module in net.named_modules():
         if isinstance(module, NormalizedConvolution):
             yield name, module

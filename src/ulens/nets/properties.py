@@ -6,7 +6,8 @@ import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from ulens.nets.build import Network, build_network, describe_architecture
+from ulens.nets.build import build_network, describe_architecture
+from ulens.nets.network import Network
 from ulens.nets.sliding_window import SlidingWindow
 
 

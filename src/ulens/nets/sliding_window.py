@@ -1,6 +1,7 @@
 """The sliding-window network of Ciresan et al. (2012), evaluated patch by patch or densely."""
 
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -8,6 +9,7 @@ from torch.nn import functional
 
 from ulens.errors import SettingError
 from ulens.nets.layers import check_counts, he_initialise
+from ulens.nets.network import Network
 from ulens.nets.shapes import Geometry
 
 
@@ -29,7 +31,7 @@ LAYOUTS = (
 )
 
 
-class SlidingWindow(nn.Module):
+class SlidingWindow(Network):
     """Network that decides a pixel from the square window around it.
 
     Parameters
@@ -69,6 +71,10 @@ class SlidingWindow(nn.Module):
     torch.Size([1, 2, 8, 18])
     """
 
+    settings = "width", "window"
+    has_dropout = False
+    words = "sliding window of {window} px"
+
     def __init__(
         self,
         in_channels: int = 1,
@@ -98,10 +104,15 @@ class SlidingWindow(nn.Module):
         self.head = nn.Conv2d(hidden, num_classes, 1)
         he_initialise(self)
 
+    @staticmethod
+    def geometry_of(architecture: Mapping[str, Any]) -> Geometry:
+        """Return valid sizes, alignment and margin for a window."""
+        return window_geometry(architecture["window"])
+
     @property
-    def geometry(self) -> Geometry:
-        """Valid sizes, alignment and margin."""
-        return window_geometry(self.window)
+    def last(self) -> nn.Conv2d:
+        """The 1×1 convolution."""
+        return self.head
 
     def forward(self, x: Tensor) -> Tensor:
         self._check_size(x)

@@ -1,9 +1,13 @@
 """The U-Net of Ronneberger, Fischer and Brox (2015), figure 1."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
 from ulens.nets.layers import centre_crop, check_counts, he_initialise
+from ulens.nets.network import Network
 from ulens.nets.shapes import Geometry, unet_geometry
 
 
@@ -23,7 +27,7 @@ def _relu(negative_slope: float) -> nn.Module:
     return nn.LeakyReLU(negative_slope, inplace=True) if negative_slope else nn.ReLU(inplace=True)
 
 
-class UNet(nn.Module):
+class UNet(Network):
     """U-Net with unpadded convolutions, exactly as published.
 
     Parameters
@@ -53,6 +57,9 @@ class UNet(nn.Module):
     >>> net(torch.zeros(1, 1, 60, 60)).shape
     torch.Size([1, 2, 20, 20])
     """
+
+    settings = "width", "depth", "negative_slope"
+    words = "U-Net that sees the image at {num_scales} scales"
 
     def __init__(
         self,
@@ -86,10 +93,15 @@ class UNet(nn.Module):
         self.head = nn.Conv2d(width, num_classes, 1)
         he_initialise(self)
 
+    @staticmethod
+    def geometry_of(architecture: Mapping[str, Any]) -> Geometry:
+        """Return valid sizes, alignment and margin for a depth."""
+        return unet_geometry(architecture["depth"])
+
     @property
-    def geometry(self) -> Geometry:
-        """Valid sizes, alignment and margin."""
-        return unet_geometry(self.depth)
+    def last(self) -> nn.Conv2d:
+        """The 1×1 convolution."""
+        return self.head
 
     def forward(self, x: Tensor) -> Tensor:
         self.geometry.check(x.shape[-2], x.shape[-1], f"UNet(depth={self.depth})")

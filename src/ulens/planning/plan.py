@@ -11,7 +11,8 @@ from ulens.augment.intensity import IntensitySettings
 from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.errors import SettingError
 from ulens.io.files import list_some
-from ulens.nets.build import NetName, Network, build_network, network_geometry
+from ulens.nets.build import NetName, build_network, network_geometry
+from ulens.nets.network import Network
 from ulens.nets.shapes import Geometry
 from ulens.record import read_record
 from ulens.resample import AS_IT_IS, Zoom, check_zoom

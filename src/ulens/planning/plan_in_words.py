@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
 from ulens.encodings.table import ENCODINGS, EncodingName
-from ulens.nets.build import NetName
+from ulens.nets.build import NETWORKS
 from ulens.planning.plan import Plan
 from ulens.resample import AS_IT_IS, Zoom
 
@@ -17,12 +17,6 @@ _LEARNS: Mapping[EncodingName, str] = {
     "boundary": "objects and background, with a gap between objects that touch",
     "contact": "background, the inside of objects, and where they touch",
     "distance": "how deep each pixel lies in its object, and how near the next object is",
-}
-_NETWORKS: Mapping[NetName, str] = {
-    "unet": "U-Net that sees the image at {num_scales} scales",
-    "sliding-window": "sliding window of {window} px",
-    "fcn-8s": "FCN-8s",
-    "fcn-alexnet": "FCN-AlexNet",
 }
 _OPTIMIZERS = {"adamw": "AdamW", "sgd": "stochastic gradient descent"}
 _SELF_EXPLANATORY = {
@@ -116,14 +110,13 @@ def _weights(plan: Plan) -> Words:
 
 
 def _network(plan: Plan) -> Words:
-    name = _NETWORKS[plan.network.name].format(
-        num_scales=plan.network.depth + 1, window=plan.network.window
-    )
+    kind = NETWORKS[plan.network.name]
+    name = kind.words.format(num_scales=plan.network.depth + 1, window=plan.network.window)
     words = {
         "network": ("network", name),
         "width": ("width", f"{plan.network.width} channels at its first level"),
     }
-    if plan.network.name == "unet":
+    if "negative_slope" in kind.settings:
         slope = plan.network.negative_slope
         words["negative_slope"] = (
             "negative signals",
@@ -135,7 +128,7 @@ def _network(plan: Plan) -> Words:
             if plan.network.batch_norm
             else "as they are",
         )
-    if plan.network.name != "sliding-window":
+    if kind.has_dropout:
         words["dropout"] = (
             "deepest signals",
             f"{plan.network.dropout:.0%} left out at random while learning (dropout)",

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from ulens.encodings.table import Activation
 from ulens.errors import SettingError
-from ulens.nets.build import Network
+from ulens.nets.network import Network
 from ulens.nets.quantized import Ranges, quantize
 from ulens.nets.unet import UNet
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from ulens.encodings.table import Activation
 from ulens.errors import SettingError
-from ulens.nets.build import Network
+from ulens.nets.network import Network
 from ulens.nets.quantized import Ranges
 from ulens.normalize import check_channels
 from ulens.predict.engines import EngineName, activate, build_engine, choose_device, torch_engine

@@ -5,7 +5,8 @@ from typing import Any
 
 from ulens.bundle import ModelBundle
 from ulens.errors import ModelError, SettingError
-from ulens.nets.build import Network, describe_architecture, name_network
+from ulens.nets.build import describe_architecture, name_network
+from ulens.nets.network import Network
 from ulens.planning.plan import Plan
 
 SHARED = ("name", "width", "depth", "window", "negative_slope")

@@ -1,13 +1,12 @@
 """The weights that a training keeps: averaged over its steps, without batch normalisation."""
 
 from collections.abc import Mapping
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from ulens.nets.network import Network
 from ulens.nets.normalized import Moments, adopt, fold, freeze, measure_outputs
-from ulens.nets.unet import UNet
 from ulens.planning.plan import Plan
 from ulens.training.tiles import Tiles
 
@@ -35,17 +34,13 @@ class KeptWeights:
     `freeze`, and then by moments that stay, as at prediction.
     """
 
-    def __init__(self, net: nn.Module, plan: Plan, tiles: Tiles, *, is_trained: bool) -> None:
+    def __init__(self, net: Network, plan: Plan, tiles: Tiles, *, is_trained: bool) -> None:
         self.moments: dict[str, Moments] = {}
         """Those that stay, by the names of the convolutions; none before `freeze`."""
         self._net, self._plan, self._tiles = net, plan, tiles
         if plan.network.batch_norm and is_trained:
-            adopt(self._unet, tiles.plain())
+            adopt(self._net, tiles.plain())
         self.average = {name: value.detach().clone() for name, value in net.named_parameters()}
-
-    @property
-    def _unet(self) -> UNet:
-        return cast(UNet, self._net)
 
     def follow(self, step: int) -> None:
         """Bring the running average up to date after a step."""
@@ -85,9 +80,9 @@ class KeptWeights:
             name: (mean.to(device), variance.to(device))
             for name, (mean, variance) in moments.items()
         }
-        freeze(self._unet, self.moments)
+        freeze(self._net, self.moments)
 
     def _measure(self, weights: Mapping[str, Tensor], *, has_learned: bool) -> dict[str, Moments]:
         tiles = self._tiles.plain() if has_learned else self._tiles.plain(1)
         with autocast(self._plan, tiles.device):
-            return measure_outputs(self._unet, weights, tiles)
+            return measure_outputs(self._net, weights, tiles)

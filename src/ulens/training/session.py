@@ -14,7 +14,8 @@ from ulens.annotated.samples import Annotated, Sample
 from ulens.bundle import START, ModelBundle, load_bundle, save_bundle
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import TrainingError
-from ulens.nets.build import Network, undo_balance
+from ulens.nets.build import undo_balance
+from ulens.nets.network import Network
 from ulens.nets.properties import count_multiplications
 from ulens.nets.unet import UNet
 from ulens.planning.plan import Plan

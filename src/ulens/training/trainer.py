@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,8 +14,8 @@ from ulens.encodings.losses import counted_weight
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import TrainingError
 from ulens.nets.draws import own_draws
+from ulens.nets.network import Network
 from ulens.nets.normalized import normalize
-from ulens.nets.unet import UNet
 from ulens.planning.plan import Plan
 from ulens.training.clock import Clock
 from ulens.training.kept_weights import KeptWeights, autocast
@@ -59,8 +59,7 @@ class Trainer:
 
     Parameters
     ----------
-    net : any network with a `geometry` and (B, C, Y, X) → (B, K, …) outputs; it becomes the
-        trainer's own
+    net : becomes the trainer's own
     images : the training images, on the device of the network
     plan : all choices
     all_images : these and the held-out ones, for the time after `use_all`
@@ -84,7 +83,7 @@ class Trainer:
 
     def __init__(
         self,
-        net: nn.Module,
+        net: Network,
         images: Sequence[TrainingImage],
         plan: Plan,
         *,
@@ -98,7 +97,7 @@ class Trainer:
         self.tiles = Tiles(images, all_images, plan, ranks)
         self._is_trained, self._is_stopped = is_trained, False
         if plan.network.batch_norm:
-            normalize(cast(UNet, net))
+            normalize(net)
         self._memory_format = MEMORY_FORMATS[plan.tensors.memory_format]
         net.to(self.device).to(memory_format=self._memory_format)  # type: ignore[call-overload]
         self.kept = KeptWeights(net, plan, self.tiles, is_trained=is_trained)
