@@ -9,6 +9,7 @@ import numpy as np
 from ulens.annotated.label_values import mark_ignored
 from ulens.annotated.pairs import Pairing, find_pairs
 from ulens.annotated.samples import parse_frames
+from ulens.channels import is_grey
 from ulens.errors import DataError, LabelError, PairingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import (
@@ -198,7 +199,7 @@ def _read_classes(plane: np.ndarray, path: Path, *, is_label: bool) -> np.ndarra
 
 
 def _single_channel(plane: np.ndarray, path: Path) -> np.ndarray:
-    if (plane != plane[:1]).any():
+    if not is_grey(plane):
         raise LabelError(
             f"{path} is a color image with {len(plane)} different channels; label images need one "
             "grey value per class or object; save it as a grey PNG or TIFF file"

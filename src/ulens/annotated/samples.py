@@ -25,6 +25,7 @@ from ulens.annotated.label_values import (
     number_instances,
 )
 from ulens.annotated.pairs import Pair, find_pairs
+from ulens.channels import common_channels, fit_channels, is_grey
 from ulens.errors import DataError, LabelError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import is_roi_file, name_some, num_planes, planes, read_image
@@ -298,7 +299,7 @@ def _check_equal_sizes(
 
 def _one_channel(label: np.ndarray, path: Path) -> np.ndarray:
     """Return the (Y, X) values of a (C, Y, X) label plane whose channels are equal."""
-    if (label != label[:1]).any():
+    if not is_grey(label):
         raise LabelError(
             f"{path} is a color image with {label.shape[0]} different channels; labels need one "
             "grey value per class or object; save it as an 8- or 16-bit grey PNG or TIFF file"
@@ -307,18 +308,11 @@ def _one_channel(label: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _agree_on_channels(selected: list[_Plane]) -> list[_Plane]:
-    """Give all planes the same channels: grey saved as RGB is grey, grey among RGB is RGB."""
-    counts = {plane.image.shape[0] for plane in selected}
-    if counts == {3} and all((plane.image == plane.image[:1]).all() for plane in selected):
-        return [replace(plane, image=plane.image[:1]) for plane in selected]
-    if counts == {1, 3}:
-        return [
-            replace(plane, image=np.repeat(plane.image, 3 // plane.image.shape[0], axis=0))
-            for plane in selected
-        ]
-    if len(counts) > 1:
+    """Give all planes the same channels."""
+    num_channels = common_channels([plane.image for plane in selected])
+    if num_channels is None:
         raise DataError(_name_channels(selected))
-    return selected
+    return [replace(plane, image=fit_channels(plane.image, num_channels)) for plane in selected]
 
 
 def _name_channels(selected: list[_Plane]) -> str:

@@ -10,11 +10,12 @@ import numpy as np
 from scipy import ndimage
 
 from ulens.bundle import ModelBundle
+from ulens.channels import check_channels, choose_channels, is_grey
 from ulens.encodings.seeds import SeedDecoder
 from ulens.io.atomic import write_array, write_file
 from ulens.io.label_volumes import ZarrLabels
 from ulens.io.regions import Plane, Volume
-from ulens.normalize import Moments, Statistics, check_channels, measure_moments
+from ulens.normalize import Moments, Statistics, measure_moments
 from ulens.predict.large.blocks import Block, PlaneFiles, Window, cut, window_of, within
 from ulens.predict.large.growing import grow, read_landscape
 from ulens.predict.large.stitching import number_components
@@ -66,29 +67,21 @@ class Measure:
     def do(self, part: Block, predictor: Predictor) -> Iterator[int]:
         window = window_of(part, self.volume.size, _STRIP_PX)
         pixels = self.volume.read(self.plane, *window)
-        is_grey = bool((pixels == pixels[:1]).all())
         count, mean, squares = measure_moments(pixels)
-        found = [np.full(len(mean), count), mean, squares, np.full(len(mean), is_grey)]
+        found = [np.full(len(mean), count), mean, squares, np.full(len(mean), is_grey(pixels))]
         self.files.moments.write(part, np.array(found, np.float64))
         yield 0
 
     def finish(self) -> None:
         if self.files.intensities.is_file():
             return
-        num_channels = self.volume.num_channels
-        is_grey = self.num_needed == 1 and num_channels == 3  # until a pixel says otherwise
-        moments = Moments()
+        moments, are_grey = Moments(), True
         for part in self.parts():
             count, mean, squares, seems_grey = np.asarray(self.files.moments.read(part))
-            is_grey = is_grey and bool(seems_grey.all())
+            are_grey = are_grey and bool(seems_grey.all())
             moments.join(int(count[0]), mean, squares)
-        channels = tuple(range(num_channels))
-        if is_grey:  # saved as color
-            channels = (0,)
-        elif self.num_needed == 3 and num_channels == 1:
-            channels = (0, 0, 0)
-        seen = np.broadcast_to(np.uint8(0), (len(channels), *self.volume.size))
-        check_channels(seen, self.num_needed, str(self.volume.path))
+        channels = choose_channels(self.volume.num_channels, self.num_needed, is_grey=are_grey)
+        check_channels((len(channels), *self.volume.size), self.num_needed, str(self.volume.path))
         means, stds = moments.statistics()
         found = {
             "channels": channels,
