@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ulens.annotated.ctc import find_truth
-from ulens.annotated.samples import parse_frames
+from ulens.annotated.selection import parse_frames
 
 SCRIPT = Path(__file__).parents[1] / "benchmarks" / "split.py"
 

@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ulens.errors import DataError, ShapeError
+from ulens.channels import check_channels
+from ulens.errors import DataError
 
 FLOOR_FRACTION = 0.25
 
@@ -106,7 +107,7 @@ class Normalization:
         array([[[-1.4142135,  0.       ],
                 [ 0.       ,  1.4142135]]], dtype=float32)
         """
-        check_channels(image, len(self.std_floor))
+        check_channels(image.shape, len(self.std_floor))
         normalized = np.empty(image.shape, np.float32)
         means, stds = measure_statistics(image) if statistics is None else statistics
         for index, (floor, mean, std) in enumerate(zip(self.std_floor, means, stds, strict=True)):
@@ -147,27 +148,12 @@ def fit_normalization(images: Iterable[np.ndarray]) -> Normalization:
     """
     rows: list[list[float]] = []
     for image in images:
-        check_channels(image, len(rows[0]) if rows else len(image))
+        check_channels(image.shape, len(rows[0]) if rows else len(image))
         rows.append(list(measure_statistics(image).std))
     if not rows:
         raise DataError("there are no images to fit the normalisation to; give at least one")
     medians = np.median(np.array(rows), axis=0)
     return Normalization(tuple(FLOOR_FRACTION * float(m) if m > 0 else 1.0 for m in medians))
-
-
-def check_channels(image: np.ndarray, num_channels: int, name: str = "image") -> None:
-    """Raise ShapeError unless `image` is a non-empty (C, Y, X) array with that many channels.
-
-    The message calls the image `name`.
-    """
-    if image.ndim != 3 or image.size == 0:
-        raise ShapeError(f"{name} has shape {image.shape}; need a non-empty array (C, Y, X)")
-    if len(image) != num_channels:
-        channels = "channel" if len(image) == 1 else "channels"
-        raise ShapeError(
-            f"{name} has {len(image)} {channels}; the model was trained on {num_channels}; "
-            "give the image the channels of the training images"
-        )
 
 
 def measure_statistics(image: np.ndarray) -> Statistics:

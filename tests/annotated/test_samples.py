@@ -9,7 +9,8 @@ import tifffile
 
 import cases
 import ulens.annotated.samples
-from ulens.annotated.samples import parse_frames, read_annotated
+from ulens.annotated.samples import read_annotated
+from ulens.annotated.selection import parse_frames
 from ulens.errors import DataError, FileError, LabelError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import write_tiff

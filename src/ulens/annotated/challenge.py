@@ -1,6 +1,5 @@
 """Annotated frames of the Cell Tracking Challenge: gold and silver truth and markers together."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from ulens.annotated.ctc import (
     read_labels,
 )
 from ulens.annotated.partial_truth import ignore_unoutlined
+from ulens.annotated.selection import read_ranges
 from ulens.errors import DataError, PairingError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import planes, read_image
@@ -209,27 +209,25 @@ def truth_without_frame(sequences: list[Sequence]) -> list[Path]:
 def _parse(spec: str, sequences: list[Sequence]) -> dict[str, set[int]]:
     """Return the frame numbers that a selection names, by sequence."""
     there_are = "there is " + "; ".join(
-        f"sequence {each.name} with frames {min(each.frames)}-{max(each.frames)}"
-        for each in sequences
+        f"sequence {sequence.name} with frames {min(sequence.frames)}-{max(sequence.frames)}"
+        for sequence in sequences
     )
-    by_name = {each.name: each for each in sequences}
+    by_name = {sequence.name: sequence for sequence in sequences}
     chosen: dict[str, set[int]] = {name: set() for name in by_name}
     name = sequences[0].name if len(sequences) == 1 else None
-    for part in re.split("[,;]", spec):
-        match = re.fullmatch(r"\s*(?:(\d\d)\s*:)?\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
-        name = match[1] or name if match else None
-        if match is None or name is None or int(match[2]) > int(match[3] or match[2]):
+    for each in read_ranges(spec, separators=",;"):
+        name = each.sequence or name if each else None
+        if each is None or name is None:
             raise SettingError(
                 f"frames {spec!r} is no selection of frames; write sequence and numbers such as "
                 f"{sequences[0].name}:0-9,12; {there_are}"
             )
         if name not in by_name:
             raise SettingError(f"frames {spec!r} asks for sequence {name}; {there_are}")
-        first, last = int(match[2]), int(match[3] or match[2])
         there = by_name[name].frames
-        found = {number for number in there if first <= number <= last}
-        if not found or last > max(there):
-            raise SettingError(f"frames {spec!r} asks for frame {last} of {name}; {there_are}")
+        found = {number for number in there if each.first <= number <= each.last}
+        if not found or each.last > max(there):
+            raise SettingError(f"frames {spec!r} asks for frame {each.last} of {name}; {there_are}")
         chosen[name] |= found
     return chosen
 

@@ -8,7 +8,8 @@ import numpy as np
 
 from ulens.annotated.label_values import mark_ignored
 from ulens.annotated.pairs import Pairing, find_pairs
-from ulens.annotated.samples import parse_frames
+from ulens.annotated.selection import select_planes
+from ulens.channels import is_grey
 from ulens.errors import DataError, LabelError, PairingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import (
@@ -87,15 +88,8 @@ def _select_planes(
     files: list[Path], prediction_of: dict[Path, Path], frames: str | None
 ) -> dict[Path, list[int]]:
     """Return the wanted planes of each truth file, files without any left out."""
-    counts = [_num_planes(file, prediction_of) for file in files]
-    total = sum(counts)
-    chosen = parse_frames(frames, total) if frames is not None else range(total)
-    starts = np.cumsum([0, *counts])
-    by_file: dict[Path, list[int]] = {}
-    for frame in chosen:
-        number = int(np.searchsorted(starts, frame, side="right")) - 1
-        by_file.setdefault(files[number], []).append(frame - int(starts[number]))
-    return by_file
+    chosen = select_planes(frames, [_num_planes(file, prediction_of) for file in files])
+    return {file: numbers for file, numbers in zip(files, chosen, strict=True) if numbers}
 
 
 def _num_planes(file: Path, prediction_of: dict[Path, Path]) -> int:
@@ -198,7 +192,7 @@ def _read_classes(plane: np.ndarray, path: Path, *, is_label: bool) -> np.ndarra
 
 
 def _single_channel(plane: np.ndarray, path: Path) -> np.ndarray:
-    if (plane != plane[:1]).any():
+    if not is_grey(plane):
         raise LabelError(
             f"{path} is a color image with {len(plane)} different channels; label images need one "
             "grey value per class or object; save it as a grey PNG or TIFF file"

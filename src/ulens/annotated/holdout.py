@@ -1,6 +1,6 @@
 """What is kept out of training, so that the score is honest."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -131,17 +131,34 @@ def _spread(num_images: int) -> list[int]:
     return [int((k + 0.5) * num_images / num_held_out) for k in range(num_held_out)]
 
 
+def last_of_sequences(
+    numbers: Iterable[int], samples: Sequence[Sample], *, one_in: int
+) -> list[int]:
+    """Return the last of every so many samples of each sequence; none of one that is shorter.
+
+    Parameters
+    ----------
+    numbers : of the samples to choose from, ascending; those of no sequence count as one
+    """
+    return [
+        k
+        for frames in _by_sequence(numbers, samples)
+        for k in frames[len(frames) - len(frames) // one_in :]
+    ]
+
+
 def _last_frames(samples: Sequence[Sample]) -> list[int]:
     """Return the last tenth of each sequence, or the last frame of the longest one."""
+    numbers = range(len(samples))
+    chosen = last_of_sequences(numbers, samples, one_in=IMAGES_PER_HELD_OUT)
+    return chosen or max(_by_sequence(numbers, samples), key=len)[-1:]
+
+
+def _by_sequence(numbers: Iterable[int], samples: Sequence[Sample]) -> list[list[int]]:
     series: dict[str | None, list[int]] = {}
-    for k, sample in enumerate(samples):
-        series.setdefault(sample.sequence, []).append(k)
-    chosen = [
-        k
-        for frames in series.values()
-        for k in frames[len(frames) - len(frames) // IMAGES_PER_HELD_OUT :]
-    ]
-    return chosen or max(series.values(), key=len)[-1:]
+    for k in numbers:
+        series.setdefault(samples[k].sequence, []).append(k)
+    return list(series.values())
 
 
 def _name_silver(held_out: Sequence[Sample]) -> str:

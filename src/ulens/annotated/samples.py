@@ -1,7 +1,6 @@
 """Annotated images: every 2-D plane with its labels, read as classes or as instances."""
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +24,8 @@ from ulens.annotated.label_values import (
     number_instances,
 )
 from ulens.annotated.pairs import Pair, find_pairs
+from ulens.annotated.selection import select_planes
+from ulens.channels import common_channels, fit_channels, is_grey
 from ulens.errors import DataError, LabelError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import is_roi_file, name_some, num_planes, planes, read_image
@@ -162,39 +163,6 @@ def hash_samples(samples: Iterable[Sample]) -> str:
     return digest.hexdigest()
 
 
-def parse_frames(spec: str, num_frames: int) -> list[int]:
-    """Return the frames that a selection names, in ascending order.
-
-    Parameters
-    ----------
-    spec : numbers and inclusive ranges from 0, separated by commas
-    num_frames : how many frames there are
-
-    Raises
-    ------
-    SettingError : the selection cannot be read or names a frame that is not there
-
-    Examples
-    --------
-    >>> parse_frames("0-2,5", 10)
-    [0, 1, 2, 5]
-    """
-    there_are = f"there are {num_frames} images, 0-{num_frames - 1}"
-    chosen: set[int] = set()
-    for part in spec.split(","):
-        match = re.fullmatch(r"\s*(\d+)\s*(?:-\s*(\d+)\s*)?", part)
-        first, last = (int(match[1]), int(match[2] or match[1])) if match else (0, -1)
-        if first > last:
-            raise SettingError(
-                f"frames {spec!r} is no selection; write numbers and ranges such as 0-9,12; "
-                f"{there_are}"
-            )
-        if last >= num_frames:
-            raise SettingError(f"frames {spec!r} asks for image {last}; {there_are}")
-        chosen.update(range(first, last + 1))
-    return sorted(chosen)
-
-
 def _refuse_for_challenge(labels_are: LabelsAre | None, ignore: int | None) -> None:
     if labels_are == "classes" or ignore is not None:
         asked = f"ignore is {ignore}" if ignore is not None else "labels_are is 'classes'"
@@ -246,15 +214,9 @@ def _read_challenge(sequences: list[Sequence], frames: str | None) -> Annotated:
 def _read_planes(
     pairs: list[Pair], frames: str | None, ignore: int | None, store: ArrayStore
 ) -> Iterator[_Plane]:
-    wanted: list[list[int] | None] = [None] * len(pairs)
+    wanted: Iterable[list[int] | None] = [None] * len(pairs)
     if frames is not None:
-        counts = [num_planes(pair.image) for pair in pairs]
-        chosen = set(parse_frames(frames, sum(counts)))
-        starts = np.cumsum([0, *counts])[:-1].tolist()
-        wanted = [
-            [i for i in range(count) if start + i in chosen]
-            for start, count in zip(starts, counts, strict=True)
-        ]
+        wanted = select_planes(frames, [num_planes(pair.image) for pair in pairs])
     for pair, numbers in zip(pairs, wanted, strict=True):
         if numbers is None or numbers:
             yield from _read_pair(pair, numbers, ignore, store)
@@ -298,7 +260,7 @@ def _check_equal_sizes(
 
 def _one_channel(label: np.ndarray, path: Path) -> np.ndarray:
     """Return the (Y, X) values of a (C, Y, X) label plane whose channels are equal."""
-    if (label != label[:1]).any():
+    if not is_grey(label):
         raise LabelError(
             f"{path} is a color image with {label.shape[0]} different channels; labels need one "
             "grey value per class or object; save it as an 8- or 16-bit grey PNG or TIFF file"
@@ -307,18 +269,11 @@ def _one_channel(label: np.ndarray, path: Path) -> np.ndarray:
 
 
 def _agree_on_channels(selected: list[_Plane]) -> list[_Plane]:
-    """Give all planes the same channels: grey saved as RGB is grey, grey among RGB is RGB."""
-    counts = {plane.image.shape[0] for plane in selected}
-    if counts == {3} and all((plane.image == plane.image[:1]).all() for plane in selected):
-        return [replace(plane, image=plane.image[:1]) for plane in selected]
-    if counts == {1, 3}:
-        return [
-            replace(plane, image=np.repeat(plane.image, 3 // plane.image.shape[0], axis=0))
-            for plane in selected
-        ]
-    if len(counts) > 1:
+    """Give all planes the same channels."""
+    num_channels = common_channels([plane.image for plane in selected])
+    if num_channels is None:
         raise DataError(_name_channels(selected))
-    return selected
+    return [replace(plane, image=fit_channels(plane.image, num_channels)) for plane in selected]
 
 
 def _name_channels(selected: list[_Plane]) -> str:

@@ -8,11 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from ulens.annotated.challenge import find_annotated_sequences, select_frames
-from ulens.annotated.samples import Annotated, Sample, hash_samples, parse_frames, read_annotated
+from ulens.annotated.holdout import last_of_sequences
+from ulens.annotated.samples import Annotated, Sample, hash_samples, read_annotated
+from ulens.annotated.selection import name_ranges, parse_frames
 from ulens.errors import DataError, LabelError, SettingError
 from ulens.labels.meaning import IGNORED, LabelsAre
 
-UNSEEN_SHARE = 0.25
+IMAGES_PER_UNSEEN = 4
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,19 +106,9 @@ def name_frames(numbers: Sequence[int], samples: Sequence[Sample]) -> str:
         frame = k if sequence is None else int(re.findall(r"[0-9]+", samples[k].name)[-1])
         by_sequence.setdefault(sequence, []).append(frame)
     return ",".join(
-        _name_ranges(frames) if sequence is None else f"{sequence}:{_name_ranges(frames)}"
+        name_ranges(frames) if sequence is None else f"{sequence}:{name_ranges(frames)}"
         for sequence, frames in by_sequence.items()
     )
-
-
-def _name_ranges(numbers: Sequence[int]) -> str:
-    ranges: list[list[int]] = []
-    for number in sorted(numbers):
-        if ranges and number == ranges[-1][-1] + 1:
-            ranges[-1] = [ranges[-1][0], number]
-        else:
-            ranges.append([number])
-    return ",".join("-".join(map(str, each)) for each in ranges)
 
 
 def _numbers(spec: str, images: Path, samples: Sequence[Sample]) -> set[int]:
@@ -132,23 +124,14 @@ def _complete(
 ) -> tuple[list[int], list[int]]:
     """Return both sides, ascending; a side that was not asked for follows from the other."""
     if learned is None and scored is None:
-        scored = _last_quarters(counted, samples)
+        scored = set(last_of_sequences(sorted(counted), samples, one_in=IMAGES_PER_UNSEEN))
+        scored = scored or {max(counted)}
     if learned is None:
         assert scored is not None
         learned = counted - scored
     if scored is None:
         scored = counted - learned
     return sorted(learned), sorted(scored)
-
-
-def _last_quarters(counted: set[int], samples: Sequence[Sample]) -> set[int]:
-    series: dict[str | None, list[int]] = {}
-    for k in sorted(counted):
-        series.setdefault(samples[k].sequence, []).append(k)
-    chosen: set[int] = set()
-    for numbers in series.values():
-        chosen |= set(numbers[len(numbers) - int(UNSEEN_SHARE * len(numbers)) :])
-    return chosen or {max(counted)}
 
 
 def _check_sides(learned: list[int], scored: list[int], samples: Sequence[Sample]) -> None:

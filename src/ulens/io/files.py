@@ -10,6 +10,7 @@ import numpy as np
 import PIL.Image
 import tifffile
 
+from ulens.channels import is_grey
 from ulens.errors import DataError, FileError
 from ulens.image import Image
 from ulens.io.tiff import read_tiff, write_tiff
@@ -271,7 +272,7 @@ def _decode_with_pillow(path: Path, resolve_palette: bool) -> np.ndarray:
     with path.open("rb") as file, _open_with_pillow(file) as image:
         if image.mode in ("P", "PA"):
             colors = np.asarray(image.convert("RGB"))
-            if (colors == colors[..., :1]).all():
+            if is_grey(np.moveaxis(colors, 2, 0)):
                 return np.ascontiguousarray(colors[..., 0])
             return colors if resolve_palette else np.asarray(image.getchannel(0))
         if image.mode == "1":

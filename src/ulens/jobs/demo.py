@@ -1,7 +1,6 @@
 """The job `demo`: simulate, train, segment unseen images, score, report."""
 
 import itertools
-import re
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +9,9 @@ from pathlib import Path
 import numpy as np
 from matplotlib.figure import Figure
 
-from ulens.annotated.samples import Sample, parse_frames, read_annotated
+from ulens.annotated.samples import Sample, read_annotated
+from ulens.annotated.selection import parse_frames
+from ulens.annotated.unseen import name_frames
 from ulens.bundle import ModelBundle
 from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.errors import DataError, OutputError
@@ -192,16 +193,9 @@ def _users_story(data: Path) -> Story:
         name=data.resolve().name,
         images=data,
         labels=None,
-        training=",".join(_select(k, annotated.samples[k]) for k in training),
+        training=",".join(name_frames([k], annotated.samples) for k in training),
         unseen=",".join(map(str, unseen)),
     )
-
-
-def _select(k: int, sample: Sample) -> str:
-    """Return how `--frames` names a sample: by number, in a challenge's sequence by frame."""
-    if sample.sequence is None:
-        return str(k)
-    return f"{sample.sequence}:{int(re.findall(r'[0-9]+', sample.name)[-1])}"
 
 
 def _check_classes(training: list[Sample], class_values: tuple[int, ...], data: Path) -> None:

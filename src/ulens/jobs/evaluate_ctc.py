@@ -15,7 +15,7 @@ from ulens.annotated.ctc import (
     read_labels,
     read_lineage,
 )
-from ulens.annotated.samples import parse_frames
+from ulens.annotated.selection import parse_frames
 from ulens.errors import DataError, FileError, LabelError, ShapeError
 from ulens.io.files import name_some
 from ulens.metrics.ctc import (

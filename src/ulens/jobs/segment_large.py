@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ulens.bundle import ModelBundle, find_model, load_bundle
+from ulens.channels import check_channels, choose_channels
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import OutputError
 from ulens.io.atomic import write_file
 from ulens.io.label_volumes import write_label_tiff
 from ulens.io.regions import Volume, open_volume
 from ulens.jobs.segment import SegmentProgress
-from ulens.normalize import check_channels
 from ulens.predict.engine_choice import choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.large.blocks import Blocks
@@ -175,10 +175,9 @@ def _told_where_it_stays(out: Path, folder: Path) -> Iterator[None]:
 
 def _check_channels(bundle: ModelBundle, volume: Volume) -> None:
     """Raise ShapeError before anything is read, where no pixel could make the channels fit."""
-    counts = (bundle.net.in_channels, volume.num_channels)
-    if counts not in ((1, 3), (3, 1)):  # a grey image saved as color, or one among color images
-        seen = np.broadcast_to(np.uint8(0), (volume.num_channels, *volume.size))
-        check_channels(seen, bundle.net.in_channels, str(volume.path))
+    num_needed = bundle.net.in_channels
+    channels = choose_channels(volume.num_channels, num_needed, is_grey=True)
+    check_channels((len(channels), *volume.size), num_needed, str(volume.path))
 
 
 def _forecast(

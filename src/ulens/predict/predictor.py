@@ -8,11 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ulens.channels import check_channels
 from ulens.encodings.table import Activation
 from ulens.errors import SettingError
 from ulens.nets.network import Network
 from ulens.nets.quantized import Ranges
-from ulens.normalize import check_channels
 from ulens.predict.engines import EngineName, activate, build_engine, choose_device, torch_engine
 from ulens.predict.rotations import Rotation
 from ulens.predict.tiles import Slices, Tile, plan_tiles, read_mirrored
@@ -111,7 +111,7 @@ class Predictor:
         no tile of the image, so all seven predictions of the whole image are made before
         the first item is yielded.
         """
-        check_channels(image, self.in_channels)
+        check_channels(image.shape, self.in_channels)
         if self.average == "rotations7":
             return self._stream_rotations(image)
         return self._stream_views(image)

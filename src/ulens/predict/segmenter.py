@@ -6,9 +6,9 @@ from typing import NamedTuple
 import numpy as np
 
 from ulens.bundle import ModelBundle
+from ulens.channels import check_channels, fit_channels
 from ulens.encodings.table import ENCODINGS, decode_maps
 from ulens.image import Image
-from ulens.normalize import check_channels
 from ulens.predict.engine_choice import EngineChoice, choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
@@ -124,11 +124,8 @@ class Segmenter:
     def _prepare(self, plane: np.ndarray, factor: Zoom, name: str) -> np.ndarray:
         """Return a plane as the network takes it."""
         num_channels = self.bundle.net.in_channels
-        if num_channels == 1 and len(plane) == 3 and (plane == plane[:1]).all():
-            plane = plane[:1]  # a grey image that was saved as color
-        if num_channels == 3 and len(plane) == 1:
-            plane = np.repeat(plane, 3, axis=0)  # a grey image among color ones, as in training
-        check_channels(plane, num_channels, name)
+        plane = fit_channels(plane, num_channels)
+        check_channels(plane.shape, num_channels, name)
         return resample(self.bundle.normalization.apply(plane), self._zoom(factor))
 
     def _zoom(self, factor: Zoom) -> Zoom:

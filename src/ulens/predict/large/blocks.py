@@ -1,4 +1,4 @@
-"""A plane in blocks: where they lie, and files that hold an array for each."""
+"""A plane in blocks: where they lie, and the files that hold an array for each."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -28,19 +28,14 @@ class Blocks:
     block_px: int
 
     def __iter__(self) -> Iterator[Block]:
-        rows, columns = (range(-(-length // self.block_px)) for length in self.size)
-        return product(rows, columns)
+        return cut(self.size, (self.block_px, self.block_px))
 
     def __len__(self) -> int:
-        return int(np.prod([-(-length // self.block_px) for length in self.size]))
+        return sum(1 for _ in self)
 
     def window(self, block: Block) -> Window:
         """Return the (y, x) slices of a block."""
-        rows, columns = (
-            slice(index * self.block_px, min((index + 1) * self.block_px, length))
-            for index, length in zip(block, self.size, strict=True)
-        )
-        return rows, columns
+        return window_of(block, self.size, (self.block_px, self.block_px))
 
     def touching(self, window: Window) -> Iterator[Block]:
         """Yield the blocks that have a part in a window, in reading order."""
@@ -69,6 +64,21 @@ class Blocks:
             after = (block[0] + (axis == 0), block[1] + (axis == 1))
             if after[axis] * self.block_px < self.size[axis]:
                 yield after, axis
+
+
+def cut(size: tuple[int, int], sides: tuple[int, int]) -> Iterator[Block]:
+    """Cut a plane of `size` into windows with these sides; yield them in reading order."""
+    rows, columns = (range(-(-length // side)) for length, side in zip(size, sides, strict=True))
+    return product(rows, columns)
+
+
+def window_of(block: Block, size: tuple[int, int], sides: tuple[int, int]) -> Window:
+    """Return the (y, x) slices of a block of `cut`."""
+    rows, columns = (
+        slice(index * side, min((index + 1) * side, length))
+        for index, length, side in zip(block, size, sides, strict=True)
+    )
+    return rows, columns
 
 
 def within(window: Window, outer: Window) -> Window:
@@ -136,3 +146,35 @@ class BlockFiles:
 
     def _path(self, block: Block) -> Path:
         return self.folder / f"{block[0]}_{block[1]}.npy"
+
+
+class PlaneFiles:
+    """The files of a plane at work.
+
+    Parameters
+    ----------
+    folder : what it holds already is taken as done
+    blocks : of the plane
+
+    Attributes
+    ----------
+    moments, intensities : of the strips that are measured, and the statistics made of them
+    maps, seeds, labels : what the network, the search for seeds and the decoding give
+    numbers : of each block's seeds in the whole plane
+    unsure : instances that may differ from those of the whole plane
+    table : the final number of each instance, by that of its seed
+    written : empty, for blocks that the output has
+    """
+
+    def __init__(self, folder: Path, blocks: Blocks) -> None:
+        self.blocks = blocks
+        self.intensities, self.table = folder / "intensities.json", folder / "table.npy"
+        names = ("moments", "maps", "seeds", "numbers", "labels", "unsure", "written")
+        self.moments, self.maps, self.seeds, self.numbers, *rest = (
+            BlockFiles(folder / name, blocks) for name in names
+        )
+        self.labels, self.unsure, self.written = rest
+
+    def has(self, files: BlockFiles, block: Block) -> bool:
+        """Whether the array of a block is there, or was and its labels have been made since."""
+        return any(each.has(block) for each in (files, self.labels, self.written))

@@ -23,7 +23,7 @@ from ulens.io.regions import open_volume
 from ulens.predict.large.blocks import Block
 from ulens.predict.large.job import hash_model
 from ulens.predict.large.parts import JobRequest, cut_planes, make_predictor
-from ulens.predict.large.volumes import PlaneWork, Stage
+from ulens.predict.large.volumes import PlaneWork, StageName
 from ulens.predict.predictor import Predictor
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ class Part(NamedTuple):
     """One block in one stage of one plane; None is the end of the stage, when all are done."""
 
     plane: int
-    stage: Stage
+    stage: StageName
     block: Block | None
 
 
