@@ -2,6 +2,8 @@ import dataclasses
 import inspect
 import json
 import re
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
@@ -167,6 +169,21 @@ def test_a_plan_alone_is_no_model(ulens, folder, tmp_path):
     assert status == 0
     assert f"plan {out / 'plan.json'}; change it and train with --plan" in text
     assert "how good it is" not in text
+
+
+def test_ctrl_c_before_the_first_step_ends_as_any_interrupt_does(
+    ulens, folder, tmp_path, monkeypatch
+):
+    @contextmanager
+    def stopped_at_once():
+        stop = threading.Event()
+        stop.set()
+        yield stop
+
+    monkeypatch.setattr("ulens.cli.train.training_process", stopped_at_once)
+    status, _, err = ulens("train", folder, "--steps", 5, "-o", tmp_path / "m")
+    assert (status, err) == (130, "interrupted\n")
+    assert not (tmp_path / "m").exists()
 
 
 def test_a_broken_image_is_named_and_the_others_are_segmented(ulens, folder, model, tmp_path):

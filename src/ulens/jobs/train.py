@@ -13,7 +13,7 @@ import torch
 from ulens.annotated.holdout import Split, split_as, split_samples
 from ulens.annotated.samples import Annotated, hash_samples, read_annotated
 from ulens.bundle import ModelBundle, load_bundle
-from ulens.errors import OutputError, TrainingError
+from ulens.errors import OutputError, Stopped, TrainingError
 from ulens.io.atomic import replace_files
 from ulens.io.files import name_some, other_files
 from ulens.jobs.outputs import make_folder
@@ -66,6 +66,7 @@ def run_training(
 
     Raises
     ------
+    Stopped : `stop` was set before the first step
     UlensError : with what to do
     """
     started, stop = clock.perf_counter(), stop or threading.Event()
@@ -88,8 +89,8 @@ def run_training(
         )
     plan = ranks.from_first(choose_plan(settings, fingerprint, annotated, split, device))
     yield Message(describe_plan(plan, device))
-    if stop.is_set():  # nothing is trained yet, so there is nothing to keep
-        raise KeyboardInterrupt
+    if stop.is_set():
+        raise Stopped("the training was stopped before its first step; nothing was written")
     make_folder(settings.out)
     if settings.plan_only:
         path = settings.out / PLAN
