@@ -253,7 +253,7 @@ def test_the_folder_of_the_images_is_no_output(model, images):
 
 def test_a_file_is_no_output_folder(model, images, tmp_path):
     (tmp_path / "out").touch()
-    with pytest.raises(OutputError, match="is a file; give a folder"):
+    with pytest.raises(OutputError, match="is a file, a folder is needed; choose another"):
         run_segmentation(model, images, tmp_path / "out")
 
 

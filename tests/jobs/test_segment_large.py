@@ -302,13 +302,14 @@ def test_8_bits_go_on_with_what_was_computed_beside_them(model, stack, tmp_path)
 
 def test_outputs_that_are_refused(model, stack, tmp_path):
     (tmp_path / "file.zarr").write_text("")
+    (tmp_path / "file.tif").write_text("")
     (tmp_path / "folder.tif").mkdir()
     for image, out, overwrite, message in (
         (stack, stack, True, "which is needed"),
         (stack, tmp_path, True, "which is needed"),
         (stack, model, True, "which is needed"),
-        (stack, tmp_path / "file.zarr", False, "exists; choose another name, or allow"),
-        (stack, tmp_path / "file.zarr", True, "is a file"),
+        (stack, tmp_path / "file.zarr", False, "is a file, a folder is needed"),
+        (stack, tmp_path / "file.tif", False, "exists; choose another name, or allow"),
         (stack, tmp_path / "folder.tif", True, "is a folder"),
         (stack, tmp_path / "none" / "out.zarr", False, "there is no folder"),
     ):

@@ -238,13 +238,13 @@ def test_a_graph_is_written_only_when_asked_for_and_kept_without_overwrite(model
     assert not graph.exists()
     graph.mkdir()
     (graph / "notes.txt").write_text("precious")
-    with pytest.raises(OutputError, match=r"out\.geff exists and is no geff; move it"):
+    with pytest.raises(OutputError, match=r"out\.geff exists and is no geff, so it is never"):
         run_tracking(model, images, tmp_path / "out", geff=True, overwrite=True)
     assert [path.name for path in graph.iterdir()] == ["notes.txt"]
     shutil.rmtree(graph)
     run(model, images, tmp_path / "out", geff=True, overwrite=True)
     graph.rename(tmp_path / "new.geff")
-    with pytest.raises(OutputError, match=r"graph .*new\.geff exists; choose another"):
+    with pytest.raises(OutputError, match=r"graph .*new\.geff holds .*; choose another"):
         run_tracking(model, images, tmp_path / "new", geff=True)
 
 
@@ -277,7 +277,7 @@ def test_content_is_kept_without_overwrite(model, tmp_path):
         run_tracking(model, images, out)
     (out / "notes.txt").unlink()
     page.write_text("precious")
-    with pytest.raises(OutputError, match=r"page .*out\.html exists; choose another output"):
+    with pytest.raises(OutputError, match=r"page .*out\.html exists; choose another name"):
         run_tracking(model, images, out)
     assert page.read_text() == "precious"
     assert list(out.iterdir()) == []

@@ -8,7 +8,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ulens.cli.terminal import console
-from ulens.errors import OutputError
+from ulens.io.writable import check_parent, check_writable
 from ulens.jobs.evaluate import Measure
 from ulens.jobs.evaluate import evaluate as run_evaluation
 from ulens.labels.meaning import LabelsAre
@@ -43,9 +43,9 @@ def evaluate(
     json
         file for the scores
     """
-    if json is not None and (json.exists() or not json.parent.is_dir()):
-        what = f"{json} exists" if json.exists() else f"there is no folder {json.parent}"
-        raise OutputError(f"{what}; choose another name")
+    if json is not None:
+        check_writable(json, "file of scores", replaces=None)
+        check_parent(json, "the scores")
     evaluation = run_evaluation(
         truth,
         predicted,

@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 from ulens.annotated.samples import Sample, parse_frames, read_annotated
 from ulens.bundle import ModelBundle
 from ulens.encodings.table import ENCODINGS, EncodingName
-from ulens.errors import DataError, OutputError
+from ulens.errors import DataError
 from ulens.image import Image
 from ulens.io.atomic import replace_files
 from ulens.io.files import write_tiff
-from ulens.jobs.outputs import make_folder
+from ulens.io.writable import check_writable, make_folder
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.metrics.instance import instance_scores
@@ -89,7 +89,9 @@ def run_demo(
     stop : as in `run_training`; of later data sets nothing is trained then
     """
     stories = [_users_story(data)] if data else []
-    _prepare_folder(out, overwrite)
+    replaced = "what an earlier demo made"
+    check_writable(out, "demo folder", is_folder=True, replaces=replaced, overwrite=overwrite)
+    make_folder(out)
     stories = stories or list(_simulate(out, seed))
     sections, rows, scores = [], {}, {}
     for story in stories:
@@ -133,14 +135,6 @@ def run_demo(
         simulated=[] if data else [out / story.name for story in stories],
         scores=scores,
     )
-
-
-def _prepare_folder(out: Path, overwrite: bool) -> None:
-    if out.is_file():
-        raise OutputError(f"{out} is a file; name a folder for the demo")
-    if out.exists() and any(out.iterdir()) and not overwrite:
-        raise OutputError(f"{out} exists; choose another folder or give --overwrite")
-    make_folder(out)
 
 
 def free_folder(name: str) -> Path:

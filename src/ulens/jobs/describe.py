@@ -6,7 +6,8 @@ from typing import get_args
 import torch
 
 from ulens.bundle import find_model, load_bundle
-from ulens.errors import ModelError, OutputError, SettingError
+from ulens.errors import ModelError, SettingError
+from ulens.io.writable import check_writable
 from ulens.nets.build import Network, describe_architecture, name_network
 from ulens.nets.figure import draw
 from ulens.nets.unet import UNet
@@ -31,8 +32,8 @@ def describe(
     -------
     sentences to print
     """
-    if out is not None and out.exists() and not overwrite:
-        raise OutputError(f"{out} exists; choose another name or allow it to be overwritten")
+    if out is not None:
+        check_writable(out, "figure", overwrite=overwrite)
     net, lines = _network(model_or_recipe)
     geometry = net.geometry
     num_parameters = sum(parameter.numel() for parameter in net.parameters())

@@ -12,13 +12,13 @@ from ulens.encodings.table import ENCODINGS
 from ulens.errors import DataError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import list_images, planes, read_image
+from ulens.io.writable import make_folder
 from ulens.jobs.outputs import (
     ObjectTable,
     RoiFormat,
     Targets,
     check_output_folder,
     check_table,
-    make_folder,
     plan_targets,
     write_labels,
     write_maps,

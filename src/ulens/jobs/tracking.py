@@ -12,6 +12,7 @@ from ulens.annotated.ctc import write_result
 from ulens.bundle import load_bundle
 from ulens.errors import DataError, OutputError, SettingError, ShapeError
 from ulens.io.files import list_images, name_some, planes, read_image
+from ulens.io.writable import check_writable
 from ulens.jobs.outputs import check_output_folder
 from ulens.jobs.segment import SegmentProgress, open_image, segment_plane
 from ulens.labels.resize import resize_labels
@@ -22,7 +23,7 @@ from ulens.report.track_pictures import fit_image
 from ulens.report.tracking import Shown, choose_frames, write_tracking_report
 from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX, drop_outside_field
 from ulens.tracking.gaps import fill_gaps
-from ulens.tracking.geff import check_geff, write_geff
+from ulens.tracking.geff import check_package, is_geff, write_geff
 from ulens.tracking.lineage import divisions, name_frames
 from ulens.tracking.tracks import Tracking, track
 
@@ -233,14 +234,12 @@ def _plan_outputs(out: Path, geff: bool, overwrite: bool) -> _Outputs:
     """Return where the results go, or raise OutputError where they may not be written."""
     folder = out.absolute()
     page = folder.with_name(f"{folder.name}.html")
-    if page.is_dir() or (page.exists() and not overwrite):
-        raise OutputError(
-            f"page {page} exists; choose another output folder, or allow the page to be replaced "
-            "with overwrite (--overwrite)"
-        )
+    check_writable(page, "page", overwrite=overwrite)
     graph = folder.with_name(f"{folder.name}.geff") if geff else None
     if graph is not None:
-        check_geff(graph, overwrite=overwrite)
+        check_package()
+        is_no = None if is_geff(graph) else "geff"
+        check_writable(graph, "graph", is_folder=True, overwrite=overwrite, is_no=is_no)
     return _Outputs(folder=out, page=page, graph=graph)
 
 
