@@ -18,12 +18,12 @@ from ulens.io.atomic import replace_files
 from ulens.io.files import name_some, other_files
 from ulens.io.writable import check_writable, make_folder
 from ulens.jobs.planning import TrainSettings, choose_plan, choose_start, describe_plan
-from ulens.jobs.segment import Model
 from ulens.labels.meaning import LabelsAre
 from ulens.planning.durations import parse_duration
 from ulens.planning.fingerprint import Fingerprint, take_fingerprint
 from ulens.planning.plan import Plan, Recipe
 from ulens.predict.engines import choose_device
+from ulens.predict.model import Model
 from ulens.training.model_folder import PLAN, STATE, read_log
 from ulens.training.ranks import Ranks, join_ranks
 from ulens.training.session import Session, Validation
