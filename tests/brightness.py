@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from ulens.bundle import ModelBundle, save_bundle
+from ulens.jobs.segment import run_segmentation
+from ulens.jobs.segmenting import SegmentSettings
 from ulens.nets.unet import UNet
 from ulens.normalize import Normalization
 
@@ -46,6 +48,11 @@ def save_instances_model(folder):
     """Write one that finds instances; return its folder."""
     save_bundle(make_bundle(labels_are="instances", decoding={"threshold": 0.5}), folder)
     return folder
+
+
+def events_of(model, images, out, **options):
+    """The events of a segmentation, which is done while they are taken."""
+    return run_segmentation(SegmentSettings(model, images, out=out, **options))
 
 
 def make_cells(*shape, seed=0, per_plane=12):

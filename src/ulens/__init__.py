@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from ulens.image import Image
     from ulens.io.files import read_image
     from ulens.jobs.evaluate import evaluate
-    from ulens.jobs.segment import Model, load, segment
+    from ulens.jobs.segment import segment
     from ulens.jobs.train import train
     from ulens.nets.unet import UNet
+    from ulens.predict.model import Model, load
 
 _HOMES = {
     "Image": "ulens.image",
-    "Model": "ulens.jobs.segment",
+    "Model": "ulens.predict.model",
     "UNet": "ulens.nets.unet",
     "UlensError": "ulens.errors",
     "evaluate": "ulens.jobs.evaluate",
-    "load": "ulens.jobs.segment",
+    "load": "ulens.predict.model",
     "read_image": "ulens.io.files",
     "segment": "ulens.jobs.segment",
     "train": "ulens.jobs.train",

@@ -10,6 +10,7 @@ UlensError
 ├── DownloadError     a file that cannot be fetched from the web
 ├── OutputError       an output that exists already or cannot be written
 ├── TrainingError     training that cannot start or cannot go on
+├── Stopped           a training that was told to end before its first step
 └── SettingError      an option or plan value out of range
 
 A message says what came, what is needed and what to do.
@@ -54,6 +55,10 @@ class OutputError(UlensError):
 
 class TrainingError(UlensError):
     """Training that cannot start or cannot go on."""
+
+
+class Stopped(UlensError):
+    """A training that was told to end before its first step: there is nothing to keep."""
 
 
 class SettingError(UlensError, ValueError):

@@ -2,10 +2,12 @@ import dataclasses
 import inspect
 import json
 import re
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
-from typing import get_type_hints
+from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from ulens.bundle import load_bundle, save_bundle
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
 from ulens.jobs.demo import DemoResult
+from ulens.jobs.options import FROM_PYTHON_ALONE
 from ulens.planning.plan import read_plan
 
 
@@ -169,6 +172,21 @@ def test_a_plan_alone_is_no_model(ulens, folder, tmp_path):
     assert "how good it is" not in text
 
 
+def test_ctrl_c_before_the_first_step_ends_as_any_interrupt_does(
+    ulens, folder, tmp_path, monkeypatch
+):
+    @contextmanager
+    def stopped_at_once():
+        stop = threading.Event()
+        stop.set()
+        yield stop
+
+    monkeypatch.setattr("ulens.cli.train.training_process", stopped_at_once)
+    status, _, err = ulens("train", folder, "--steps", 5, "-o", tmp_path / "m")
+    assert (status, err) == (130, "interrupted\n")
+    assert not (tmp_path / "m").exists()
+
+
 def test_a_broken_image_is_named_and_the_others_are_segmented(ulens, folder, model, tmp_path):
     images = tmp_path / "new"
     images.mkdir()
@@ -186,10 +204,10 @@ def test_a_broken_image_is_named_and_the_others_are_segmented(ulens, folder, mod
         (("train", "nowhere", "-o", "m"), "nowhere"),
         (("train", "nowhere", "-o", "m", "--time", "20"), "write it like 20min"),
         (("segment", "nowhere", "images", "-o", "masks"), "does not exist"),
-        (("segment", "m", "a", "-o", "a.zarr", "--track"), "which need the whole image in memory"),
+        (("segment", "m", "a", "-o", "a.zarr", "--track"), "track came with out a.zarr, a file"),
         (
             ("segment", "m", "a", "-o", "masks", "--axes", "ZYX"),
-            "--axes, --workers or --scheduler came with --out masks",
+            "axes came with out masks, a folder",
         ),
         (("describe", "resnet"), "neither a model folder nor a recipe"),
         (("describe", "paper", "-o", "nowhere/figure.svg"), "cannot be written"),
@@ -232,7 +250,8 @@ def test_every_option_is_explained(ulens, command):
     if names == ["settings"]:
         settings = get_type_hints(function)["settings"]
         names, text = [field.name for field in dataclasses.fields(settings)], settings.__doc__
-        names = [name for name in names if name != "int8"]  # from Python alone
+        hints = get_type_hints(settings, include_extras=True)
+        names = [name for name in names if FROM_PYTHON_ALONE not in get_args(hints[name])]
     for name in names:
         explained = re.search(rf"^    {name}\n        (\w.+)$", text, re.M)
         assert explained is not None, name

@@ -7,14 +7,14 @@ from tiny_training import write_folder
 from ulens.errors import DataError, OutputError
 from ulens.image import Image
 from ulens.io.files import write_tiff
-from ulens.jobs.demo import DemoResult, free_folder, run_demo
+from ulens.jobs.demo import DemoResult, DemoSettings, free_folder, run_demo
 from ulens.jobs.train import Trained
 
 
 @pytest.fixture(scope="module")
 def told(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo") / "demo"
-    return out, list(run_demo(out, seconds=1))
+    return out, list(run_demo(DemoSettings(out=out, seconds=1)))
 
 
 def test_the_demo_trains_segments_unseen_images_and_scores_them(told):
@@ -48,12 +48,12 @@ def test_the_simulation_is_hard_without_learning(told):
 def test_a_folder_in_the_way_is_not_touched(told):
     out, _ = told
     with pytest.raises(OutputError, match="--overwrite"):
-        list(run_demo(out, seconds=1))
+        list(run_demo(DemoSettings(out=out, seconds=1)))
 
 
 def test_the_same_story_on_the_users_images(tmp_path):
     folder = write_folder(tmp_path / "mine")
-    events = list(run_demo(tmp_path / "demo", data=folder, seconds=1))
+    events = list(run_demo(DemoSettings(out=tmp_path / "demo", data=folder, seconds=1)))
     assert set(events[-1].scores) == {"mine"}
     assert events[-1].models == [tmp_path / "demo" / "mine.model"]
     assert events[-1].simulated == []
@@ -63,7 +63,7 @@ def test_the_same_story_on_the_users_images(tmp_path):
 def test_one_image_is_too_few_for_the_demo(tmp_path):
     folder = write_folder(tmp_path / "mine", number=1)
     with pytest.raises(DataError, match="needs 2"):
-        list(run_demo(tmp_path / "demo", data=folder, seconds=1))
+        list(run_demo(DemoSettings(out=tmp_path / "demo", data=folder, seconds=1)))
 
 
 def test_a_class_that_only_unseen_images_hold_is_named(tmp_path):
@@ -72,14 +72,14 @@ def test_a_class_that_only_unseen_images_hold_is_named(tmp_path):
     label[:, :20], label[:, 30:] = 100, 255
     write_tiff(folder / "labels" / "3.tif", Image(data=label, axes="YX"))
     with pytest.raises(DataError, match="the others lack label value 100; annotate more"):
-        list(run_demo(tmp_path / "demo", data=folder, seconds=1))
+        list(run_demo(DemoSettings(out=tmp_path / "demo", data=folder, seconds=1)))
     assert not (tmp_path / "demo").exists()
 
 
 def test_unseen_images_may_lack_a_class(tmp_path):
     folder = write_folder(tmp_path / "mine", number=5)
     write_tiff(folder / "labels" / "3.tif", Image(data=np.zeros((40, 40), np.uint8), axes="YX"))
-    *_, result = run_demo(tmp_path / "demo", data=folder, seconds=1)
+    *_, result = run_demo(DemoSettings(out=tmp_path / "demo", data=folder, seconds=1))
     assert "mean IoU" in result.scores["mine"]
 
 
@@ -87,7 +87,7 @@ def test_unseen_images_may_lack_a_class(tmp_path):
 def test_an_output_that_is_no_folder_is_refused(tmp_path, name, message):
     (tmp_path / "a").touch()
     with pytest.raises(OutputError, match=message):
-        list(run_demo(tmp_path / name, seconds=1))
+        list(run_demo(DemoSettings(out=tmp_path / name, seconds=1)))
 
 
 def test_the_first_free_folder(tmp_path, monkeypatch):

@@ -2,7 +2,7 @@ import pytest
 
 from ulens.bundle import ModelBundle, save_bundle
 from ulens.errors import SettingError
-from ulens.jobs.describe import describe
+from ulens.jobs.describe import DescribeSettings, describe
 from ulens.nets.sliding_window import SlidingWindow
 from ulens.normalize import Normalization
 
@@ -14,9 +14,8 @@ def test_another_network_is_described_but_not_drawn_as_a_u_net(tmp_path):
         net=net, normalization=Normalization((1.0,)), encoding="classes", class_values=(0, 255)
     )
     save_bundle(bundle, folder)
-    assert any(
-        "sliding-window of width 4 and window 33: 1 channel" in t for t in describe(str(folder))
-    )
+    lines = describe(DescribeSettings(str(folder)))
+    assert any("sliding-window of width 4 and window 33: 1 channel" in line for line in lines)
     with pytest.raises(SettingError, match="is no U-Net, and figure 1 shows one; leave the figure"):
-        describe(str(folder), figure)
+        describe(DescribeSettings(str(folder), out=figure))
     assert not figure.exists()

@@ -8,6 +8,7 @@ import cases
 from ulens.errors import (
     DataError,
     LabelError,
+    OutputError,
     PairingError,
     SettingError,
     ShapeError,
@@ -275,6 +276,15 @@ def test_unknown_measures_are_named(folders):
     fill(folders[1], {"a": CELLS})
     with pytest.raises(SettingError, match="'dice' is unknown; choose of isbi2012, semantic, inst"):
         evaluate(*folders, measures=["dice"])
+
+
+def test_scores_are_written_to_a_new_file_alone(folders, tmp_path):
+    for folder in folders:
+        fill(folder, {"a": CELLS})
+    found = evaluate(*folders, json=tmp_path / "scores.json")
+    assert (tmp_path / "scores.json").read_text(encoding="utf-8") == found.to_json()
+    with pytest.raises(OutputError, match=r"file of scores .*scores\.json exists; choose another"):
+        evaluate(*folders, json=tmp_path / "scores.json")
 
 
 def test_frames_without_prediction_are_named(folders):

@@ -72,5 +72,5 @@ def test_where_a_table_may_go(tmp_path):
     with pytest.raises(OutputError, match=r"no folder .*nowhere for table objects\.csv; make it"):
         check_table(tmp_path / "nowhere" / "objects.csv", out, overwrite=True)
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(OutputError, match=r"table .*folder\.csv exists; choose another name"):
+    with pytest.raises(OutputError, match=r"table .*folder\.csv is a folder, a file is needed"):
         check_table(tmp_path / "folder.csv", out, overwrite=True)

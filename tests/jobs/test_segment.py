@@ -6,13 +6,14 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-from brightness import make_bundle
+from brightness import events_of, make_bundle
 from ulens.bundle import save_bundle
 from ulens.errors import DataError, FileError, ModelError, OutputError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
 from ulens.io.rois import read_rois
-from ulens.jobs.segment import Model, run_segmentation, segment, segment_image
+from ulens.jobs.segment import segment
+from ulens.predict.model import Model, segment_image
 
 
 def make_image(*shape, dtype=np.uint8):
@@ -43,7 +44,7 @@ def images(tmp_path):
 
 
 def test_every_image_gets_labels_of_its_name_and_pixel_size(model, images, tmp_path):
-    events = list(run_segmentation(model, images, tmp_path / "out"))
+    events = list(events_of(model, images, tmp_path / "out"))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one.tif", "two.tif"]
     for name in ("one.tif", "two.tif"):
         labels = read_image(tmp_path / "out" / name)
@@ -59,7 +60,7 @@ def test_every_image_gets_labels_of_its_name_and_pixel_size(model, images, tmp_p
 def test_progress_counts_images_and_tiles(model, tmp_path):
     stack = Image(data=make_image(3, 900, 40), axes="ZYX")
     write_tiff(tmp_path / "stack.tif", stack)
-    events = list(run_segmentation(model, tmp_path / "stack.tif", tmp_path / "out"))
+    events = list(events_of(model, tmp_path / "stack.tif", tmp_path / "out"))
     assert [event.tile for event in events] == [1, 2, 3, 4, 5, 6, 6]
     assert {event.num_tiles for event in events} == {6}
     assert {(event.number, event.num_images) for event in events} == {(1, 1)}
@@ -73,9 +74,7 @@ def test_stacks_keep_their_axes_without_channels(tmp_path, axes):
     data = make_image(*(sizes[axis] for axis in axes))
     data[(0,) * (len(axes) - 2)] = 10  # the first plane is empty (of the first channel)
     write_tiff(tmp_path / "in.tif", Image(data=data, axes=axes, spacing_um=(2, 2)))
-    list(
-        run_segmentation(tmp_path / "m", tmp_path / "in.tif", tmp_path / "out", probabilities=True)
-    )
+    list(events_of(tmp_path / "m", tmp_path / "in.tif", tmp_path / "out", probabilities=True))
 
     labels = read_image(tmp_path / "out" / "in.tif")
     first_channel = data.take(0, axis=axes.index("C")) if "C" in axes else data
@@ -96,7 +95,7 @@ def test_instances_are_numbered(tmp_path):
     image[15:25, 20:30] = 200
     image[28, 38] = 200  # smaller than min_area_px
     imageio.imwrite(tmp_path / "cells.png", image)
-    list(run_segmentation(tmp_path / "m", tmp_path / "cells.png", tmp_path / "out"))
+    list(events_of(tmp_path / "m", tmp_path / "cells.png", tmp_path / "out"))
     labels = read_image(tmp_path / "out" / "cells.tif").data
     assert labels.dtype == np.uint16
     expected = np.zeros((30, 40))
@@ -172,7 +171,7 @@ def test_other_pixel_sizes_are_told_once_and_labels_keep_the_size_of_their_image
         image = Image(data=make_image(30, 40), axes="YX", spacing_um=(spacing_um, spacing_um))
         write_tiff(tmp_path / "images" / f"{name}.tif", image)
     imageio.imwrite(tmp_path / "images" / "e.png", make_image(30, 40))
-    events = list(run_segmentation(tmp_path / "m", tmp_path / "images", tmp_path / "out"))
+    events = list(events_of(tmp_path / "m", tmp_path / "images", tmp_path / "out"))
     told = [(event.image.name, event.note) for event in events if event.note]
     learned = "to the 0.5 µm at which the model learned"
     assert told == [
@@ -201,7 +200,7 @@ def test_a_pixel_size_that_must_be_wrong_is_named_and_other_images_are_segmented
 
 def test_grey_images_saved_as_color_are_accepted(model, tmp_path):
     imageio.imwrite(tmp_path / "grey.png", np.dstack([make_image(30, 40)] * 3))
-    list(run_segmentation(model, tmp_path / "grey.png", tmp_path / "out"))
+    list(events_of(model, tmp_path / "grey.png", tmp_path / "out"))
     np.testing.assert_array_equal(read_image(tmp_path / "out" / "grey.tif").data, EXPECTED)
 
 
@@ -211,7 +210,7 @@ def test_bad_images_are_named_and_all_others_segmented(model, images, tmp_path):
     imageio.imwrite(images / "photo.png", photo)
     events = []
     with pytest.raises(DataError) as raised:
-        events.extend(run_segmentation(model, images, tmp_path / "out"))
+        events.extend(events_of(model, images, tmp_path / "out"))
     message = str(raised.value)
     assert message.startswith("2 of 4 images could not be segmented, 2 were:\n- ")
     assert "broken.png cannot be read" in message
@@ -221,7 +220,7 @@ def test_bad_images_are_named_and_all_others_segmented(model, images, tmp_path):
 
 def test_failed_images_are_reported_as_they_fail(model, images, tmp_path):
     (images / "broken.png").write_bytes(b"no image")
-    work = run_segmentation(model, images, tmp_path / "out")
+    work = events_of(model, images, tmp_path / "out")
     first = next(work)
     assert first.image.name == "broken.png"
     assert "cannot be read" in first.error
@@ -231,7 +230,7 @@ def test_output_folder_with_content_is_refused_and_kept(model, images, tmp_path)
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "one.tif").write_text("precious")
     with pytest.raises(OutputError, match=r"output folder .* holds one\.tif; choose another"):
-        run_segmentation(model, images, tmp_path / "out")
+        events_of(model, images, tmp_path / "out")
     assert (tmp_path / "out" / "one.tif").read_text() == "precious"
 
 
@@ -239,7 +238,7 @@ def test_overwrite_replaces_own_files_and_keeps_others(model, images, tmp_path):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "one.tif").write_text("old")
     (tmp_path / "out" / "notes.txt").write_text("precious")
-    list(run_segmentation(model, images, tmp_path / "out", overwrite=True))
+    list(events_of(model, images, tmp_path / "out", overwrite=True))
     np.testing.assert_array_equal(read_image(tmp_path / "out" / "one.tif").data, EXPECTED)
     assert (tmp_path / "out" / "notes.txt").read_text() == "precious"
 
@@ -247,27 +246,27 @@ def test_overwrite_replaces_own_files_and_keeps_others(model, images, tmp_path):
 def test_the_folder_of_the_images_is_no_output(model, images):
     before = (images / "two.tif").read_bytes()
     with pytest.raises(OutputError, match="is the folder of the images; choose another"):
-        run_segmentation(model, images, images / ".." / "images", overwrite=True)
+        events_of(model, images, images / ".." / "images", overwrite=True)
     assert (images / "two.tif").read_bytes() == before
 
 
 def test_a_file_is_no_output_folder(model, images, tmp_path):
     (tmp_path / "out").touch()
-    with pytest.raises(OutputError, match="is a file; give a folder"):
-        run_segmentation(model, images, tmp_path / "out")
+    with pytest.raises(OutputError, match="is a file, a folder is needed; choose another"):
+        events_of(model, images, tmp_path / "out")
 
 
 @pytest.mark.parametrize("twin", ["one.tif", "One.tif"])
 def test_two_images_for_one_output_are_named(model, images, tmp_path, twin):
     write_tiff(images / twin, Image(data=make_image(30, 40), axes="YX"))
     with pytest.raises(OutputError, match=r"(?i)one\.\w+ and one\.\w+ would both be written to"):
-        run_segmentation(model, images, tmp_path / "out")
+        events_of(model, images, tmp_path / "out")
 
 
 def test_probabilities_may_not_take_another_images_name(model, images, tmp_path):
     imageio.imwrite(images / "one_probabilities.png", make_image(30, 40))
     with pytest.raises(OutputError, match=r"one\.png and one_probabilities\.png would both"):
-        run_segmentation(model, images, tmp_path / "out", probabilities=True)
+        events_of(model, images, tmp_path / "out", probabilities=True)
 
 
 def test_full_disk_stops_the_job(model, images, tmp_path, monkeypatch):
@@ -276,22 +275,22 @@ def test_full_disk_stops_the_job(model, images, tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OutputError, match=r"one\.tif cannot be written \(No space left"):
-        list(run_segmentation(model, images, tmp_path / "out"))
+        list(events_of(model, images, tmp_path / "out"))
 
 
 def test_output_folder_that_cannot_be_made(model, images, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"folder .* cannot be made \(.*\); choose another"):
-        list(run_segmentation(model, images, tmp_path / "file" / "out"))
+        list(events_of(model, images, tmp_path / "file" / "out"))
 
 
 def test_wrong_inputs_are_found_before_any_work(model, images, tmp_path):
     with pytest.raises(FileError, match="does not exist"):
-        run_segmentation(model, tmp_path / "nothing", tmp_path / "out")
+        events_of(model, tmp_path / "nothing", tmp_path / "out")
     with pytest.raises(ModelError, match="does not exist"):
-        run_segmentation(tmp_path / "nothing", images, tmp_path / "out")
+        events_of(tmp_path / "nothing", images, tmp_path / "out")
     with pytest.raises(SettingError, match="average is 3"):
-        run_segmentation(model, images, tmp_path / "out", average=3)
+        events_of(model, images, tmp_path / "out", average=3)
     assert not (tmp_path / "out").exists()
 
 
@@ -312,7 +311,7 @@ def test_segment_from_python_writes_and_names_the_files(model, images, tmp_path)
 def test_a_grey_image_goes_through_a_color_model(tmp_path):
     save_bundle(make_bundle(in_channels=3), tmp_path / "m")
     imageio.imwrite(tmp_path / "grey.png", make_image(1, 20, 30)[0])
-    run = run_segmentation(tmp_path / "m", tmp_path / "grey.png", tmp_path / "out")
+    run = events_of(tmp_path / "m", tmp_path / "grey.png", tmp_path / "out")
     assert list(run)[-1].error is None
 
 
@@ -373,7 +372,7 @@ def test_the_table_of_the_good_images_is_written_though_others_fail(
 def test_a_table_of_classes_is_refused(model, images, tmp_path):
     message = r"objects\.csv cannot be made: .*cells\.model finds classes, no single objects; leave"
     with pytest.raises(SettingError, match=message):
-        run_segmentation(model, images, tmp_path / "out", table=tmp_path / "objects.csv")
+        events_of(model, images, tmp_path / "out", table=tmp_path / "objects.csv")
     assert not (tmp_path / "out").exists()
 
 
@@ -381,7 +380,7 @@ def test_a_table_that_exists_needs_overwrite(instance_model, images, tmp_path):
     table = tmp_path / "objects.csv"
     table.write_text("precious")
     with pytest.raises(OutputError, match=r"table .*objects\.csv exists; choose another name, or"):
-        run_segmentation(instance_model, images, tmp_path / "out", table=table)
+        events_of(instance_model, images, tmp_path / "out", table=table)
     assert table.read_text() == "precious"
     segment(instance_model, images, tmp_path / "out", table=table, overwrite=True)
     assert table.read_text().startswith("image,plane,label,area_px,area_um2,centroid_y_px,")

@@ -13,15 +13,14 @@ import tifffile
 import yaozarrs
 import zarr
 
-from brightness import make_bundle, make_cells, save_instances_model
+from brightness import events_of, make_bundle, make_cells, save_instances_model
 from ulens.bundle import load_bundle, save_bundle
 from ulens.errors import DataError, FileError, OutputError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
 from ulens.io.regions import is_zarr
 from ulens.jobs import segment_large
-from ulens.jobs.segment import run_segmentation
-from ulens.jobs.segment_large import is_large_output, run_large_segmentation
+from ulens.jobs.segmenting import SegmentSettings
 from ulens.predict.engine_choice import EngineChoice
 from ulens.predict.large import job as large_job
 from ulens.predict.predictor import Predictor
@@ -31,10 +30,12 @@ KILLED_RUN = """
 import sys
 from dataclasses import replace
 from pathlib import Path
-from ulens.jobs.segment_large import run_large_segmentation
+from ulens.jobs.segment import run_segmentation
+from ulens.jobs.segmenting import SegmentSettings
 
 model, image, out = map(Path, sys.argv[1:])
-for event in run_large_segmentation(model, image, out, block_px=32, halo_px=8, device="cpu"):
+settings = SegmentSettings(model, image, out=out, block_px=32, halo_px=8, device="cpu")
+for event in run_segmentation(settings):
     print(event.tile, flush=True)
     sys.stdin.readline()  # or a slow parent would kill too late
 """
@@ -54,7 +55,7 @@ def stack(tmp_path):
 
 def in_folder(model, image, out):
     """Return the labels that the whole images get."""
-    list(run_segmentation(model, image, out))
+    list(events_of(model, image, out))
     return read_image(out / f"{image.stem}.tif")
 
 
@@ -69,7 +70,7 @@ def contents(path):
 def test_labels_are_those_of_the_folder(model, stack, tmp_path, name):
     whole = in_folder(model, stack, tmp_path / "whole")
     assert whole.data.max() > 3
-    events = list(run_large_segmentation(model, stack, tmp_path / name, **SMALL))
+    events = list(events_of(model, stack, tmp_path / name, **SMALL))
     if name == "out.zarr":
         yaozarrs.validate_zarr_store(tmp_path / name)
         labels = zarr.open_array(tmp_path / name / "0", mode="r")[:]
@@ -93,7 +94,7 @@ def test_labels_are_those_of_the_folder(model, stack, tmp_path, name):
 def test_classes_keep_their_values(tmp_path, stack):
     save_bundle(make_bundle(), tmp_path / "m")
     whole = in_folder(tmp_path / "m", stack, tmp_path / "whole")
-    list(run_large_segmentation(tmp_path / "m", stack, tmp_path / "out.tif", **SMALL))
+    list(events_of(tmp_path / "m", stack, tmp_path / "out.tif", **SMALL))
     labels = read_image(tmp_path / "out.tif")
     assert labels.data.dtype == np.uint8
     np.testing.assert_array_equal(labels.data, whole.data)
@@ -106,18 +107,14 @@ def test_what_can_differ_is_told(tmp_path):
     decoding = {"threshold": 0.9, "reach_threshold": 0.1}
     bundle = make_bundle(labels_are="instances", decoding=decoding)
     save_bundle(bundle, tmp_path / "m")
-    events = list(
-        run_large_segmentation(tmp_path / "m", tmp_path / "a.tif", tmp_path / "o.tif", **SMALL)
-    )
+    events = list(events_of(tmp_path / "m", tmp_path / "a.tif", tmp_path / "o.tif", **SMALL))
     notes = [event.note for event in events if event.note]
     assert "objects 1; about 1 of them grow over more than 8 px of a neighbour" in notes[-1]
     membrane = replace(
         bundle, encoding="membrane", class_values=(0, 255), decoding={"threshold": 0.5}
     )
     save_bundle(membrane, tmp_path / "n")
-    events = list(
-        run_large_segmentation(tmp_path / "n", tmp_path / "a.tif", tmp_path / "p.tif", **SMALL)
-    )
+    events = list(events_of(tmp_path / "n", tmp_path / "a.tif", tmp_path / "p.tif", **SMALL))
     notes = [event.note for event in events if event.note]
     assert "gaps in membranes are closed block by block, with 8 px around each" in notes[1]
     assert set(np.unique(read_image(tmp_path / "p.tif").data)) == {0, 255}
@@ -129,7 +126,7 @@ def test_a_time_series_in_ome_zarr_with_axes_given(model, tmp_path):
     zarr.create_array(tmp_path / "film.zarr", data=data, chunks=(1, 16, 16))
     whole = in_folder(model, tmp_path / "film.tif", tmp_path / "whole")
     out = tmp_path / "out.zarr"
-    list(run_large_segmentation(model, tmp_path / "film.zarr", out, axes="TYX", **SMALL))
+    list(events_of(model, tmp_path / "film.zarr", out, axes="TYX", **SMALL))
     np.testing.assert_array_equal(zarr.open_array(out / "0", mode="r")[:], whole.data)
     axes = zarr.open_group(out, mode="r").attrs["ome"]["multiscales"][0]["axes"]
     assert [axis["type"] for axis in axes] == ["time", "space", "space"]
@@ -152,13 +149,13 @@ def run_until(model, image, out, num_lines):
 def test_killed_and_started_again_the_result_is_byte_identical(model, stack, tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
-    list(run_large_segmentation(model, stack, tmp_path / "a" / "out.zarr", **SMALL))
+    list(events_of(model, stack, tmp_path / "a" / "out.zarr", **SMALL))
     out = tmp_path / "b" / "out.zarr"
     for num_lines in (4, 22):  # among the first plane's tiles, then in the second plane
         run_until(model, stack, out, num_lines)
         assert not out.exists()
         assert (tmp_path / "b" / "out.zarr.job" / "job.json").is_file()
-    list(run_large_segmentation(model, stack, out, **SMALL))
+    list(events_of(model, stack, out, **SMALL))
     assert contents(out) == contents(tmp_path / "a" / "out.zarr")
 
 
@@ -175,21 +172,21 @@ def test_cut_off_after_any_event_only_what_is_missing_is_done(
         return run(self, window)
 
     monkeypatch.setattr(Predictor, "_run", counted)
-    monkeypatch.setattr("ulens.jobs.segment_large.measure_tile", lambda predictor, size: 0.0)
+    monkeypatch.setattr("ulens.predict.large.in_words.measure_tile", lambda predictor, size: 0.0)
     (tmp_path / "a").mkdir()
-    events = list(run_large_segmentation(model, stack, tmp_path / "a" / name, **SMALL))
+    events = list(events_of(model, stack, tmp_path / "a" / name, **SMALL))
     num_needed, num_runs = num_runs, 0
     (tmp_path / "b").mkdir()
     out = tmp_path / "b" / name
     notes = []
     for num_events in range(2, len(events), 7):
-        work = run_large_segmentation(model, stack, out, **SMALL)
+        work = events_of(model, stack, out, **SMALL)
         for _ in range(num_events):
             if (event := next(work)).note:
                 notes.append(event.note)
         work.close()
         assert not out.exists()
-    list(run_large_segmentation(model, stack, out, **SMALL))
+    list(events_of(model, stack, out, **SMALL))
     assert any("tiles are done" in note for note in notes)
     assert contents(out) == contents(tmp_path / "a" / name)
     # a block that is cut off is done again: at most one for each time
@@ -199,7 +196,7 @@ def test_cut_off_after_any_event_only_what_is_missing_is_done(
 
 def test_a_kill_while_the_output_gets_its_name(model, stack, tmp_path, monkeypatch):
     out = tmp_path / "out.tif"
-    list(run_large_segmentation(model, stack, tmp_path / "other.tif", **SMALL))
+    list(events_of(model, stack, tmp_path / "other.tif", **SMALL))
 
     def killed(*_):
         raise KeyboardInterrupt
@@ -208,17 +205,17 @@ def test_a_kill_while_the_output_gets_its_name(model, stack, tmp_path, monkeypat
         with monkeypatch.context() as patch:
             patch.setattr(f"ulens.{where}", killed)
             with pytest.raises(KeyboardInterrupt):
-                list(run_large_segmentation(model, stack, out, **SMALL))
+                list(events_of(model, stack, out, **SMALL))
     assert out.is_file()
     assert (tmp_path / "out.tif.job").is_dir()
-    events = list(run_large_segmentation(model, stack, out, **SMALL))
+    events = list(events_of(model, stack, out, **SMALL))
     assert events[-1].written == (out,)
     assert not (tmp_path / "out.tif.job").exists()
     assert contents(out)[1] == contents(tmp_path / "other.tif")[1]
 
 
 def cut_off(model, image, out, **changes):
-    work = run_large_segmentation(model, image, out, **{**SMALL, **changes})
+    work = events_of(model, image, out, **{**SMALL, **changes})
     for _ in range(4):
         next(work)
     work.close()
@@ -237,9 +234,9 @@ def test_another_job_is_not_gone_on_with(model, stack, tmp_path):
         ((model, stack), {"average": 8}, r"another average \(it was 1, is 8\)"),
     ):
         with pytest.raises(OutputError, match=message):
-            list(run_large_segmentation(*arguments, out, **SMALL, **options))
+            list(events_of(*arguments, out, **SMALL, **options))
     # what the machine or the memory would choose anew stays as it was
-    list(run_large_segmentation(model, stack, out, device="cpu"))
+    list(events_of(model, stack, out, device="cpu"))
     whole = in_folder(model, stack, tmp_path / "whole")
     np.testing.assert_array_equal(zarr.open_array(out / "0", mode="r")[:], whole.data)
 
@@ -255,17 +252,17 @@ def test_a_damaged_or_foreign_job_is_told(model, stack, tmp_path):
     ):
         job.write_text(text)
         with pytest.raises(OutputError, match=message):
-            list(run_large_segmentation(model, stack, out, **SMALL))
+            list(events_of(model, stack, out, **SMALL))
     job.unlink()
     with pytest.raises(OutputError, match="holds no job of ulens"):
-        list(run_large_segmentation(model, stack, out, **SMALL))
+        list(events_of(model, stack, out, **SMALL))
 
 
 def test_what_a_kill_leaves_of_the_first_file_is_no_hindrance(model, stack, tmp_path):
     out = tmp_path / "out.zarr"
     (tmp_path / "out.zarr.job").mkdir()
     (tmp_path / "out.zarr.job" / "job.json.new").write_text("{")
-    list(run_large_segmentation(model, stack, out, **SMALL))
+    list(events_of(model, stack, out, **SMALL))
     assert is_zarr(out)
 
 
@@ -274,18 +271,18 @@ def test_an_image_of_other_channels_is_refused_before_it_is_read(model, tmp_path
     write_tiff(tmp_path / "four.tif", image)
     monkeypatch.setattr("ulens.predict.large.volumes.PlaneWork.do", None)
     with pytest.raises(ShapeError, match="4 channels"):
-        list(run_large_segmentation(model, tmp_path / "four.tif", tmp_path / "o.zarr", **SMALL))
+        list(events_of(model, tmp_path / "four.tif", tmp_path / "o.zarr", **SMALL))
 
 
 def test_a_choice_of_the_engine_is_told_once(model, stack, tmp_path, monkeypatch):
     new = EngineChoice(engine="fp32", seconds={}, rejected={"bf16": "rough"}, is_new=True)
     monkeypatch.setattr(segment_large, "choose_engine", lambda *_: new)
     options = SMALL | {"engine": None}
-    work = run_large_segmentation(model, stack, tmp_path / "out.zarr", **options)
+    work = events_of(model, stack, tmp_path / "out.zarr", **options)
     assert "not bf16: rough" in next(work).note
     next(work)
     work.close()
-    events = run_large_segmentation(model, stack, tmp_path / "out.zarr", **options)
+    events = events_of(model, stack, tmp_path / "out.zarr", **options)
     assert not any("not bf16" in (event.note or "") for event in events)
 
 
@@ -297,23 +294,28 @@ def test_8_bits_go_on_with_what_was_computed_beside_them(model, stack, tmp_path)
     other = {"bf16": "fp32", "fp32": "bf16"}[job["beside_int8"]]
     path.write_text(json.dumps(job | {"engine": "openvino-int8", "beside_int8": other}))
     with pytest.raises(SettingError, match=f"computes in {other} what 8-bit integers"):
-        list(run_large_segmentation(model, stack, out, **SMALL))
+        list(events_of(model, stack, out, **SMALL))
 
 
 def test_outputs_that_are_refused(model, stack, tmp_path):
     (tmp_path / "file.zarr").write_text("")
+    (tmp_path / "file.tif").write_text("")
     (tmp_path / "folder.tif").mkdir()
+    model = model.rename(tmp_path / "model.zarr")
+    held = tmp_path / "folder.zarr" / "stack.tif"
+    held.parent.mkdir()
+    held.write_bytes(stack.read_bytes())
     for image, out, overwrite, message in (
         (stack, stack, True, "which is needed"),
-        (stack, tmp_path, True, "which is needed"),
+        (held, held.parent, True, "which is needed"),
         (stack, model, True, "which is needed"),
-        (stack, tmp_path / "file.zarr", False, "exists; choose another name, or allow"),
-        (stack, tmp_path / "file.zarr", True, "is a file"),
+        (stack, tmp_path / "file.zarr", False, "is a file, a folder is needed"),
+        (stack, tmp_path / "file.tif", False, "exists; choose another name, or allow"),
         (stack, tmp_path / "folder.tif", True, "is a folder"),
         (stack, tmp_path / "none" / "out.zarr", False, "there is no folder"),
     ):
         with pytest.raises(OutputError, match=message):
-            list(run_large_segmentation(model, image, out, overwrite=overwrite, **SMALL))
+            list(events_of(model, image, out, overwrite=overwrite, **SMALL))
     assert sorted(path.suffix for path in tmp_path.iterdir() if path.suffix == ".job") == []
 
 
@@ -321,11 +323,11 @@ def test_outputs_that_are_refused(model, stack, tmp_path):
 def test_an_output_is_replaced_when_allowed(model, stack, tmp_path, name):
     out = tmp_path / name
     save_bundle(make_bundle(), tmp_path / "n")
-    list(run_large_segmentation(tmp_path / "n", stack, out, **SMALL))
+    list(events_of(tmp_path / "n", stack, out, **SMALL))
     before = contents(out)
     cut_off(model, stack, out, overwrite=True)
     assert contents(out) == before
-    list(run_large_segmentation(model, stack, out, overwrite=True, **SMALL))
+    list(events_of(model, stack, out, overwrite=True, **SMALL))
     assert contents(out) != before
 
 
@@ -341,7 +343,7 @@ def test_an_output_is_replaced_when_allowed(model, stack, tmp_path, name):
 )
 def test_settings_out_of_range(model, stack, tmp_path, options, message):
     with pytest.raises(SettingError, match=message):
-        list(run_large_segmentation(model, stack, tmp_path / "o.zarr", **{**SMALL, **options}))
+        list(events_of(model, stack, tmp_path / "o.zarr", **{**SMALL, **options}))
     assert not (tmp_path / "o.zarr.job").exists()
 
 
@@ -352,11 +354,9 @@ def test_an_image_of_another_pixel_size_is_resampled_as_in_a_folder(
 ):
     bundle = replace(make_bundle(spacing_um=(0.4, 0.25)), zoom=(network_zoom, network_zoom))
     save_bundle(bundle, tmp_path / "m")
-    list(run_segmentation(tmp_path / "m", stack, tmp_path / "out", zoom=zoom))
+    list(events_of(tmp_path / "m", stack, tmp_path / "out", zoom=zoom))
     expected = read_image(tmp_path / "out" / "stack.tif").data
-    events = list(
-        run_large_segmentation(tmp_path / "m", stack, tmp_path / "out.tif", zoom=zoom, **SMALL)
-    )
+    events = list(events_of(tmp_path / "m", stack, tmp_path / "out.tif", zoom=zoom, **SMALL))
     np.testing.assert_array_equal(read_image(tmp_path / "out.tif").data, expected)
     assert expected.max() > 1
     notes = [event.note for event in events if event.note]
@@ -373,9 +373,7 @@ def test_images_that_cannot_be_used(model, tmp_path):
         ("m", FileError, "is a folder of no Zarr"),
     ):
         with pytest.raises(error, match=message):
-            list(
-                run_large_segmentation(model, tmp_path / image, tmp_path / f"{image}.zarr", **SMALL)
-            )
+            list(events_of(model, tmp_path / image, tmp_path / f"{image}.zarr", **SMALL))
 
 
 def test_a_full_disk_is_told(model, stack, tmp_path, monkeypatch):
@@ -385,7 +383,7 @@ def test_a_full_disk_is_told(model, stack, tmp_path, monkeypatch):
         with pytest.raises(
             OutputError, match=r"GB are needed beside the output .* 0.0 GB are free"
         ):
-            list(run_large_segmentation(model, stack, tmp_path / "out.zarr", **SMALL))
+            list(events_of(model, stack, tmp_path / "out.zarr", **SMALL))
 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
@@ -393,7 +391,7 @@ def test_a_full_disk_is_told(model, stack, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("ulens.io.label_volumes.ZarrLabels.write", full)
         with pytest.raises(OutputError, match=r"No space left on device.*start again"):
-            list(run_large_segmentation(model, stack, tmp_path / "out.zarr", **SMALL))
+            list(events_of(model, stack, tmp_path / "out.zarr", **SMALL))
 
 
 def test_the_forecast_bounds_memory(model):
@@ -419,4 +417,5 @@ def test_the_forecast_bounds_memory(model):
 
 @pytest.mark.parametrize("name", ["a.zarr", "a.tif", "a.TIFF", "a", "a.png"])
 def test_the_name_of_the_output_decides(name):
-    assert is_large_output(Path(name)) == (name not in ("a", "a.png"))
+    settings = SegmentSettings(Path("m"), Path("a.tif"), out=Path(name))
+    assert settings.is_large == (name not in ("a", "a.png"))

@@ -13,7 +13,7 @@ from ulens.bundle import START, find_model, load_bundle
 from ulens.errors import FileError, ModelError
 from ulens.image import Image
 from ulens.io.files import write_tiff
-from ulens.jobs.describe import describe
+from ulens.jobs.describe import DescribeSettings, describe
 from ulens.jobs.planning import (
     LONGEST_FROM_START,
     NOISE,
@@ -48,7 +48,7 @@ def test_it_finds_cells_without_any_training():
 
 
 def test_it_is_described_by_its_name():
-    lines = describe("start")
+    lines = describe(DescribeSettings("start"))
     assert "instances, encoding contact" in lines[0]
 
 

@@ -9,7 +9,7 @@ import pytest
 from geff.core_io import read_to_memory
 from PIL import Image as PillowImage
 
-from brightness import make_bundle
+from brightness import events_of, make_bundle
 from ulens import cli
 from ulens.annotated.ctc import find_result, read_labels, read_lineage
 from ulens.bundle import save_bundle
@@ -17,7 +17,7 @@ from ulens.errors import DataError, FileError, OutputError, SettingError, ShapeE
 from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.jobs.evaluate_ctc import evaluate_ctc
-from ulens.jobs.tracking import Tracked, run_tracking
+from ulens.jobs.tracking import Tracked
 from ulens.tracking.lineage import check_result
 
 SIZE = (30, 40)
@@ -60,8 +60,12 @@ def write_frames(folder, images, name="t{:03d}.tif", first=0):
     return folder
 
 
+def tracking(*arguments, **options):
+    return events_of(*arguments, track=True, **options)
+
+
 def run(*arguments, **options):
-    return list(run_tracking(*arguments, **options))
+    return list(tracking(*arguments, **options))
 
 
 def read_valid(out):
@@ -238,14 +242,14 @@ def test_a_graph_is_written_only_when_asked_for_and_kept_without_overwrite(model
     assert not graph.exists()
     graph.mkdir()
     (graph / "notes.txt").write_text("precious")
-    with pytest.raises(OutputError, match=r"out\.geff exists and is no geff; move it"):
-        run_tracking(model, images, tmp_path / "out", geff=True, overwrite=True)
+    with pytest.raises(OutputError, match=r"out\.geff exists and is no geff, so it is never"):
+        tracking(model, images, tmp_path / "out", geff=True, overwrite=True)
     assert [path.name for path in graph.iterdir()] == ["notes.txt"]
     shutil.rmtree(graph)
     run(model, images, tmp_path / "out", geff=True, overwrite=True)
     graph.rename(tmp_path / "new.geff")
-    with pytest.raises(OutputError, match=r"graph .*new\.geff exists; choose another"):
-        run_tracking(model, images, tmp_path / "new", geff=True)
+    with pytest.raises(OutputError, match=r"graph .*new\.geff holds .*; choose another"):
+        tracking(model, images, tmp_path / "new", geff=True)
 
 
 def test_frames_of_another_pixel_size_are_resampled_and_that_is_told_once(tmp_path):
@@ -274,11 +278,11 @@ def test_content_is_kept_without_overwrite(model, tmp_path):
     out.mkdir()
     (out / "notes.txt").write_text("precious")
     with pytest.raises(OutputError, match=r"holds notes\.txt; choose another"):
-        run_tracking(model, images, out)
+        tracking(model, images, out)
     (out / "notes.txt").unlink()
     page.write_text("precious")
-    with pytest.raises(OutputError, match=r"page .*out\.html exists; choose another output"):
-        run_tracking(model, images, out)
+    with pytest.raises(OutputError, match=r"page .*out\.html exists; choose another name"):
+        tracking(model, images, out)
     assert page.read_text() == "precious"
     assert list(out.iterdir()) == []
 
@@ -301,7 +305,7 @@ def test_an_older_result_stays_whole_until_the_new_one_is_segmented(model, tmp_p
     images, out = write_frames(tmp_path / "01", movie()), tmp_path / "out"
     run(model, images, out)
     before = read_valid(out)
-    work = run_tracking(model, images, out, overwrite=True)
+    work = tracking(model, images, out, overwrite=True)
     next(work)
     work.close()
     assert read_valid(out)[1] == before[1]
@@ -311,7 +315,7 @@ def test_a_model_of_classes_is_refused(tmp_path):
     classes = save_model(tmp_path / "m", "classes")
     images = write_frames(tmp_path / "01", movie())
     with pytest.raises(SettingError, match=r"cannot be tracked: .* finds classes, no single obj"):
-        run_tracking(classes, images, tmp_path / "out")
+        tracking(classes, images, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -319,37 +323,37 @@ def test_frames_of_two_sizes_are_named(model, tmp_path):
     images = write_frames(tmp_path / "01", [*movie(), movie()[0][:, :32]])
     message = r"t005\.tif is 30×32, t000\.tif 30×40; tracking needs frames of one size; crop"
     with pytest.raises(ShapeError, match=message):
-        run_tracking(model, images, tmp_path / "out")
+        tracking(model, images, tmp_path / "out")
 
 
 def test_volumes_are_refused(model, tmp_path):
     write_tiff(tmp_path / "volume.tif", Image(data=np.stack(movie()), axes="ZYX"))
     with pytest.raises(ShapeError, match=r"has the axes ZYX \(5, 30, 40\); tracking needs a fol"):
-        run_tracking(model, tmp_path / "volume.tif", tmp_path / "out")
+        tracking(model, tmp_path / "volume.tif", tmp_path / "out")
 
 
 def test_a_missing_frame_is_named(model, tmp_path):
     images = write_frames(tmp_path / "01", movie())
     (images / "t002.tif").unlink()
     with pytest.raises(DataError, match=r"01 lacks frame 2; tracking needs consecutive frames"):
-        run_tracking(model, images, tmp_path / "out")
+        tracking(model, images, tmp_path / "out")
 
 
 def test_two_files_of_one_frame_and_foreign_images_are_named(model, tmp_path):
     images = write_frames(tmp_path / "01", movie()[:1])
     write_tiff(images / "t0000.tif", Image(data=movie()[0], axes="YX"))
     with pytest.raises(DataError, match=r"two files of one frame \(t0000?\.tif, t0000?\.tif\)"):
-        run_tracking(model, images, tmp_path / "out")
+        tracking(model, images, tmp_path / "out")
     (images / "t0000.tif").rename(images / "overview.tif")
     with pytest.raises(DataError, match=r"named t000 and so on, and also overview\.tif; move"):
-        run_tracking(model, images, tmp_path / "out")
+        tracking(model, images, tmp_path / "out")
 
 
 def test_a_broken_frame_is_found_before_any_work(model, tmp_path):
     images = write_frames(tmp_path / "01", movie())
     (images / "t004.tif").write_bytes(b"II*\0 no image")
     with pytest.raises(FileError, match=r"t004\.tif is truncated"):
-        run_tracking(model, images, tmp_path / "out")
+        tracking(model, images, tmp_path / "out")
 
 
 def test_the_command_tells_of_tracks_divisions_and_files(model, tmp_path, monkeypatch, capsys):
@@ -367,8 +371,8 @@ def test_the_command_tells_of_tracks_divisions_and_files(model, tmp_path, monkey
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (("--track", "--probabilities"), "--track came with --probabilities, --rois or --table"),
-        (("--geff",), "--geff came without --track; a graph needs tracks, so add --track"),
+        (("--track", "--probabilities"), "track came with probabilities, but a result of"),
+        (("--geff",), "geff came without track; a graph needs tracks, so add track"),
     ],
 )
 def test_options_that_do_not_go_together_are_named(
@@ -389,4 +393,4 @@ def test_a_missing_package_for_graphs_is_named_before_any_work(model, tmp_path, 
     monkeypatch.setitem(sys.modules, "geff", None)
     images = write_frames(tmp_path / "01", movie()[:1])
     with pytest.raises(SettingError, match="need the package geff"):
-        run_tracking(model, images, tmp_path / "out", geff=True)
+        tracking(model, images, tmp_path / "out", geff=True)

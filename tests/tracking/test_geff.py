@@ -6,7 +6,7 @@ from geff.core_io import read_to_memory
 from geff.validate.data import ValidationConfig
 
 from ulens.errors import OutputError, SettingError
-from ulens.tracking.geff import check_geff, write_geff
+from ulens.tracking.geff import check_package, is_geff, write_geff
 from ulens.tracking.lineage import Lineage
 
 # Object 1 is missed in frame 2, goes on as 2, and divides into 3 and 4; object 5 is seen once.
@@ -98,32 +98,23 @@ def test_a_sequence_without_objects_is_a_graph_without_nodes(tmp_path):
 def test_an_older_graph_is_replaced_whole(tmp_path):
     path = tmp_path / "out.geff"
     write_geff(path, masks(), LINEAGE)
-    check_geff(path, overwrite=True)
     write_geff(path, list(masks())[:1], Lineage([(1, 0, 0, 0)]))
     assert values(read(path), "label") == [1]
 
 
-def test_a_graph_is_kept_without_overwrite(tmp_path):
-    path = tmp_path / "out.geff"
-    check_geff(path, overwrite=False)
-    write_geff(path, masks(), LINEAGE)
-    with pytest.raises(OutputError, match=r"graph .*out\.geff exists; choose another output fold"):
-        check_geff(path, overwrite=False)
-
-
 @pytest.mark.parametrize("name", ["notes.txt", "zarr.json", ".zattrs"])
-def test_what_is_no_graph_is_never_replaced(tmp_path, name):
-    path = tmp_path / "out.geff"
-    path.mkdir()
-    (path / name).write_text('{"ome": {}}')
-    with pytest.raises(OutputError, match=r"out\.geff exists and is no geff; move it or choose"):
-        check_geff(path, overwrite=True)
+def test_a_graph_is_told_from_other_folders(tmp_path, name):
+    write_geff(tmp_path / "out.geff", masks(), LINEAGE)
+    assert is_geff(tmp_path / "out.geff")
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / name).write_text('{"ome": {}}')
+    assert not is_geff(tmp_path / "other")
 
 
-def test_a_missing_package_is_named_before_any_work(tmp_path, monkeypatch):
+def test_a_missing_package_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "geff", None)
     with pytest.raises(SettingError, match=r"need the package geff \(.*\); install it with pip"):
-        check_geff(tmp_path / "out.geff", overwrite=False)
+        check_package()
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):

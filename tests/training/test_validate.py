@@ -11,7 +11,9 @@ from ulens.training.validate import (
     quality,
     score,
     score_cells,
+    score_held_out,
     score_membranes,
+    score_unseen,
     tune_thresholds,
 )
 
@@ -52,6 +54,22 @@ def test_membranes_get_the_isbi_measures():
     assert scores["V_Rand"] == pytest.approx(1)
     assert scores["pixel error"] == pytest.approx(0)
     assert scores["warping error"] == 0
+
+
+def test_the_labels_decide_which_measures_are_told():
+    label = np.ones((12, 19), int)
+    label[:, 9] = 0
+    isbi = ["V_Rand", "V_Info", "Rand error", "pixel error", "warping error"]
+    two = [a_prediction(label, 0.9 * label)]
+    assert list(score_held_out(two, "classes")) == ["mean IoU", "Dice", *isbi]
+    assert list(score_unseen(two, "classes")) == [*isbi, "mean IoU", "Dice"]
+    maps = np.stack([label == 0, label == 1, label == 2]).astype(np.float32)
+    three = [predicted(label, maps, "classes")]
+    assert list(score_held_out(three, "classes")) == ["mean IoU"]
+    assert list(score_unseen(three, "classes")) == ["mean IoU"]
+    cells = [a_prediction(label, label, "boundary")]
+    assert list(score_held_out(cells, "instances")) == ["AP@0.5", "mean AP"]
+    assert list(score_unseen(cells, "instances")) == ["SEG", "AP@0.5", "mean AP"]
 
 
 def test_cells_get_seg_of_the_gold_truth_where_there_is_some():

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ulens.annotated.label_values import mark_ignored
+from ulens.annotated.label_values import decide, mark_ignored
 from ulens.annotated.pairs import Pairing, find_pairs
 from ulens.annotated.selection import select_planes
 from ulens.channels import is_grey
@@ -22,6 +22,7 @@ from ulens.io.files import (
     read_label_image,
 )
 from ulens.io.rois import read_labels
+from ulens.labels.meaning import LabelsAre
 
 # Averages of softmax outputs leave [0, 1] by rounding.
 _ROUNDING = 1e-5
@@ -48,6 +49,20 @@ class Comparison:
     predicted_file: Path
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """What the values of the truth mean.
+
+    Parameters
+    ----------
+    labels_are : 'classes' or 'instances'
+    values : the values in the files, background first; class k is ``values[k]``
+    """
+
+    labels_are: LabelsAre
+    values: tuple[int, ...]
+
+
 def read_comparisons(
     truth: Path, predicted: Path, *, frames: str | None, ignore: int | None
 ) -> tuple[list[Comparison], list[str]]:
@@ -55,7 +70,7 @@ def read_comparisons(
 
     Parameters
     ----------
-    truth, predicted, frames, ignore : as in `ulens.jobs.evaluate.evaluate`
+    truth, predicted, frames, ignore : as in `ulens.jobs.evaluate.EvaluateSettings`
 
     Returns
     -------
@@ -64,7 +79,7 @@ def read_comparisons(
 
     Raises
     ------
-    PairingError, FileError, DataError, ShapeError, LabelError, SettingError : as `evaluate`
+    PairingError, FileError, DataError, ShapeError, LabelError, SettingError : as `run_evaluation`
     """
     pairing = find_pairs(predicted, truth)
     prediction_of = {pair.label: pair.image for pair in pairing.pairs}
@@ -82,6 +97,29 @@ def read_comparisons(
         for each in _compare_file(file, prediction_of[file], numbers, ignore)
     ]
     return compared, _left_out(truth_files, wanted, pairing)
+
+
+def read_values(compared: list[Comparison], labels_are: LabelsAre | None) -> Reading:
+    """Decide what the values of the truth mean.
+
+    Parameters
+    ----------
+    labels_are : None to decide from the values
+    """
+    truths = [each.truth for each in compared]
+    found = values_in(truths) - {-1}
+    if labels_are is None and all(is_roi_file(each.truth_file) for each in compared):
+        labels_are = "instances"
+    if labels_are is None:
+        labels_are = decide(truths, compared[0].truth_file) if len(found) > 1 else "classes"
+    # A single value is background, or the foreground of images that it fills.
+    values = found if len(found) > 1 else {0, max(found | {1})}
+    return Reading(labels_are=labels_are, values=tuple(sorted(values)))
+
+
+def values_in(labels: list[np.ndarray]) -> set[int]:
+    """Return the values that occur."""
+    return set(np.concatenate([np.unique(label) for label in labels]).tolist())
 
 
 def _select_planes(

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import ulens
-from ulens.errors import UlensError
+from ulens.errors import Stopped, UlensError
 
 app = App(
     name="ulens",
@@ -40,9 +40,9 @@ def main() -> None:
     """Run the command line; a mistake of the user's ends with a message, not a traceback."""
     try:
         app(sys.argv[1:])
+    except (KeyboardInterrupt, Stopped):
+        Console(stderr=True).print("interrupted")
+        sys.exit(130)
     except UlensError as error:
         Console(stderr=True).print(f"[red]error[/red]: {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted")
-        sys.exit(130)

@@ -5,48 +5,19 @@ import sys
 from pathlib import Path
 from typing import Annotated
 
-from cyclopts import Parameter
-
 from ulens.cli.process import training_process
 from ulens.cli.terminal import in_words, say, show_until
-from ulens.jobs.demo import DemoResult, free_folder, run_demo
-from ulens.jobs.options import FLAG
-from ulens.planning.durations import parse_duration
+from ulens.jobs.demo import DemoResult, DemoSettings, run_demo
+from ulens.jobs.options import EACH_AN_OPTION
+
+DEFAULTS = DemoSettings()
+"""Without them `ulens demo`, which has nothing but options, would ask for one."""
 
 
-def demo(
-    *,
-    out: Annotated[Path | None, Parameter(alias="-o")] = None,
-    data: Path | None = None,
-    time: str = "150s",
-    seed: int = 0,
-    overwrite: Annotated[bool, FLAG] = False,
-) -> None:
-    """Simulate images, train, segment unseen ones, score, and write a report.
-
-    Parameters
-    ----------
-    out
-        folder for everything the demo makes; without it the first free one of demo, demo-2, …
-    data
-        folder of annotated images to tell the same story on
-    time
-        for training, all data sets together
-    seed
-        of all random draws
-    overwrite
-        replace what an earlier demo made in OUT
-    """
+def demo(settings: Annotated[DemoSettings, EACH_AN_OPTION] = DEFAULTS) -> None:
+    """Simulate images, train, segment unseen ones, score, and write a report."""
     with training_process() as stop:
-        events = run_demo(
-            out or free_folder("demo"),
-            data=data,
-            seconds=parse_duration(time),
-            seed=seed,
-            overwrite=overwrite,
-            stop=stop,
-        )
-        result = show_until(events, DemoResult)
+        result = show_until(run_demo(settings, stop), DemoResult)
     assert result is not None
     for name, scores in result.scores.items():
         say(f"{name}, unseen images: {in_words(scores)}")

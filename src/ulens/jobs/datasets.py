@@ -21,7 +21,7 @@ from ulens.datasets.download import (
 )
 from ulens.datasets.unpack import refuse_existing, unpack
 from ulens.errors import FileError, SettingError
-from ulens.jobs.outputs import make_folder
+from ulens.io.writable import make_folder
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated as With
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -14,11 +15,12 @@ from ulens.annotated.selection import parse_frames
 from ulens.annotated.unseen import name_frames
 from ulens.bundle import ModelBundle
 from ulens.encodings.table import ENCODINGS, EncodingName
-from ulens.errors import DataError, OutputError
+from ulens.errors import DataError
 from ulens.image import Image
 from ulens.io.atomic import replace_files
 from ulens.io.files import write_tiff
-from ulens.jobs.outputs import make_folder
+from ulens.io.writable import check_writable, make_folder
+from ulens.jobs.options import FLAG, OUT, TIME
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.metrics.instance import instance_scores
@@ -27,10 +29,35 @@ from ulens.report.overlays import color_labels, color_probability, stretch_contr
 from ulens.report.page import Picture, Section, Table, write_report
 from ulens.simulate.baseline import otsu_components
 from ulens.simulate.challenges import simulate_cells, simulate_membranes
-from ulens.training.validate import Prediction, predict_unseen, score, score_membranes
+from ulens.training.validate import Prediction, predict_unseen, score_held_out
 
 NUM_TRAINING, NUM_UNSEEN, SIZE = 8, 4, 256
 HEADLINES = ("V_Rand", "V_Info", "AP@0.5", "AP@0.5 of Otsu + components", "mean IoU")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DemoSettings:
+    """What a user asks of the demo; `ulens demo` has an option for each.
+
+    Parameters
+    ----------
+    out
+        folder for everything the demo makes; without it the first free one of demo, demo-2, …
+    data
+        folder of annotated images to tell the same story on
+    seconds
+        for training, all data sets together, such as 150s; from Python in seconds
+    seed
+        of all random draws
+    overwrite
+        replace what an earlier demo made in OUT
+    """
+
+    out: With[Path | None, OUT] = None
+    data: Path | None = None
+    seconds: With[float, TIME] = 150.0
+    seed: int = 0
+    overwrite: With[bool, FLAG] = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,41 +99,37 @@ class DemoResult:
 
 
 def run_demo(
-    out: Path,
-    *,
-    data: Path | None = None,
-    seconds: float,
-    seed: int = 0,
-    overwrite: bool = False,
-    stop: threading.Event | None = None,
+    settings: DemoSettings, stop: threading.Event | None = None
 ) -> Iterator[TrainEvent | DemoResult]:
     """Tell the whole story of ulens on simulated images, or on the user's folder.
 
     Parameters
     ----------
-    out : folder for everything the demo makes
-    data : annotated images instead of simulated ones, as `read_annotated` finds them
-    seconds : of training, all data sets together
     stop : as in `run_training`; of later data sets nothing is trained then
     """
+    out, data = settings.out or free_folder("demo"), settings.data
     stories = [_users_story(data)] if data else []
-    _prepare_folder(out, overwrite)
-    stories = stories or list(_simulate(out, seed))
+    replaced = "what an earlier demo made"
+    check_writable(
+        out, "demo folder", is_folder=True, replaces=replaced, overwrite=settings.overwrite
+    )
+    make_folder(out)
+    stories = stories or list(_simulate(out, settings.seed))
     sections, rows, scores = [], {}, {}
     for story in stories:
         yield Message(
             f"— {story.name}: training on images {story.training}; {story.unseen} stay unseen —"
         )
-        settings = TrainSettings(
+        asked = TrainSettings(
             images=story.images,
             labels=story.labels,
             out=out / f"{story.name}.model",
-            seconds=seconds * story.share,
+            seconds=settings.seconds * story.share,
             frames=story.training,
-            seed=seed,
-            overwrite=overwrite,
+            seed=settings.seed,
+            overwrite=settings.overwrite,
         )
-        for event in run_training(settings, stop):
+        for event in run_training(asked, stop):
             yield event
             if isinstance(event, Trained):
                 bundle = event.bundle
@@ -134,14 +157,6 @@ def run_demo(
         simulated=[] if data else [out / story.name for story in stories],
         scores=scores,
     )
-
-
-def _prepare_folder(out: Path, overwrite: bool) -> None:
-    if out.is_file():
-        raise OutputError(f"{out} is a file; name a folder for the demo")
-    if out.exists() and any(out.iterdir()) and not overwrite:
-        raise OutputError(f"{out} exists; choose another folder or give --overwrite")
-    make_folder(out)
 
 
 def free_folder(name: str) -> Path:
@@ -210,13 +225,11 @@ def _check_classes(training: list[Sample], class_values: tuple[int, ...], data: 
 
 
 def _score(predictions: list[Prediction], bundle: ModelBundle) -> dict[str, float]:
-    scores = score(predictions, bundle.labels_are)
+    scores = score_held_out(predictions, bundle.labels_are)
     if bundle.labels_are == "instances":
         truth = [each.sample.label for each in predictions]
         naive = [otsu_components(each.sample.image.mean(0)) for each in predictions]
         scores["AP@0.5 of Otsu + components"] = instance_scores(truth, naive).average_precision[0.5]
-    elif len(bundle.class_values) == 2:
-        scores |= score_membranes(predictions)
     return scores
 
 

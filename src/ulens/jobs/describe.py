@@ -1,12 +1,15 @@
 """The job `describe`: a network in words and as the paper's figure 1."""
 
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Annotated, get_args
 
 import torch
 
 from ulens.bundle import find_model, load_bundle
-from ulens.errors import ModelError, OutputError, SettingError
+from ulens.errors import ModelError, SettingError
+from ulens.io.writable import check_writable
+from ulens.jobs.options import FLAG, OUT
 from ulens.nets.build import describe_architecture, name_network
 from ulens.nets.figure import draw
 from ulens.nets.network import Network
@@ -17,24 +20,37 @@ from ulens.planning.recipes import DEFAULT_WIDTH, NEGATIVE_SLOPE, PAPER_WIDTH
 RECIPES = {"default": (DEFAULT_WIDTH, NEGATIVE_SLOPE), "paper": (PAPER_WIDTH, 0.0)}
 
 
-def describe(
-    model_or_recipe: str, out: Path | None = None, *, overwrite: bool = False
-) -> list[str]:
-    """Describe a network and draw it.
+@dataclass(frozen=True, slots=True)
+class DescribeSettings:
+    """What a user asks of a description; `ulens describe` has an option for each.
 
     Parameters
     ----------
-    model_or_recipe : model folder, 'default' or 'paper'
-    out : .svg, .png or .pdf for the figure, or None
-    overwrite : replace a figure of that name
+    model_or_recipe
+        folder of a model, default, or paper
+    out
+        figure to write, .svg, .png or .pdf
+    overwrite
+        replace a figure of that name
+    """
+
+    model_or_recipe: str
+    _: KW_ONLY
+    out: Annotated[Path | None, OUT] = None
+    overwrite: Annotated[bool, FLAG] = False
+
+
+def describe(settings: DescribeSettings) -> list[str]:
+    """Describe a network and draw it.
 
     Returns
     -------
     sentences to print
     """
-    if out is not None and out.exists() and not overwrite:
-        raise OutputError(f"{out} exists; choose another name or allow it to be overwritten")
-    net, lines = _network(model_or_recipe)
+    out = settings.out
+    if out is not None:
+        check_writable(out, "figure", overwrite=settings.overwrite)
+    net, lines = _network(settings.model_or_recipe)
     geometry = net.geometry
     num_parameters = sum(parameter.numel() for parameter in net.parameters())
     lines.append(
@@ -48,7 +64,8 @@ def describe(
     if out is not None:
         if not isinstance(net, UNet):
             raise SettingError(
-                f"{model_or_recipe} is no U-Net, and figure 1 shows one; leave the figure out"
+                f"{settings.model_or_recipe} is no U-Net, and figure 1 shows one; leave the "
+                "figure out"
             )
         draw(net, out)
         lines.append(f"figure {out}")

@@ -2,24 +2,62 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import KW_ONLY, asdict, dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Annotated as With
+from typing import Any, get_args
 
-import numpy as np
+from cyclopts import Parameter
 
-from ulens.annotated.comparisons import Comparison, read_comparisons
-from ulens.annotated.label_values import decide, describe, encode
-from ulens.errors import DataError, LabelError, SettingError
-from ulens.io.files import is_roi_file
+from ulens.annotated.comparisons import Comparison, Reading, read_comparisons, read_values
+from ulens.annotated.label_values import describe, encode
+from ulens.errors import DataError, SettingError
+from ulens.io.atomic import write_file
+from ulens.io.writable import check_parent, check_writable
 from ulens.jobs.evaluate_ctc import evaluate_ctc, is_ctc_truth
 from ulens.labels.meaning import LabelsAre
-from ulens.metrics.instance import instance_scores
-from ulens.metrics.membrane import isbi2012
-from ulens.metrics.semantic import SemanticScores, semantic_scores
+from ulens.metrics.by_measure import Measure, Scores, fitting_measures, score_by
 
-Measure = Literal["isbi2012", "semantic", "instances", "ctc"]
-Scores = dict[str, float]
+MEASURES = Parameter(negative="", consume_multiple=True)
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluateSettings:
+    """What a user asks of an evaluation; `ulens evaluate` has an option for each.
+
+    Parameters
+    ----------
+    truth
+        label file, stack, or folder; 01_GT of the Cell Tracking Challenge
+    predicted
+        what ulens segment wrote, or any label images of the same names; with
+        ``<name>_probabilities.tif`` beside one, its class probabilities count
+    measures
+        isbi2012, semantic, instances or ctc; all that the folders allow without it
+    frames
+        which images of the truth to score, counted from 0, such as 15-19
+    ignore
+        value in the truth of pixels that are not annotated
+    labels_are
+        how to read the truth, where ulens reads it wrongly
+    json
+        file for the scores
+    """
+
+    truth: Path
+    predicted: Path
+    _: KW_ONLY
+    measures: With[Sequence[Measure] | None, MEASURES] = None
+    frames: str | None = None
+    ignore: int | None = None
+    labels_are: LabelsAre | None = None
+    json: Path | None = None
+
+    def __post_init__(self) -> None:
+        known = get_args(Measure)
+        for measure in self.measures or ():
+            if measure not in known:
+                raise SettingError(f"measure {measure!r} is unknown; choose of {', '.join(known)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,42 +83,22 @@ class Evaluation:
         return json.dumps(asdict(self), indent=2, ensure_ascii=False)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Reading:
-    """What the values of the truth mean.
-
-    Parameters
-    ----------
-    labels_are : 'classes' or 'instances'
-    values : the values in the files, background first; class k is ``values[k]``
-    """
-
-    labels_are: LabelsAre
-    values: tuple[int, ...]
-
-
-def evaluate(
-    truth: Path,
-    predicted: Path,
-    *,
-    measures: Sequence[Measure] | None = None,
-    frames: str | None = None,
-    ignore: int | None = None,
-    labels_are: LabelsAre | None = None,
-) -> Evaluation:
+def evaluate(truth: str | Path, predicted: str | Path, **options: Any) -> Evaluation:
     """Compare predictions with label images by the measures they allow.
 
     Parameters
     ----------
-    truth : a folder of label images, or one image or stack; or a folder of the Cell Tracking
-        Challenge such as 01_GT
-    predicted : a folder of segmentations with the same names, or one image or stack;
-        ``<name>_probabilities.tif`` beside one holds its class probabilities; or a folder such
-        as 01_RES
-    measures : None for all that the truth allows
-    frames : images to compare, counted from 0 over all files, such as ``0-9,12``; None for all
-    ignore : truth value of pixels to be left out
-    labels_are : how to read the truth; None to decide from its values
+    truth, predicted, options : as in `EvaluateSettings`
+
+    Raises
+    ------
+    UlensError : as `run_evaluation`
+    """
+    return run_evaluation(EvaluateSettings(Path(truth), Path(predicted), **options))
+
+
+def run_evaluation(settings: EvaluateSettings) -> Evaluation:
+    """Compare predictions with label images by the measures they allow.
 
     Raises
     ------
@@ -89,41 +107,49 @@ def evaluate(
     ShapeError : a truth and its prediction differ in size (both files are named)
     LabelError : label values make no sense
     SettingError : an unknown measure, or `frames` that are not there
+    OutputError : the file for the scores may not be written
     """
-    if is_ctc_truth(Path(truth)):
-        return _evaluate_ctc(Path(truth), Path(predicted), measures, frames, ignore)
-    compared, notes = read_comparisons(Path(truth), Path(predicted), frames=frames, ignore=ignore)
-    reading = _read_values(compared, labels_are)
+    if settings.json is not None:
+        check_writable(settings.json, "file of scores", replaces=None)
+        check_parent(settings.json, "the scores")
+    is_ctc = is_ctc_truth(settings.truth)
+    evaluation = _evaluate_ctc(settings) if is_ctc else _evaluate_images(settings)
+    if settings.json is not None:
+        write_file(settings.json, evaluation.to_json().encode())
+    return evaluation
+
+
+def _evaluate_images(settings: EvaluateSettings) -> Evaluation:
+    ignore, asked = settings.ignore, settings.measures
+    compared, notes = read_comparisons(
+        settings.truth, settings.predicted, frames=settings.frames, ignore=ignore
+    )
+    reading = read_values(compared, settings.labels_are)
     notes.append(_describe(compared, reading, ignore))
-    chosen = _choose(measures, _objections(compared, reading, measures), notes)
+    chosen = _choose(asked, _objections(compared, reading, asked), notes)
     scores: dict[str, Scores] = {}
     per_image: dict[str, dict[str, Scores]] = {each.name: {} for each in compared}
     for measure in chosen:
-        scores[measure], by_image = _score(measure, compared, reading, notes)
+        scores[measure], by_image = score_by(measure, compared, reading, notes)
         for each, own_scores in zip(compared, by_image, strict=True):
             per_image[each.name][measure] = own_scores
     return Evaluation(num_images=len(compared), scores=scores, per_image=per_image, notes=notes)
 
 
-def _evaluate_ctc(
-    truth: Path,
-    predicted: Path,
-    measures: Sequence[Measure] | None,
-    frames: str | None,
-    ignore: int | None,
-) -> Evaluation:
-    others = [measure for measure in measures or () if measure != "ctc"]
+def _evaluate_ctc(settings: EvaluateSettings) -> Evaluation:
+    truth = settings.truth
+    others = [measure for measure in settings.measures or () if measure != "ctc"]
     if others:
         raise DataError(
             f"{', '.join(others)} cannot be computed: {truth} is a folder of the Cell Tracking "
             f"Challenge; ask for ctc, or give one of its folders, such as {truth / 'SEG'}"
         )
-    if ignore is not None:
+    if settings.ignore is not None:
         raise SettingError(
-            f"ignore is {ignore}, but in the truth of the Cell Tracking Challenge every value is "
-            "an object; leave it out"
+            f"ignore is {settings.ignore}, but in the truth of the Cell Tracking Challenge every "
+            "value is an object; leave it out"
         )
-    found = evaluate_ctc(truth, predicted, frames=frames)
+    found = evaluate_ctc(truth, settings.predicted, frames=settings.frames)
     return Evaluation(
         num_images=found.num_frames,
         scores={"ctc": found.scores},
@@ -132,47 +158,31 @@ def _evaluate_ctc(
     )
 
 
-def _read_values(compared: list[Comparison], labels_are: LabelsAre | None) -> _Reading:
-    truths = [each.truth for each in compared]
-    found = _values_in(truths) - {-1}
-    if labels_are is None and all(is_roi_file(each.truth_file) for each in compared):
-        labels_are = "instances"
-    if labels_are is None:
-        labels_are = decide(truths, compared[0].truth_file) if len(found) > 1 else "classes"
-    # A single value is background, or the foreground of images that it fills.
-    values = found if len(found) > 1 else {0, max(found | {1})}
-    return _Reading(labels_are=labels_are, values=tuple(sorted(values)))
-
-
-def _describe(compared: list[Comparison], reading: _Reading, ignore: int | None) -> str:
+def _describe(compared: list[Comparison], reading: Reading, ignore: int | None) -> str:
     encoded = [encode(each.truth, reading.labels_are, reading.values) for each in compared]
     return "truth: " + describe(
         encoded, reading.labels_are, reading.values, asked=False, ignore=ignore
     )
 
 
-def _values_in(labels: list[np.ndarray]) -> set[int]:
-    return set(np.concatenate([np.unique(label) for label in labels]).tolist())
-
-
 def _objections(
-    compared: list[Comparison], reading: _Reading, asked: Sequence[Measure] | None
+    compared: list[Comparison], reading: Reading, asked: Sequence[Measure] | None
 ) -> dict[str, str]:
     """Say for each measure that is not to be computed why not."""
+    fitting = fitting_measures(reading.labels_are, len(reading.values))
     objections = {}
     if asked is not None:
         objections["ctc"] = "the truth must be a folder such as 01_GT that holds SEG or TRA"
-    two_classes = reading.labels_are == "classes" and len(reading.values) == 2
     without_cells = [each.name for each in compared if not (each.truth == reading.values[-1]).any()]
-    if not two_classes:
+    if "isbi2012" not in fitting:
         objections["isbi2012"] = "the truth must hold two classes, membrane and cell interior"
     elif without_cells:
         objections["isbi2012"] = f"the truth of {', '.join(without_cells)} holds no cell interior"
-    if asked is None and reading.labels_are == "instances":
+    if asked is None and "semantic" not in fitting:
         objections["semantic"] = (
             "the truth holds instances; ask for it to compare foreground with background"
         )
-    if asked is None and reading.labels_are == "classes":
+    if asked is None and "instances" not in fitting:
         objections["instances"] = (
             "the truth holds classes; ask for it to compare their connected regions"
         )
@@ -183,113 +193,11 @@ def _choose(
     asked: Sequence[Measure] | None, objections: dict[str, str], notes: list[str]
 ) -> list[Measure]:
     """Return the measures to compute; note those that the files do not allow."""
-    known = get_args(Measure)
     for measure in asked or ():
-        if measure not in known:
-            raise SettingError(f"measure {measure!r} is unknown; choose of {', '.join(known)}")
         if measure in objections:
             raise DataError(f"{measure} cannot be computed: {objections[measure]}")
     if asked is None:
         notes += [f"{measure} not computed: {why}" for measure, why in objections.items()]
+    known: tuple[Measure, ...] = get_args(Measure)
     wanted = [each for each in known if each != "ctc"] if asked is None else asked
     return [each for each in known if each in wanted and each not in objections]
-
-
-def _score(
-    measure: Measure, compared: list[Comparison], reading: _Reading, notes: list[str]
-) -> tuple[Scores, list[Scores]]:
-    """Compute one measure over all images and for each; may add notes."""
-    if measure == "instances":
-        return _score_instances(compared, reading, notes)
-    if reading.labels_are == "instances":
-        truths = [np.sign(each.truth) for each in compared]
-        return _score_classes(truths, [np.sign(each.predicted) for each in compared], (0, 1))
-    truths = [encode(each.truth, "classes", reading.values) for each in compared]
-    guesses = _encode_predicted(compared, reading.values)
-    if measure == "semantic":
-        return _score_classes(truths, guesses, reading.values)
-    foreground = [each.foreground for each in compared if each.foreground is not None]
-    masks = [guess.astype(np.float32) for guess in guesses]
-    return _score_membranes(truths, foreground if len(foreground) == len(masks) else masks, notes)
-
-
-def _encode_predicted(compared: list[Comparison], values: tuple[int, ...]) -> list[np.ndarray]:
-    """Return predicted class indices.
-
-    Files may hold the truth's own values, or indices, or for two classes two other values, or
-    ids of objects, which all are foreground.
-    """
-    guesses = [each.predicted for each in compared]
-    held = _values_in(guesses)
-    if held <= set(values):
-        return [np.searchsorted(values, guess) for guess in guesses]
-    if held <= set(range(len(values))):
-        return guesses
-    if len(values) == 2:
-        background = min(held) if len(held) == 2 else 0
-        return [(guess != background).astype(np.int64) for guess in guesses]
-    strange = held - set(values)
-    file = next(each.predicted_file for each in compared if strange & _values_in([each.predicted]))
-    raise LabelError(
-        f"{file} holds the value {min(strange)}, which is no class of the truth "
-        f"({', '.join(map(str, values))}); write the truth's values or class indices from 0"
-    )
-
-
-def _score_membranes(
-    truths: list[np.ndarray], proposals: list[np.ndarray], notes: list[str]
-) -> tuple[Scores, list[Scores]]:
-    found = isbi2012(truths, proposals, ignore=-1)
-    if found.binary_proposal:
-        notes.append(
-            "isbi2012 was computed from masks, which leave no threshold to choose; "
-            "probabilities (ulens segment --probabilities) are what the challenge scores"
-        )
-    scores = {name: value for name, value in asdict(found).items() if type(value) is float}
-    per_slice = zip(found.v_rand_per_slice, found.v_info_per_slice, strict=True)
-    return scores, [{"v_rand": v_rand, "v_info": v_info} for v_rand, v_info in per_slice]
-
-
-def _score_classes(
-    truths: list[np.ndarray], guesses: list[np.ndarray], values: tuple[int, ...]
-) -> tuple[Scores, list[Scores]]:
-    per_image = [
-        _name_classes(semantic_scores([truth], [guess]), values) if (truth >= 0).any() else {}
-        for truth, guess in zip(truths, guesses, strict=True)
-    ]
-    return _name_classes(semantic_scores(truths, guesses), values), per_image
-
-
-def _name_classes(found: SemanticScores, values: tuple[int, ...]) -> Scores:
-    return {
-        "mean_iou": found.mean_iou,
-        **{f"iou_class_{values[index]}": iou for index, iou in found.iou.items()},
-        **{f"dice_class_{values[index]}": dice for index, dice in found.dice.items()},
-    }
-
-
-def _score_instances(
-    compared: list[Comparison], reading: _Reading, notes: list[str]
-) -> tuple[Scores, list[Scores]]:
-    guesses = [each.predicted for each in compared]
-    held = tuple(sorted(_values_in(guesses)))
-    if len(set(held) - {0}) == 1:
-        notes.append("the predictions are masks; their connected regions count as objects")
-    truths = [encode(each.truth, "instances", reading.values) for each in compared]
-    found = instance_scores(truths, [encode(guess, "instances", held) for guess in guesses])
-    at_half = asdict(found.counts[0.5])
-    scores = {
-        "AP": found.mean_average_precision,
-        **{f"AP@{t:.2f}": value for t, value in found.average_precision.items()},
-        "F1@0.50": found.f1[0.5],
-        "PQ": found.panoptic.quality,
-        "SQ": found.panoptic.segmentation,
-        "RQ": found.panoptic.recognition,
-        "count_agreement": found.count_agreement,
-        **{f"{name}@0.50": float(count) for name, count in at_half.items()},
-    }
-    per_image = [
-        {"AP@0.50": counts[0.5].average_precision, "F1@0.50": counts[0.5].f1}
-        for counts in found.per_image
-    ]
-    return scores, per_image

@@ -26,7 +26,12 @@ def list_by(parse: Callable[[str], tuple[Any, ...]], metavar: str) -> Parameter:
 OUT = Parameter(alias="-o")
 FLAG = Parameter(negative="", show_default=False)
 """An option without a value, and without a --no- twin."""
-TIME = Parameter(name="--time", metavar="TIME", converter=_by(parse_duration))
+TIME = Parameter(
+    name="--time",
+    metavar="TIME",
+    converter=_by(parse_duration),
+    show_default=lambda seconds: None if seconds is None else f"{seconds:g}s",
+)
 FROM_PYTHON_ALONE = Parameter(parse=False)
 EACH_AN_OPTION = Parameter(name="*")
 """Of a dataclass of settings."""

@@ -11,8 +11,9 @@ import numpy as np
 from ulens.errors import OutputError
 from ulens.image import Image
 from ulens.io.atomic import write_file
-from ulens.io.files import name_some, write_tiff
+from ulens.io.files import write_tiff
 from ulens.io.rois import write_rois
+from ulens.io.writable import check_parent, check_writable
 from ulens.metrics.objects import Row, columns, object_table
 
 RoiFormat = Literal["imagej", "geojson"]
@@ -117,39 +118,24 @@ def plan_targets(
 
 def check_output_folder(out: Path, files: list[Path], overwrite: bool) -> None:
     """Raise OutputError where writing into a folder could damage what is there."""
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"output {out} is a file; give a folder")
     if out.resolve() == files[0].parent.resolve():
         raise OutputError(f"output {out} is the folder of the images; choose another")
-    content = sorted(out.iterdir()) if out.is_dir() else []
-    if content and not overwrite:
-        raise OutputError(
-            f"output folder {out} holds {name_some(content)}; choose another folder, or allow "
-            "label images of the same names to be replaced with overwrite (--overwrite)"
-        )
+    check_writable(
+        out,
+        "output folder",
+        is_folder=True,
+        replaces="label images of the same names",
+        overwrite=overwrite,
+    )
 
 
 def check_table(table: Path, out: Path, overwrite: bool) -> None:
     """Raise OutputError where the table of objects cannot or may not be written."""
     if table.suffix.lower() != ".csv":
         raise OutputError(f"table {table} does not end in .csv; give it such a name")
-    if table.is_dir() or (table.exists() and not overwrite):
-        raise OutputError(
-            f"table {table} exists; choose another name, or allow it to be replaced with "
-            "overwrite (--overwrite)"
-        )
-    if not table.parent.is_dir() and table.parent.resolve() != out.resolve():
-        raise OutputError(f"there is no folder {table.parent} for table {table.name}; make it")
-
-
-def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, or raise OutputError."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise OutputError(
-            f"folder {folder} cannot be made ({error.strerror or error}); choose another"
-        ) from error
+    check_writable(table, "table", overwrite=overwrite)
+    if table.parent.resolve() != out.resolve():  # which will be made
+        check_parent(table, "table")
 
 
 def write_labels(targets: Targets, image: Image, labels: np.ndarray) -> None:

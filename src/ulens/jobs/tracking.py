@@ -12,17 +12,22 @@ from ulens.annotated.ctc import write_result
 from ulens.bundle import load_bundle
 from ulens.errors import DataError, OutputError, SettingError, ShapeError
 from ulens.io.files import list_images, name_some, planes, read_image
+from ulens.io.writable import check_writable
 from ulens.jobs.outputs import check_output_folder
-from ulens.jobs.segment import SegmentProgress, open_image, segment_plane
+from ulens.jobs.segmenting import (
+    SegmentProgress,
+    SegmentSettings,
+    make_segmenter,
+    open_image,
+    segment_plane,
+)
 from ulens.labels.resize import resize_labels
-from ulens.predict.engines import EngineName
-from ulens.predict.predictor import Average
 from ulens.predict.segmenter import Segmenter
 from ulens.report.track_pictures import fit_image
 from ulens.report.tracking import Shown, choose_frames, write_tracking_report
 from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX, drop_outside_field
 from ulens.tracking.gaps import fill_gaps
-from ulens.tracking.geff import check_geff, write_geff
+from ulens.tracking.geff import check_package, is_geff, write_geff
 from ulens.tracking.lineage import divisions, name_frames
 from ulens.tracking.tracks import Tracking, track
 
@@ -45,6 +50,11 @@ class Tracked:
     num_drawn: int
     page: Path
     graph: Path | None = None
+
+    @property
+    def written(self) -> tuple[Path, ...]:
+        """The page, and the graph if there is one."""
+        return (self.page,) if self.graph is None else (self.page, self.graph)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,30 +97,14 @@ class _Packed:
         return np.frombuffer(zlib.decompress(self._bytes), self._dtype).reshape(self._shape)
 
 
-def run_tracking(
-    model: Path,
-    images: Path,
-    out: Path,
-    *,
-    geff: bool = False,
-    average: Average = 1,
-    overwrite: bool = False,
-    device: str = "auto",
-    engine: EngineName | None = None,
-    zoom: float = 1.0,
-) -> Iterator[SegmentProgress | Tracked]:
+def track_sequence(settings: SegmentSettings) -> Iterator[SegmentProgress | Tracked]:
     """Segment and track all frames of a sequence; iterate to do the work, stop to cancel.
 
-    Parameters
-    ----------
-    model : folder that training wrote, for instances
-    images : a folder of 2-D frames of one size, or one stack along T
-    out : folder for mask000.tif and so on and res_track.txt, made if missing; a page with
-        pictures is written beside it, ``<out>.html``, so that the folder can be submitted
-    geff : also write the tracks as a graph, ``<out>.geff``; see `ulens.tracking.geff`
-    average, device, engine, zoom : as in `Segmenter`
-    overwrite : replace an older result: its masks, res_track.txt, the page and the graph; other
-        files are always kept
+    `settings.images` is a folder of 2-D frames of one size, or one stack along T. `settings.out`
+    gets mask000.tif and so on and res_track.txt. A page with pictures is written beside it,
+    ``<out>.html``, so that the folder can be submitted, and the graph, ``<out>.geff``; see
+    `ulens.tracking.geff`. With overwrite the masks, res_track.txt, the page and the graph of an
+    older result are replaced; other files are always kept.
 
     Raises
     ------
@@ -130,18 +124,17 @@ def run_tracking(
     Frames in a folder such as DIC-C2DH-HeLa/01 are of the challenge: objects wholly outside its
     field of interest are left out before tracking, as in its references.
     """
-    files = list_images(images)
-    bundle = load_bundle(model)
+    files = list_images(settings.images)
+    bundle = load_bundle(settings.model)
     if bundle.labels_are == "classes":
         raise SettingError(
-            f"{images} cannot be tracked: {model} finds classes, no single objects; leave track "
-            "out, or train on instances"
+            f"{settings.images} cannot be tracked: {settings.model} finds classes, no single "
+            "objects; leave track out, or train on instances"
         )
-    check_output_folder(out, files, overwrite)
-    outputs = _plan_outputs(out, geff, overwrite)
+    check_output_folder(settings.out, files, settings.overwrite)
+    outputs = _plan_outputs(settings)
     frames = _check_frames(files)
-    segmenter = Segmenter(bundle, device=device, average=average, engine=engine, zoom=zoom)
-    return _track_frames(segmenter, frames, outputs)
+    return _track_frames(make_segmenter(settings, bundle), frames, outputs)
 
 
 def _track_frames(
@@ -229,19 +222,17 @@ def _collect_shown(
     return shown
 
 
-def _plan_outputs(out: Path, geff: bool, overwrite: bool) -> _Outputs:
+def _plan_outputs(settings: SegmentSettings) -> _Outputs:
     """Return where the results go, or raise OutputError where they may not be written."""
-    folder = out.absolute()
+    folder = settings.out.absolute()
     page = folder.with_name(f"{folder.name}.html")
-    if page.is_dir() or (page.exists() and not overwrite):
-        raise OutputError(
-            f"page {page} exists; choose another output folder, or allow the page to be replaced "
-            "with overwrite (--overwrite)"
-        )
-    graph = folder.with_name(f"{folder.name}.geff") if geff else None
+    check_writable(page, "page", overwrite=settings.overwrite)
+    graph = folder.with_name(f"{folder.name}.geff") if settings.geff else None
     if graph is not None:
-        check_geff(graph, overwrite=overwrite)
-    return _Outputs(folder=out, page=page, graph=graph)
+        check_package()
+        is_no = None if is_geff(graph) else "geff"
+        check_writable(graph, "graph", is_folder=True, overwrite=settings.overwrite, is_no=is_no)
+    return _Outputs(folder=settings.out, page=page, graph=graph)
 
 
 def _check_frames(files: list[Path]) -> _Frames:

@@ -12,18 +12,18 @@ import torch
 
 from ulens.annotated.holdout import Split, split_as, split_samples
 from ulens.annotated.samples import Annotated, hash_samples, read_annotated
-from ulens.bundle import ModelBundle, load_bundle
-from ulens.errors import OutputError, TrainingError
+from ulens.bundle import MODEL, WEIGHTS, ModelBundle, load_bundle
+from ulens.errors import Stopped, TrainingError
 from ulens.io.atomic import replace_files
 from ulens.io.files import name_some, other_files
-from ulens.jobs.outputs import make_folder
+from ulens.io.writable import check_writable, make_folder
 from ulens.jobs.planning import TrainSettings, choose_plan, choose_start, describe_plan
-from ulens.jobs.segment import Model
 from ulens.labels.meaning import LabelsAre
 from ulens.planning.durations import parse_duration
 from ulens.planning.fingerprint import Fingerprint, take_fingerprint
 from ulens.planning.plan import Plan, Recipe
 from ulens.predict.engines import choose_device
+from ulens.predict.model import Model
 from ulens.training.model_folder import PLAN, STATE, read_log
 from ulens.training.ranks import Ranks, join_ranks
 from ulens.training.session import Session, Validation
@@ -66,6 +66,7 @@ def run_training(
 
     Raises
     ------
+    Stopped : `stop` was set before the first step
     UlensError : with what to do
     """
     started, stop = clock.perf_counter(), stop or threading.Event()
@@ -88,8 +89,8 @@ def run_training(
         )
     plan = ranks.from_first(choose_plan(settings, fingerprint, annotated, split, device))
     yield Message(describe_plan(plan, device))
-    if stop.is_set():  # nothing is trained yet, so there is nothing to keep
-        raise KeyboardInterrupt
+    if stop.is_set():
+        raise Stopped("the training was stopped before its first step; nothing was written")
     make_folder(settings.out)
     if settings.plan_only:
         path = settings.out / PLAN
@@ -283,20 +284,20 @@ def train(
 def _check_folder(settings: TrainSettings) -> None:
     """Raise OutputError or TrainingError where no model may be written, or none can be resumed."""
     out = settings.out
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file; name a folder for the model")
-    content = sorted(path.name for path in out.iterdir()) if out.is_dir() else []
-    is_model = "model.json" in content and (PLAN in content or "weights.safetensors" in content)
     if settings.resume:
         if not (out / STATE).is_file():
             raise TrainingError(f"there is no training to resume in {out}; leave out --resume")
         return
-    if content == [PLAN] and settings.plan is not None and settings.plan.samefile(out / PLAN):
+    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
+    if names == {PLAN} and settings.plan is not None and settings.plan.samefile(out / PLAN):
         return  # a plan made with plan_only, and followed
-    if content and not (settings.overwrite and is_model):
-        advice = (
-            "continue it with --resume, replace it with --overwrite, or choose another name"
-            if is_model
-            else "it is no ulens model, so ulens will not write into it; choose another name"
-        )
-        raise OutputError(f"{out} exists and holds {', '.join(content[:5])}; {advice}")
+    is_model = MODEL in names and not names.isdisjoint({PLAN, WEIGHTS})
+    check_writable(
+        out,
+        "model",
+        is_folder=True,
+        replaces="the old one",
+        overwrite=settings.overwrite,
+        is_no=None if is_model else "ulens model",
+        instead="continue it with --resume",
+    )

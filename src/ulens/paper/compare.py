@@ -9,8 +9,7 @@ from pathlib import Path
 from ulens.annotated.unseen import Division, divide
 from ulens.errors import OutputError, SettingError
 from ulens.io.atomic import replace_files
-from ulens.io.files import name_some
-from ulens.jobs.outputs import make_folder
+from ulens.io.writable import check_writable, make_folder
 from ulens.jobs.train import Message, TrainEvent
 from ulens.paper.contenders import PUBLISHED_WINDOW, Finished, list_contenders, train_contender
 from ulens.paper.measures import (
@@ -135,16 +134,12 @@ def run_comparison(
 
 def _refuse_existing(settings: CompareSettings) -> None:
     out = settings.out
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file; name a folder for the comparison")
-    content = sorted(out.iterdir()) if out.is_dir() else []
-    if settings.resume:
-        if not (out / SETTINGS).is_file():
-            raise OutputError(f"there is no comparison to resume in {out}; leave out --resume")
-    elif content:
-        is_ours = (out / SETTINGS).is_file()
-        advice = "go on with --resume, or choose another name" if is_ours else "choose another name"
-        raise OutputError(f"{out} exists and holds {name_some(content)}; {advice}")
+    is_ours = (out / SETTINGS).is_file()
+    if not settings.resume:
+        instead = "go on with --resume" if is_ours else None
+        check_writable(out, "comparison", is_folder=True, replaces=None, instead=instead)
+    elif not is_ours:
+        raise OutputError(f"there is no comparison to resume in {out}; leave out --resume")
 
 
 def _begin(settings: CompareSettings, division: Division) -> None:

@@ -12,7 +12,7 @@ import torch
 from ulens.bundle import MODEL, ModelBundle, load_bundle
 from ulens.errors import SettingError, TrainingError
 from ulens.io.atomic import replace_files
-from ulens.jobs.outputs import make_folder
+from ulens.io.writable import make_folder
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.nets.build import NetName

@@ -23,7 +23,7 @@ from ulens.predict.predictor import Predictor
 from ulens.predict.tiles import read_mirrored
 from ulens.predict.timing import PatchwiseTime, time_interleaved, time_patchwise
 from ulens.resample import size_at
-from ulens.training.validate import Prediction
+from ulens.training.validate import Prediction, measures_for
 
 SIDE_PX = 512
 
@@ -101,12 +101,13 @@ def unseen_errors(predictions: Sequence[Prediction], labels_are: LabelsAre) -> B
     Instances count as right where they match; two classes are taken at the best threshold.
     """
     truth = [each.sample.label for each in predictions]
-    if labels_are == "instances":
+    measures = measures_for(predictions, labels_are)
+    if "instances" in measures:
         renamed = [rename_matched(each.sample.label, each.labels) for each in predictions]
         return boundary_errors(truth, renamed)
-    if len(predictions[0].maps) != 2:
-        return boundary_errors(truth, [each.labels for each in predictions])
-    return boundary_errors_of_probability(truth, [each.maps[1] for each in predictions])
+    if "isbi2012" in measures:
+        return boundary_errors_of_probability(truth, [each.maps[1] for each in predictions])
+    return boundary_errors(truth, [each.labels for each in predictions])
 
 
 def time_networks(

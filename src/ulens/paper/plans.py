@@ -11,8 +11,8 @@ from ulens.annotated.samples import read_annotated
 from ulens.annotated.unseen import Division
 from ulens.errors import SettingError
 from ulens.io.atomic import replace_files
+from ulens.io.writable import make_folder
 from ulens.jobs.options import FLAG, OUT, TIME, list_by
-from ulens.jobs.outputs import make_folder
 from ulens.jobs.planning import TrainSettings, choose_plan
 from ulens.labels.meaning import LabelsAre
 from ulens.paper.contenders import FINAL_SHARE, Contender, parse_nets, parse_windows

@@ -13,9 +13,9 @@ from ulens.annotated.unseen import Division, divide
 from ulens.bundle import MODEL, ModelBundle
 from ulens.datasets.catalogue import find_dataset, training_paths
 from ulens.encodings.table import ENCODINGS
-from ulens.errors import OutputError, SettingError
+from ulens.errors import SettingError
 from ulens.io.atomic import replace_files
-from ulens.io.files import name_some
+from ulens.io.writable import check_writable
 from ulens.jobs.datasets import DatasetEvent, run_fetch, use_copy
 from ulens.jobs.options import FLAG, OUT, TIME
 from ulens.jobs.planning import TrainSettings
@@ -108,7 +108,9 @@ def fetch_data(settings: ReproduceSettings) -> Iterator[DatasetEvent]:
     UlensError : with what to do
     """
     dataset = find_dataset(find_table(settings.name).dataset)
-    _refuse_existing(settings)
+    if not (settings.resume and settings.out.is_dir()):
+        instead = "go on there with --resume"
+        check_writable(settings.out, "reproduction", is_folder=True, replaces=None, instead=instead)
     if settings.data is not None or (settings.resume and settings.place.is_dir()):
         yield from use_copy(dataset, settings.place)
     else:
@@ -150,18 +152,6 @@ def run_reproduction(
     )
     _write(reproduced, table, ours)
     yield reproduced
-
-
-def _refuse_existing(settings: ReproduceSettings) -> None:
-    out = settings.out
-    if out.exists() and not out.is_dir():
-        raise OutputError(f"{out} is a file; name a folder for the reproduction")
-    content = sorted(out.iterdir()) if out.is_dir() else []
-    if content and not settings.resume:
-        raise OutputError(
-            f"{out} exists and holds {name_some(content)}; go on there with --resume, or choose "
-            "another name"
-        )
 
 
 def _train(

@@ -17,25 +17,15 @@ from ulens.errors import OutputError, SettingError
 from ulens.tracking.lineage import Lineage, Link, join_gaps
 
 
-def check_geff(path: Path, *, overwrite: bool) -> None:
-    """Raise where a graph cannot or may not be written.
-
-    Raises
-    ------
-    SettingError : the package geff is missing
-    OutputError : the path exists, and is no geff or may not be replaced
-    """
+def check_package() -> None:
+    """Raise SettingError where the package geff is missing."""
     _import("geff")
-    if not path.exists():
-        return
-    if not overwrite:
-        raise OutputError(
-            f"graph {path} exists; choose another output folder, or allow the graph to be replaced "
-            "with overwrite (--overwrite)"
-        )
+
+
+def is_geff(path: Path) -> bool:
+    """Return whether a folder holds a graph."""
     attributes = [path / name for name in (".zattrs", "zarr.json")]
-    if not any(each.is_file() and '"geff"' in each.read_text("utf-8") for each in attributes):
-        raise OutputError(f"{path} exists and is no geff; move it or choose another output folder")
+    return any(each.is_file() and '"geff"' in each.read_text("utf-8") for each in attributes)
 
 
 def write_geff(

@@ -34,7 +34,7 @@ from ulens.training.validate import (
     first_decoding,
     predict_unseen,
     score,
-    score_membranes,
+    score_held_out,
     tune_thresholds,
 )
 
@@ -272,15 +272,14 @@ class Session:
         self.folder.append_to_log(row)
 
     def _score(self) -> Scored:
-        annotated, decoding = self.samples.annotated, self.decoding
-        predictions = self._predict()
+        predictions, decoding = self._predict(), self.decoding
         if ENCODINGS[self.plan.encoding.name].grid:
             predictions, decoding = tune_thresholds(predictions, self.plan.encoding.name, decoding)
-        scores = score(predictions, annotated.labels_are)
-        if annotated.labels_are == "classes" and len(annotated.class_values) == 2:
-            scores |= score_membranes(predictions)
         return Scored(
-            predictions=predictions, decoding=decoding, scores=scores, step=self.trainer.clock.step
+            predictions=predictions,
+            decoding=decoding,
+            scores=score_held_out(predictions, self.samples.annotated.labels_are),
+            step=self.trainer.clock.step,
         )
 
     def _read_scored(self) -> Scored:

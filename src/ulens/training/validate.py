@@ -11,6 +11,7 @@ from ulens.annotated.samples import Sample
 from ulens.bundle import ModelBundle
 from ulens.encodings.table import ENCODINGS, EncodingName, decode_maps
 from ulens.labels.meaning import IGNORED, LabelsAre
+from ulens.metrics.by_measure import Measure, fitting_measures
 from ulens.metrics.ctc import seg_scores
 from ulens.metrics.instance import instance_scores
 from ulens.metrics.membrane import isbi2012
@@ -72,11 +73,25 @@ def score_unseen(
     Dice; mean IoU of more classes
     """
     found = score(predictions, labels_are)
-    if labels_are == "instances":
+    measures = measures_for(predictions, labels_are)
+    if "instances" in measures:
         return {**score_cells(predictions, field_of_interest_px=field_of_interest_px), **found}
-    if len(predictions[0].maps) == 2:
+    if "isbi2012" in measures:
         return {**score_membranes(predictions), **found}
     return found
+
+
+def score_held_out(predictions: Sequence[Prediction], labels_are: LabelsAre) -> dict[str, float]:
+    """Return the headline score, and of two classes the ISBI 2012 measures behind it."""
+    found = score(predictions, labels_are)
+    if "isbi2012" in measures_for(predictions, labels_are):
+        found |= score_membranes(predictions)
+    return found
+
+
+def measures_for(predictions: Sequence[Prediction], labels_are: LabelsAre) -> tuple[Measure, ...]:
+    """Return the measures that fit predictions; see `fitting_measures`."""
+    return fitting_measures(labels_are, num_classes=len(predictions[0].maps))
 
 
 def score(predictions: Sequence[Prediction], labels_are: LabelsAre) -> dict[str, float]:
@@ -89,7 +104,8 @@ def score(predictions: Sequence[Prediction], labels_are: LabelsAre) -> dict[str,
     """
     truth = [prediction.sample.label for prediction in predictions]
     found = [prediction.labels for prediction in predictions]
-    if labels_are == "instances":
+    measures = measures_for(predictions, labels_are)
+    if "instances" in measures:
         instances = instance_scores(truth, found)
         return {
             "AP@0.5": instances.average_precision[0.5],
@@ -97,7 +113,7 @@ def score(predictions: Sequence[Prediction], labels_are: LabelsAre) -> dict[str,
         }
     semantic = semantic_scores(truth, found)
     scores = {"mean IoU": semantic.mean_iou}
-    if len(predictions[0].maps) == 2:
+    if "isbi2012" in measures:
         scores["Dice"] = semantic.dice.get(1, 0.0)
     return scores
 

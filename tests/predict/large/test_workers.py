@@ -14,12 +14,11 @@ import pytest
 import tifffile
 from distributed import Client, KilledWorker, LocalCluster
 
-from brightness import make_bundle, make_cells, save_instances_model
+from brightness import events_of, make_bundle, make_cells, save_instances_model
 from ulens.bundle import save_bundle
 from ulens.errors import DataError, OutputError, SettingError
 from ulens.image import Image
 from ulens.io.files import write_tiff
-from ulens.jobs.segment_large import run_large_segmentation
 from ulens.predict.large import workers as large_workers
 from ulens.predict.large.job import LargeJob, read_job
 from ulens.predict.large.parts import JobRequest
@@ -73,7 +72,7 @@ def dask(program, *options):
 def test_a_worker_that_is_killed_costs_nothing(model, stack, tmp_path):
     for name in "ab":
         (tmp_path / name).mkdir()
-    list(run_large_segmentation(model, stack, tmp_path / "a" / "out.zarr", **SMALL))
+    list(events_of(model, stack, tmp_path / "a" / "out.zarr", **SMALL))
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
@@ -86,7 +85,7 @@ def test_a_worker_that_is_killed_costs_nothing(model, stack, tmp_path):
             client.wait_for_workers(2, timeout=60)
         out = tmp_path / "b" / "out.zarr"
         num_events = 0
-        for event in run_large_segmentation(model, stack, out, scheduler=address, **SMALL):
+        for event in events_of(model, stack, out, scheduler=address, **SMALL):
             if event.tile and num_events < 20:
                 num_events += 1
                 if num_events == 20:
@@ -102,8 +101,8 @@ def test_a_worker_that_is_killed_costs_nothing(model, stack, tmp_path):
 
 
 def test_a_cluster_of_its_own_writes_a_tiff(model, stack, tmp_path):
-    list(run_large_segmentation(model, stack, tmp_path / "here.tif", **SMALL))
-    events = list(run_large_segmentation(model, stack, tmp_path / "o.tif", workers=2, **SMALL))
+    list(events_of(model, stack, tmp_path / "here.tif", **SMALL))
+    events = list(events_of(model, stack, tmp_path / "o.tif", workers=2, **SMALL))
     assert events[-1].tile == events[-1].num_tiles
     assert (tmp_path / "o.tif").read_bytes() == (tmp_path / "here.tif").read_bytes()
 
@@ -113,11 +112,7 @@ def test_errors_of_a_worker_reach_the_user(model, tmp_path):
     image[30, 60] = np.nan
     tifffile.imwrite(tmp_path / "nan.tif", image)
     with pytest.raises(DataError, match="pixels that are NaN or infinite"):
-        list(
-            run_large_segmentation(
-                model, tmp_path / "nan.tif", tmp_path / "o.tif", workers=1, **SMALL
-            )
-        )
+        list(events_of(model, tmp_path / "nan.tif", tmp_path / "o.tif", workers=1, **SMALL))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +127,7 @@ def test_errors_of_a_worker_reach_the_user(model, tmp_path):
 def test_settings_that_are_refused(model, stack, tmp_path, workers, scheduler, message):
     options = {**SMALL, "workers": workers, "scheduler": scheduler}
     with pytest.raises(SettingError, match=message):
-        list(run_large_segmentation(model, stack, tmp_path / "o.zarr", **options))
+        list(events_of(model, stack, tmp_path / "o.zarr", **options))
     assert not (tmp_path / "o.zarr.job").exists()
 
 
@@ -147,7 +142,7 @@ def test_without_dask_it_is_told(monkeypatch):
 
 def begun(model, stack, tmp_path):
     """Return the request of a job that was cut off."""
-    work = run_large_segmentation(model, stack, tmp_path / "o.zarr", **SMALL)
+    work = events_of(model, stack, tmp_path / "o.zarr", **SMALL)
     for _ in range(3):
         next(work)
     work.close()

@@ -17,6 +17,7 @@ from ulens.errors import OutputError, SettingError
 from ulens.io.atomic import new_name, write_file
 from ulens.io.label_volumes import CHUNK_PX
 from ulens.io.regions import Volume
+from ulens.io.writable import check_parent, check_writable
 from ulens.predict.engines import EngineName, choose_device, torch_engine
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.tiles import plan_tiles
@@ -227,16 +228,9 @@ def check_output(out: Path, image: Path, model: Path, overwrite: bool) -> None:
     for needed in (image, model):
         if out.resolve() in (needed.resolve(), *needed.resolve().parents):
             raise OutputError(f"output {out} is or holds {needed}, which is needed; choose another")
-    if out.exists() and not overwrite:
-        raise OutputError(
-            f"output {out} exists; choose another name, or allow it to be replaced with overwrite "
-            "(--overwrite)"
-        )
-    if out.is_dir() != (out.suffix.lower() == ".zarr") and out.exists():
-        kind = "folder" if out.is_dir() else "file"
-        raise OutputError(f"output {out} is a {kind}; choose another name")
-    if not out.parent.is_dir():
-        raise OutputError(f"there is no folder {out.parent} for {out.name}; make it")
+    is_folder = out.suffix.lower() == ".zarr"
+    check_writable(out, "output", is_folder=is_folder, overwrite=overwrite)
+    check_parent(out, "output")
 
 
 def check_disk(work: Path, needed_bytes: int) -> None:

@@ -1,11 +1,13 @@
 """The planes of a large job and the predictor for them, alike in every process that works on it."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from ulens.bundle import ModelBundle
+from ulens.channels import check_channels, choose_channels
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import SettingError
 from ulens.io.label_volumes import LabelShape, ZarrLabels
@@ -23,7 +25,7 @@ class JobRequest:
 
     Parameters
     ----------
-    model, image, axes, device : as in `run_large_segmentation`
+    model, image, axes, device : of the settings of `segment_large`
     job : what every process keeps to
     folder : of the job, with its files of all blocks
     suffix : of the output, which decides its format
@@ -105,3 +107,31 @@ def describe_labels(bundle: ModelBundle, volume: Volume, job: LargeJob) -> Label
         spacing_um=volume.spacing_um,
         tile_px=job.piece_px,
     )  # fmt: skip
+
+
+def check_volume(bundle: ModelBundle, volume: Volume) -> None:
+    """Raise ShapeError before anything is read, where no pixel could make the channels fit."""
+    num_needed = bundle.net.in_channels
+    channels = choose_channels(volume.num_channels, num_needed, is_grey=True)
+    check_channels((len(channels), *volume.size), num_needed, str(volume.path))
+
+
+def do_here(works: list[PlaneWork], predictor: Predictor) -> Iterator[int]:
+    """Do all stages in this process, plane by plane; yield how many steps more are done."""
+    for work in works:
+        for stage in work.stages:
+            for part in work.parts(stage):
+                if work.is_done(stage, part):
+                    yield work.num_steps(stage, part, predictor)
+                else:
+                    yield from work.do(stage, part, predictor)
+            work.finish(stage)
+
+
+def label_tiles(works: list[PlaneWork], tile_px: int) -> Iterator[np.ndarray]:
+    """Yield the labels of all planes as (Y, X) tiles of that side, padded with 0 at the end."""
+    for work in works:
+        tiles = Blocks(work.blocks.size, tile_px)
+        for tile in tiles:
+            labels = work.labels(tiles.window(tile))
+            yield np.pad(labels, [(0, tile_px - length) for length in labels.shape])

@@ -56,19 +56,11 @@ def connect(workers: int | None, scheduler: str | None) -> Iterator["Client | No
 
     Raises
     ------
-    SettingError : both are given, one is out of range, dask.distributed is not installed, or the
-        scheduler does not answer
+    SettingError : dask.distributed is not installed, or the scheduler does not answer
     """
     if workers is None and scheduler is None:
         yield None
         return
-    if workers is not None and scheduler is not None:
-        raise SettingError(
-            f"workers is {workers}, scheduler is {scheduler}; set one of them: so many processes "
-            "on this machine, or the address of a dask scheduler"
-        )
-    if workers is not None and workers < 1:
-        raise SettingError(f"workers is {workers}; need 1 or more")
     try:
         from distributed import Client, LocalCluster
     except ImportError as error:

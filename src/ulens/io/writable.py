@@ -1,0 +1,77 @@
+"""May this be written? Asked before all work, so that nothing that is there already is lost."""
+
+from pathlib import Path
+
+from ulens.errors import OutputError
+from ulens.io.files import name_some
+
+
+def check_writable(
+    path: Path,
+    called: str,
+    *,
+    is_folder: bool = False,
+    replaces: str | None = "it",
+    overwrite: bool = False,
+    is_no: str | None = None,
+    instead: str | None = None,
+) -> None:
+    """Raise OutputError where a file or a folder may not be written.
+
+    A name that is free may be written to, and so may an empty folder.
+
+    Parameters
+    ----------
+    path : of the file or folder
+    called : what it is called in messages, such as "table"
+    is_folder : whether a folder is to be written
+    replaces : what overwrite replaces of all that is there, such as "label images of the same
+        names"; None where nothing ever is
+    overwrite : the user allows that
+    is_no : where what is there is not of the kind to be written, that kind, such as "ulens model";
+        then it is never replaced
+    instead : what the user can do besides, such as "go on with --resume"
+
+    Examples
+    --------
+    >>> check_writable(Path("nothing-here.csv"), "table")
+    """
+    if not path.exists():
+        return
+    if path.is_dir() != is_folder:
+        came, needed = ("file", "folder") if is_folder else ("folder", "file")
+        raise OutputError(f"{called} {path} is a {came}, a {needed} is needed; choose another name")
+    content = sorted(path.iterdir()) if is_folder else []
+    if is_folder and not content:
+        return
+    if is_no is not None:
+        raise OutputError(
+            f"{called} {path} exists and is no {is_no}, so it is never replaced; choose another "
+            "name, or move what is there"
+        )
+    if overwrite and replaces is not None:
+        return
+    advice = [instead] if instead else []
+    advice.append("choose another name")
+    if replaces is not None:
+        advice.append(f"allow {replaces} to be replaced with overwrite (--overwrite)")
+    *first, last = advice
+    found = f"holds {name_some(content)}" if is_folder else "exists"
+    todo = f"{', '.join(first)}, or {last}" if first else last
+    raise OutputError(f"{called} {path} {found}; {todo}")
+
+
+def check_parent(path: Path, called: str) -> None:
+    """Raise OutputError where the folder that a file is to be written to is missing."""
+    if not path.parent.is_dir():
+        raise OutputError(f"there is no folder {path.parent} for {called} {path.name}; make it")
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, or raise OutputError."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"folder {folder} cannot be made ({error.strerror or error}); choose another"
+        ) from error

@@ -1,0 +1,221 @@
+"""What a user asks of a segmentation, and what it tells while it is at work."""
+
+from collections.abc import Generator
+from dataclasses import KW_ONLY, dataclass, replace
+from pathlib import Path
+from typing import Annotated as With
+
+import numpy as np
+
+from ulens.bundle import ModelBundle
+from ulens.errors import SettingError
+from ulens.image import Image
+from ulens.io.files import planes, read_image
+from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT
+from ulens.jobs.outputs import RoiFormat
+from ulens.predict.engines import EngineName
+from ulens.predict.large.job import SUFFIXES
+from ulens.predict.predictor import Average
+from ulens.predict.segmenter import Found, Segmenter
+from ulens.predict.spacing import describe_factor
+from ulens.resample import Zoom, check_zoom
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentSettings:
+    """What a user asks of a segmentation; `ulens segment` has an option for each.
+
+    Parameters
+    ----------
+    model
+        folder of the model
+    images
+        image file, stack, or folder of images; with OUT a file: one TIFF or OME-Zarr of any size
+    out
+        folder for the label images; or a name ending in .zarr or .tif: one image is then read,
+        segmented and written block by block in at most 2 GB of memory, and a run that was cut off
+        goes on where it was
+    probabilities
+        write the probability of each class too, or the distances learned, as float32 TIFF
+    rois
+        write the outlines of all objects too: imagej (ROI zips) or geojson (QuPath)
+    table
+        CSV file for area, centroid and intensity of every object
+    track
+        follow the objects through the frames of a sequence; OUT becomes a result of the Cell
+        Tracking Challenge, OUT.html shows it
+    geff
+        with --track: write the tracks as a graph too, OUT.geff
+    axes
+        with OUT a file: what the axes of the image are, such as ZYX, where it says so wrongly
+    average
+        mean over 8 flipped and rotated views, or the paper's 7 rotations; slower, better
+    device
+        auto, cpu, cuda or mps
+    engine
+        how the network is computed; without this, the fastest that gives the result of fp32 on
+        this computer, as measured at the model's first use
+    zoom
+        take images for so many times as high and wide as they are, where their cells are smaller
+        or larger than those of the training: 0.5 for cells of twice the size
+    workers
+        with OUT a file: share the blocks out among so many processes, each with at most 2 GB
+    scheduler
+        with OUT a file: address of a dask scheduler, such as tcp://10.0.0.1:8786, whose workers
+        do the blocks; all must reach MODEL, IMAGES and OUT by the same paths
+    overwrite
+        replace label images of the same names in OUT, and TABLE; an older result of --track; OUT
+        where it is a file
+    memory_gb
+        with OUT a file: what the program may take in all, in 10⁹ bytes; with workers, each of them
+    block_px, halo_px
+        with OUT a file: as in `LargeJob`, instead of what the memory gives
+    """
+
+    model: Path
+    images: Path
+    _: KW_ONLY
+    out: With[Path, OUT]
+    probabilities: With[bool, FLAG] = False
+    rois: RoiFormat | None = None
+    table: Path | None = None
+    track: With[bool, FLAG] = False
+    geff: With[bool, FLAG] = False
+    axes: str | None = None
+    average: Average = 1
+    device: str = "auto"
+    engine: EngineName | None = None
+    zoom: float = 1.0
+    workers: int | None = None
+    scheduler: str | None = None
+    overwrite: With[bool, FLAG] = False
+    memory_gb: With[float, FROM_PYTHON_ALONE] = 2.0
+    block_px: With[int | None, FROM_PYTHON_ALONE] = None
+    halo_px: With[int | None, FROM_PYTHON_ALONE] = None
+
+    def __post_init__(self) -> None:
+        check_zoom((self.zoom, self.zoom))
+        in_memory = self._given("track", "geff", "probabilities", "rois", "table")
+        if self.is_large and in_memory:
+            raise SettingError(
+                f"{in_memory} came with out {self.out}, a file, which is written block by block "
+                f"and never whole in memory; give a folder as out, or leave {in_memory} out"
+            )
+        by_blocks = self._given("axes", "workers", "scheduler", "block_px", "halo_px")
+        if not self.is_large and by_blocks:
+            raise SettingError(
+                f"{by_blocks} came with out {self.out}, a folder; give a name that ends in .zarr "
+                f"or .tif as out, or leave {by_blocks} out"
+            )
+        beside_labels = self._given("probabilities", "rois", "table")
+        if self.track and beside_labels:
+            raise SettingError(
+                f"track came with {beside_labels}, but a result of the Cell Tracking Challenge "
+                "holds none of these; segment a second time without track"
+            )
+        if self.geff and not self.track:
+            raise SettingError("geff came without track; a graph needs tracks, so add track")
+        if self.workers is not None and self.scheduler is not None:
+            raise SettingError(
+                f"workers is {self.workers}, scheduler is {self.scheduler}; set one of them: so "
+                "many processes on this machine, or the address of a dask scheduler"
+            )
+        if self.workers is not None and self.workers < 1:
+            raise SettingError(f"workers is {self.workers}; need 1 or more")
+
+    @property
+    def is_large(self) -> bool:
+        """Whether `out` is one file that is written block by block."""
+        return self.out.suffix.lower() in SUFFIXES
+
+    def _given(self, *names: str) -> str:
+        """Return which of some settings were given."""
+        values = {name: getattr(self, name) for name in names}
+        given = [name for name, value in values.items() if value is not None and value is not False]
+        return " and ".join(given)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SegmentProgress:
+    """One more tile is done, or one image has failed, or there is something to know.
+
+    Parameters
+    ----------
+    image : the file at work
+    number, num_images : it is the number-th of so many
+    tile, num_tiles : tiles done of this image, all its planes counted
+    written : its output files, once they are written
+    note : what the user should know of this image and others like it, or None
+    error : why the image was given up, or None
+    """
+
+    image: Path
+    number: int
+    num_images: int
+    tile: int = 0
+    num_tiles: int = 0
+    written: tuple[Path, ...] = ()
+    note: str | None = None
+    error: str | None = None
+
+
+def make_segmenter(settings: SegmentSettings, bundle: ModelBundle) -> Segmenter:
+    """Return what segments planes as the user asks for."""
+    return Segmenter(
+        bundle,
+        device=settings.device,
+        average=settings.average,
+        engine=settings.engine,
+        zoom=settings.zoom,
+    )
+
+
+def open_image(
+    segmenter: Segmenter, progress: SegmentProgress, noted: set[str]
+) -> Generator[SegmentProgress, None, tuple[Image, Zoom, SegmentProgress]]:
+    """Read the image at work; tell of a new choice of engine, and of another size.
+
+    Parameters
+    ----------
+    noted : notes of earlier images, which are not repeated; a new one is added
+
+    Returns
+    -------
+    the image, by how much the network sees it enlarged, and the progress with the number of tiles
+    """
+    image = read_image(progress.image)
+    factor = segmenter.find_factor(image, str(progress.image))
+    num_tiles = len(planes(image)) * segmenter.num_tiles(image.data.shape[-2:], factor)
+    progress = replace(progress, num_tiles=num_tiles)
+    own = factor[0] / segmenter.zoom, factor[1] / segmenter.zoom
+    resampled = describe_factor(image.spacing_um, segmenter.bundle.spacing_um, own)
+    choice = str(segmenter.choice) if segmenter.choice and segmenter.choice.is_new else None
+    for note in (choice, resampled):
+        if note and note not in noted:
+            noted.add(note)
+            yield replace(progress, note=note)
+    return image, factor, progress
+
+
+def segment_plane(
+    segmenter: Segmenter, plane: np.ndarray, factor: Zoom, progress: SegmentProgress
+) -> Generator[SegmentProgress, None, tuple[Found, SegmentProgress]]:
+    """Segment a plane of the image at work, and tell of every tile.
+
+    Parameters
+    ----------
+    plane : (C, Y, X), any real numeric dtype
+    factor, progress : of `open_image`
+
+    Returns
+    -------
+    what was found, and the progress
+    """
+    work = segmenter.stream(plane, factor, progress.image.name)
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            return end.value, progress
+        progress = replace(progress, tile=progress.tile + 1)
+        yield progress
