@@ -108,7 +108,7 @@ def test_folder_holds_the_documented_files_and_no_pickle(model):
         "weights.safetensors",
     ]
     description = json.loads((model / "model.json").read_text())
-    assert description["format_version"] == 3
+    assert description["format_version"] == 4
     assert description["architecture"] == {
         "name": "unet",
         "in_channels": 2,
@@ -267,7 +267,7 @@ def test_json_with_wrong_values(model, changes):
 
 
 def test_newer_format(model):
-    edit(model, format_version=4)
+    edit(model, format_version=5)
     with pytest.raises(ModelError, match="version 4; this ulens reads up to version 3; install"):
         load_bundle(model)
 

@@ -2,9 +2,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from ulens.errors import DataError, ShapeError
-from ulens.normalize import Moments, Normalization, fit_normalization, measure_moments
+from ulens.normalize import (
+    Moments,
+    Normalization,
+    fit_normalization,
+    measure_moments,
+    measure_statistics,
+)
 
 
 @given(seed=st.integers(0, 2**32 - 1), dtype=st.sampled_from(["u1", "u2", "i4", "f4", "f8"]))
@@ -22,25 +29,85 @@ def test_apply_keeps_small_differences_on_a_large_offset():
     np.testing.assert_allclose(Normalization((0.1,)).apply(image), expected, rtol=1e-6)
 
 
+def a_scene(seed, contrast=30.0, noise=1.0):
+    """Smooth structures in noise."""
+    rng = np.random.default_rng(seed)
+    smooth = ndimage.gaussian_filter(rng.standard_normal((64, 64)), 4)
+    return (100 + contrast * smooth / smooth.std() + rng.normal(0, noise, smooth.shape))[None]
+
+
 def test_noise_of_an_empty_image_is_not_blown_up():
-    rng = np.random.default_rng(0)
-    full = [rng.normal(100, std, (1, 64, 64)) for std in (30, 40, 50)]
-    empty = rng.normal(100, 1, (1, 64, 64))
-    normalized = fit_normalization(full).apply(empty)
-    assert normalized.std() == pytest.approx(1 / (40 / 4), rel=0.05)
+    normalization = fit_normalization([a_scene(seed) for seed in range(3)])
+    empty = a_scene(4, contrast=0)
+    assert normalization.apply(a_scene(4)).std() == pytest.approx(1, rel=1e-5)
+    assert 0.05 < normalization.apply(empty).std() < 0.6
+    # nor that of an empty image of another camera
+    np.testing.assert_allclose(
+        normalization.apply(7 * empty - 300), normalization.apply(empty), atol=1e-4
+    )
 
 
-def test_floor_is_a_quarter_of_the_median_std_per_channel():
-    def with_std(*stds):
-        return np.array([[[-std, std]] for std in stds], float)
+def test_the_floor_is_a_quarter_of_the_median_contrast_per_channel():
+    def stripes(*periods):
+        """Half-periods of square waves: pixels that differ are the rarer the longer they are."""
+        columns = np.arange(120)
+        return np.array([[(columns // period) % 2] for period in periods], float)
 
-    images = [with_std(4, 40), with_std(8, 80), with_std(400, 0)]
-    assert fit_normalization(images).std_floor == pytest.approx((2, 10))
+    contrasts = [0.5 / ((120 / period - 1) / 119) * 2 / np.sqrt(np.pi) for period in (2, 10, 30)]
+    found = fit_normalization([stripes(2, 10), stripes(10, 30), stripes(30, 30)])
+    assert found.floor == pytest.approx((contrasts[1] / 4, contrasts[2] / 4))
 
 
-def test_floor_of_constant_images_is_one_grey_value():
-    assert fit_normalization(iter([np.full((1, 4, 4), 7, np.uint8)])).std_floor == (1.0,)
-    assert not Normalization((1.0,)).apply(np.full((1, 4, 4), 7, np.uint8)).any()
+def test_constant_images_are_zero_and_do_not_count():
+    flat = np.full((1, 4, 4), 0.1)
+    assert fit_normalization([flat]).floor == (0.0,)
+    scene = a_scene(0)
+    assert fit_normalization([flat, flat, scene]) == fit_normalization([scene])
+    for level in (0.1, 1e300, 7):
+        assert not Normalization((0.0,)).apply(np.full((1, 400, 700), level)).any()
+
+
+SCENE = np.round(a_scene(3) * 200).astype(np.int64)  # 16 bits
+
+
+@given(
+    log_scale=st.floats(-16, 8),
+    offset=st.floats(-1e3, 1e3),
+    dtype=st.sampled_from(["float32", "float64"]),
+    floor=st.sampled_from([0.0, 1e6]),
+)
+def test_neither_brightness_nor_contrast_matters(log_scale, offset, dtype, floor):
+    scale = 2.0**log_scale
+    normalization = Normalization((floor,))
+    changed = (scale * (SCENE + offset)).astype(dtype)
+    np.testing.assert_allclose(
+        normalization.apply(changed), normalization.apply(SCENE), atol=2e-3 if floor == 0 else 1e-8
+    )
+
+
+@pytest.mark.parametrize(
+    ("dtype", "scale", "offset"),
+    [
+        ("uint16", 1, 0), ("uint16", 1, 5000), ("int16", 0.5, -20000), ("uint8", 1 / 256, 0),
+        ("int32", 256, -7), ("uint32", 65535, 0), ("int64", 2**33, 11), ("float16", 1 / 65535, 0),
+        ("float32", 1 / 65535, 0), ("float64", 1 / 65535, 1),
+    ],
+)  # fmt: skip
+def test_the_same_scene_in_any_type_of_data(dtype, scale, offset):
+    changed = np.round(scale * SCENE) if np.issubdtype(dtype, np.integer) else scale * SCENE
+    changed = (changed + offset).astype(dtype)
+    normalization = fit_normalization([SCENE])
+    expected, found = normalization.apply(SCENE), normalization.apply(changed)
+    rounding = {"uint8": 0.03, "float16": 0.01, "int16": 1e-3}.get(
+        dtype, 1e-4
+    )  # of the data, in deviations
+    np.testing.assert_allclose(found, expected, atol=rounding)
+
+
+def test_the_floor_of_an_older_model_is_in_grey_values():
+    old = Normalization.from_json({"std_floor": [10.0]})
+    assert old.to_json() == {"std_floor": [10.0]}
+    np.testing.assert_allclose(old.apply(np.array([[[0.0, 4], [4, 8]]])), [[[-0.4, 0], [0, 0.4]]])
 
 
 def test_json_round_trip():
@@ -81,17 +148,19 @@ def test_no_images_to_fit():
 def test_statistics_of_parts_are_those_of_the_whole(seed, dtype):
     generator = np.random.default_rng(seed)
     image = (60_000 + generator.normal(0, 3, (2, 30, 20))).astype(dtype)
-    moments = Moments()
-    start = 0
+    moments, start = None, 0
     while start < 30:
         stop = start + int(generator.integers(1, 9))
-        moments.join(*measure_moments(image[:, start:stop]))
+        part = measure_moments(image[:, start:stop])
+        moments = part if moments is None else moments.join(Moments.from_rows(part.to_rows()))
         start = stop
-    mean, std = moments.statistics()
-    np.testing.assert_allclose(mean, image.mean((1, 2), dtype=float), rtol=1e-12)
-    np.testing.assert_allclose(std, image.std((1, 2), dtype=float), rtol=1e-9)
-    normalization = Normalization((0.1, 0.1))
-    part = normalization.apply(image[:, 3:9], moments.statistics())
+    statistics = moments.statistics()
+    whole = measure_statistics(image)
+    np.testing.assert_allclose(statistics.mean, image.mean((1, 2), dtype=float), rtol=1e-12)
+    np.testing.assert_allclose(statistics.std, image.std((1, 2), dtype=float), rtol=1e-9)
+    np.testing.assert_allclose(statistics.roughness, whole.roughness, rtol=1e-12)
+    normalization = Normalization((0.1, 100.0))
+    part = normalization.apply(image[:, 3:9], statistics)
     np.testing.assert_allclose(part, normalization.apply(image)[:, 3:9], atol=1e-5)
 
 
@@ -99,5 +168,5 @@ def test_statistics_of_parts_are_those_of_the_whole(seed, dtype):
 def test_parts_with_pixels_that_are_no_numbers_are_refused(bad):
     part = np.zeros((2, 3, 3))
     part[1, 2, 2] = bad
-    with pytest.raises(DataError, match="channel 1 of the image holds pixels that are NaN"):
+    with pytest.raises(DataError, match="channel 1 of the image holds 1 pixels that are NaN"):
         measure_moments(part)

@@ -26,8 +26,9 @@ from ulens.normalize import Normalization
 from ulens.resample import AS_IT_IS, Zoom, check_zoom
 
 FORMAT = "ulens model"
-FORMAT_VERSION = 3
-READABLE_VERSIONS = (1, 2, 3)  # 2 knows slopes and 8 bits, 3 the network's own pixel size
+FORMAT_VERSION = 4
+READABLE_VERSIONS = (1, 2, 3, 4)
+"""2 knows slopes and 8 bits, 3 the network's own pixel size, 4 contrast as a multiple of roughness."""
 MODEL, WEIGHTS, SELFTEST, REPORT = (
     "model.json",
     "weights.safetensors",

@@ -158,7 +158,7 @@ class PlaneFiles:
 
     Attributes
     ----------
-    moments, intensities : of the strips that are measured, and the statistics made of them
+    strips, statistics : of the strips that are measured, and the statistics made of them
     maps, seeds, labels : what the network, the search for seeds and the decoding give
     numbers : of each block's seeds in the whole plane
     unsure : instances that may differ from those of the whole plane
@@ -168,9 +168,9 @@ class PlaneFiles:
 
     def __init__(self, folder: Path, blocks: Blocks) -> None:
         self.blocks = blocks
-        self.intensities, self.table = folder / "intensities.json", folder / "table.npy"
-        names = ("moments", "maps", "seeds", "numbers", "labels", "unsure", "written")
-        self.moments, self.maps, self.seeds, self.numbers, *rest = (
+        self.statistics, self.table = folder / "statistics.json", folder / "table.npy"
+        names = ("strips", "maps", "seeds", "numbers", "labels", "unsure", "written")
+        self.strips, self.maps, self.seeds, self.numbers, *rest = (
             BlockFiles(folder / name, blocks) for name in names
         )
         self.labels, self.unsure, self.written = rest

@@ -4,6 +4,7 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import Protocol
 
 import numpy as np
@@ -59,7 +60,7 @@ class Measure:
         return list(cut(self.volume.size, _STRIP_PX))
 
     def is_done(self, part: Block) -> bool:
-        return self.files.intensities.is_file() or self.files.moments.has(part)
+        return self.files.statistics.is_file() or self.files.strips.has(part)
 
     def num_steps(self, part: Block, predictor: Predictor) -> int:
         return 0
@@ -67,29 +68,28 @@ class Measure:
     def do(self, part: Block, predictor: Predictor) -> Iterator[int]:
         window = window_of(part, self.volume.size, _STRIP_PX)
         pixels = self.volume.read(self.plane, *window)
-        count, mean, squares = measure_moments(pixels)
-        found = [np.full(len(mean), count), mean, squares, np.full(len(mean), is_grey(pixels))]
-        self.files.moments.write(part, np.array(found, np.float64))
+        seems_grey = np.full(len(pixels), is_grey(pixels))
+        self.files.strips.write(part, np.vstack([measure_moments(pixels).to_rows(), seems_grey]))
         yield 0
 
     def finish(self) -> None:
-        if self.files.intensities.is_file():
+        if self.files.statistics.is_file():
             return
-        moments, are_grey = Moments(), True
-        for part in self.parts():
-            count, mean, squares, seems_grey = np.asarray(self.files.moments.read(part))
-            are_grey = are_grey and bool(seems_grey.all())
-            moments.join(int(count[0]), mean, squares)
+        strips = [np.asarray(self.files.strips.read(part)) for part in self.parts()]
+        are_grey = all(rows[-1].all() for rows in strips)
+        each = (Moments.from_rows(rows[:-1]) for rows in strips)
+        statistics = reduce(Moments.join, each).statistics()
         channels = choose_channels(self.volume.num_channels, self.num_needed, is_grey=are_grey)
         check_channels((len(channels), *self.volume.size), self.num_needed, str(self.volume.path))
-        means, stds = moments.statistics()
         found = {
             "channels": channels,
-            "mean": [means[channel] for channel in channels],
-            "std": [stds[channel] for channel in channels],
+            **{
+                name: [values[channel] for channel in channels]
+                for name, values in statistics._asdict().items()
+            },
         }
-        write_file(self.files.intensities, json.dumps(found).encode())
-        shutil.rmtree(self.files.moments.folder)
+        write_file(self.files.statistics, json.dumps(found).encode())
+        shutil.rmtree(self.files.strips.folder)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,8 +153,8 @@ class Predict:
         ----------
         block : (y, x) slices of the network's grid
         """
-        found = json.loads(self.files.intensities.read_bytes())
-        statistics = Statistics(tuple(found["mean"]), tuple(found["std"]))
+        found = json.loads(self.files.statistics.read_bytes())
+        statistics = Statistics(*(tuple(found[name]) for name in Statistics._fields))
         tiles = plan_tiles(_size(block), predictor.geometry, predictor.max_input)
         seen = tuple(slice(tiles[0].read[axis].start, tiles[-1].read[axis].stop) for axis in (0, 1))
         rows, columns = (
