@@ -64,3 +64,10 @@ def make_cells(*shape, seed=0, per_plane=12):
             y, x = generator.integers(0, np.array(shape[-2:]) - 9)
             plane[y : y + 7, x : x + 7] = 200
     return image
+
+
+def make_image(*shape, dtype=np.uint8):
+    """Dark with a bright square in the upper left quarter of each plane."""
+    image = np.full(shape, 10, dtype)
+    image[..., 3:9, 3:9] = 200
+    return image

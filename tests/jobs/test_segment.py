@@ -6,22 +6,13 @@ import imageio.v3 as imageio
 import numpy as np
 import pytest
 
-from brightness import events_of, make_bundle
+from brightness import events_of, make_bundle, make_image
 from ulens.bundle import save_bundle
-from ulens.errors import DataError, FileError, ModelError, OutputError, SettingError, ShapeError
+from ulens.errors import DataError, FileError, ModelError, OutputError, SettingError
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
 from ulens.io.rois import read_rois
 from ulens.jobs.segment import segment
-from ulens.predict.model import Model, segment_image
-
-
-def make_image(*shape, dtype=np.uint8):
-    """Dark with a bright square in the upper left quarter of each plane."""
-    image = np.full(shape, 10, dtype)
-    image[..., 3:9, 3:9] = 200
-    return image
-
 
 EXPECTED = np.where(make_image(30, 40) > 100, 255, 0)
 
@@ -101,67 +92,6 @@ def test_instances_are_numbered(tmp_path):
     expected = np.zeros((30, 40))
     expected[3:9, 3:9], expected[15:25, 20:30] = 1, 2
     np.testing.assert_array_equal(labels, expected)
-
-
-def test_class_values_take_the_smallest_unsigned_type():
-    bundle = make_bundle(class_values=(1, 1000))
-    labels = segment_image(bundle, make_image(30, 40))
-    assert labels.dtype == np.uint16
-    assert set(np.unique(labels)) == {1, 1000}
-
-
-@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int32, np.float32, np.float64])
-def test_arrays_of_all_layouts(dtype):
-    one, three = make_bundle(), make_bundle(in_channels=3)
-    grey = make_image(30, 40, dtype=dtype)
-    color = np.stack([grey, grey * 0, grey * 0])
-    rgba = np.dstack([*color, np.full_like(grey, 255)])
-    layouts = [
-        (one, grey),
-        (one, grey[None]),
-        (one, grey[..., None]),
-        (one, np.dstack([grey] * 3)),
-        (one, np.stack([grey] * 3)),
-        (one, Image(data=grey, axes="YX")),
-        (three, color),
-        (three, np.moveaxis(color, 0, 2)),
-        (three, rgba),
-        (three, Image(data=color, axes="CYX")),
-    ]
-    for bundle, image in layouts:
-        np.testing.assert_array_equal(segment_image(bundle, image), EXPECTED)
-
-
-def test_model_face(model, tmp_path):
-    loaded = Model.load(model, device="cpu")
-    image = make_image(30, 40)
-    np.testing.assert_array_equal(loaded.segment(image), EXPECTED)
-    np.testing.assert_array_equal(loaded.segment(image, average=8), EXPECTED)
-    assert loaded.predict(image).shape == (2, 30, 40)
-    stack = Image(data=make_image(2, 3, 30, 40), axes="TZYX")
-    assert loaded.predict(stack).shape == (2, 2, 3, 30, 40)
-    loaded.save(tmp_path / "copy")
-    np.testing.assert_array_equal(Model.load(str(tmp_path / "copy")).segment(image), EXPECTED)
-
-
-@pytest.mark.parametrize("labels_are", ["classes", "instances"])
-def test_an_image_of_another_pixel_size_is_resampled(labels_are):
-    decoding = {"threshold": 0.5, "min_area_px": 10} if labels_are == "instances" else {}
-    bundle = make_bundle(labels_are=labels_are, decoding=decoding, spacing_um=(0.5, 0.5))
-    data = np.full((2, 60, 80), 10, np.uint8)
-    data[:, 10:50, 20:60] = 200  # large, so that the image's mean lies above the blur at the rim
-    expected = np.where(data > 100, 255 if labels_are == "classes" else 1, 0)
-    data[:, 4, 4] = 200  # too small to be seen at the pixel size of the training images
-    fine = Image(data=data, axes="ZYX", spacing_um=(0.25, 0.25))
-    model = Model(bundle, device="cpu")
-    labels = model.segment(fine)
-    assert labels.shape == (2, 60, 80)
-    assert not labels[:, :8].any()
-    assert (labels != expected).sum() <= 2 * 4  # corners are rounded
-    maps = model.predict(fine)
-    assert maps.shape == (2, 2, 60, 80)
-    as_it_is = model.predict(Image(data=data, axes="ZYX"))
-    assert abs(maps - as_it_is).max() > 0.1  # at the edges, which the network saw coarser
 
 
 def test_other_pixel_sizes_are_told_once_and_labels_keep_the_size_of_their_image(tmp_path):
@@ -292,14 +222,6 @@ def test_wrong_inputs_are_found_before_any_work(model, images, tmp_path):
     with pytest.raises(SettingError, match="average is 3"):
         events_of(model, images, tmp_path / "out", average=3)
     assert not (tmp_path / "out").exists()
-
-
-def test_arrays_of_wrong_shape():
-    bundle = make_bundle()
-    with pytest.raises(ShapeError, match=r"image has shape \(2, 2, 30, 40\); need \(Y, X\), .*"):
-        segment_image(bundle, make_image(2, 2, 30, 40))
-    with pytest.raises(ShapeError, match="image has 2 channels; the model was trained on 1"):
-        segment_image(bundle, make_image(2, 30, 40))
 
 
 def test_segment_from_python_writes_and_names_the_files(model, images, tmp_path):

@@ -3,7 +3,7 @@ import pytest
 
 import cases
 from ulens.errors import ShapeError
-from ulens.metrics.objects import columns, object_table
+from ulens.metrics.objects import ObjectTable, columns, object_table
 
 
 def test_pixels_and_micrometers():
@@ -48,3 +48,14 @@ def test_sizes_must_agree():
         ShapeError, match=r"shape \(16, 20\), the image \(16, 20, 3\); need \(Y, X\)"
     ):
         object_table(cases.empty(), np.zeros((16, 20, 3)), None)
+
+
+def test_a_table_without_objects_has_a_header_alone(tmp_path):
+    table = ObjectTable(tmp_path / "objects.csv")
+    table.add("a.png", "", np.zeros((3, 4), int), np.zeros((2, 3, 4)), None)
+    table.write()
+    assert (tmp_path / "objects.csv").read_text(encoding="utf-8") == (
+        "image,plane,label,area_px,area_um2,centroid_y_px,centroid_x_px,centroid_y_um,"
+        "centroid_x_um,mean_intensity_c0,min_intensity_c0,max_intensity_c0,"
+        "mean_intensity_c1,min_intensity_c1,max_intensity_c1\n"
+    )

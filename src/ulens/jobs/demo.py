@@ -2,37 +2,31 @@
 
 import itertools
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated as With
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from ulens.annotated.samples import Sample, read_annotated
 from ulens.annotated.selection import parse_frames
 from ulens.annotated.unseen import name_frames
 from ulens.bundle import ModelBundle
-from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.errors import DataError
 from ulens.image import Image
-from ulens.io.atomic import replace_files
 from ulens.io.files import write_tiff
 from ulens.io.writable import check_writable, make_folder
 from ulens.jobs.options import FLAG, OUT, TIME
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.metrics.instance import instance_scores
-from ulens.report.charts import INK, figure_png
-from ulens.report.overlays import color_labels, color_probability, stretch_contrast
-from ulens.report.page import Picture, Section, Table, write_report
+from ulens.report.demo import Told, write_demo_report
 from ulens.simulate.baseline import otsu_components
 from ulens.simulate.challenges import simulate_cells, simulate_membranes
 from ulens.training.validate import Prediction, predict_unseen, score_held_out
 
 NUM_TRAINING, NUM_UNSEEN, SIZE = 8, 4, 256
-HEADLINES = ("V_Rand", "V_Info", "AP@0.5", "AP@0.5 of Otsu + components", "mean IoU")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,48 +109,45 @@ def run_demo(
     )
     make_folder(out)
     stories = stories or list(_simulate(out, settings.seed))
-    sections, rows, scores = [], {}, {}
+    told: list[Told] = []
     for story in stories:
         yield Message(
             f"— {story.name}: training on images {story.training}; {story.unseen} stay unseen —"
         )
-        asked = TrainSettings(
-            images=story.images,
-            labels=story.labels,
-            out=out / f"{story.name}.model",
-            seconds=settings.seconds * story.share,
-            frames=story.training,
-            seed=settings.seed,
-            overwrite=settings.overwrite,
-        )
-        for event in run_training(asked, stop):
-            yield event
-            if isinstance(event, Trained):
-                bundle = event.bundle
+        bundle = yield from _train(story, out, settings, stop)
         annotated = read_annotated(story.images, story.labels, labels_are=bundle.labels_are)
         unseen = parse_frames(story.unseen, len(annotated.samples))
         samples = [annotated.samples[k] for k in unseen]
         predictions = predict_unseen(bundle, samples, "auto", average=8)
-        scores[story.name] = _score(predictions, bundle)
-        rows[story.name] = _views(predictions[0], bundle.encoding)
-        sections.append(_section(story, predictions, bundle, scores[story.name]))
+        scores = _score(predictions, bundle)
+        told.append(Told(name=story.name, bundle=bundle, predictions=predictions, scores=scores))
         if stop is not None and stop.is_set():
             break
-    report = out / "report.html"
-    facts = [
-        (f"{story}: {name}", f"{value:.3f}")
-        for story, values in scores.items()
-        for name, value in values.items()
-        if name in HEADLINES
-    ]
-    write_report(report, title="ulens demo", summary=facts, sections=sections)
-    replace_files(out, {"picture.png": figure_png(_picture(rows))})
     yield DemoResult(
-        report=report,
+        report=write_demo_report(out, told),
         models=[out / f"{story.name}.model" for story in stories],
         simulated=[] if data else [out / story.name for story in stories],
-        scores=scores,
+        scores={each.name: each.scores for each in told},
     )
+
+
+def _train(
+    story: Story, out: Path, settings: DemoSettings, stop: threading.Event | None
+) -> Generator[TrainEvent, None, ModelBundle]:
+    """Train on a story's images; returns the model."""
+    asked = TrainSettings(
+        images=story.images,
+        labels=story.labels,
+        out=out / f"{story.name}.model",
+        seconds=settings.seconds * story.share,
+        frames=story.training,
+        seed=settings.seed,
+        overwrite=settings.overwrite,
+    )
+    for event in run_training(asked, stop):
+        yield event
+    assert isinstance(event, Trained)
+    return event.bundle
 
 
 def free_folder(name: str) -> Path:
@@ -231,45 +222,3 @@ def _score(predictions: list[Prediction], bundle: ModelBundle) -> dict[str, floa
         naive = [otsu_components(each.sample.image.mean(0)) for each in predictions]
         scores["AP@0.5 of Otsu + components"] = instance_scores(truth, naive).average_precision[0.5]
     return scores
-
-
-def _section(
-    story: Story, predictions: list[Prediction], bundle: ModelBundle, scores: dict[str, float]
-) -> Section:
-    pictures = [
-        Picture(image=view, caption=f"{each.sample.name}: {name}")
-        for each in predictions[:2]
-        for name, view in _views(each, bundle.encoding).items()
-    ]
-    seconds = bundle.provenance["training_seconds"]
-    return Section(
-        title=story.name,
-        text=f"Trained for {seconds:.0f} s on {bundle.provenance['num_images']} images, then "
-        f"segmented {len(predictions)} images it had never seen (mean over 8 views). The "
-        f"model and its own report lie in {story.name}.model.",
-        table=Table(header=("measure on unseen images", "value"), rows=list(scores.items())),
-        images=pictures,
-    )
-
-
-def _views(prediction: Prediction, name: EncodingName) -> dict[str, np.ndarray]:
-    encoding = ENCODINGS[name]
-    return {
-        "image": stretch_contrast(prediction.sample.image),
-        "truth": color_labels(np.maximum(prediction.sample.label, 0)),
-        encoding.view_name: color_probability(encoding.view(prediction.maps)),
-        "segmentation": color_labels(prediction.labels),
-    }
-
-
-def _picture(rows: dict[str, dict[str, np.ndarray]]) -> Figure:
-    """Draw one row of pictures per story, on white: it stands alone, as in a README."""
-    columns = len(next(iter(rows.values())))
-    figure = Figure(figsize=(2.6 * columns, 2.75 * len(rows)), layout="constrained")
-    panels = figure.subplots(len(rows), columns, squeeze=False)
-    for row, (story, views) in zip(panels, rows.items(), strict=True):
-        for panel, (name, view) in zip(row, views.items(), strict=True):
-            panel.imshow(view, interpolation="nearest")
-            panel.set_axis_off()
-            panel.set_title(f"{story}: {name}" if name == "image" else name, fontsize=10, color=INK)
-    return figure

@@ -10,9 +10,7 @@ from ulens.bundle import load_bundle
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import DataError, SettingError, ShapeError
 from ulens.io.files import list_images, planes
-from ulens.io.writable import make_folder
-from ulens.jobs.outputs import (
-    ObjectTable,
+from ulens.io.segmentations import (
     Targets,
     check_output_folder,
     check_table,
@@ -20,6 +18,7 @@ from ulens.jobs.outputs import (
     write_labels,
     write_maps,
 )
+from ulens.io.writable import make_folder
 from ulens.jobs.segmenting import (
     SegmentProgress,
     SegmentSettings,
@@ -27,6 +26,7 @@ from ulens.jobs.segmenting import (
     open_image,
     segment_plane,
 )
+from ulens.metrics.objects import ObjectTable
 from ulens.predict.model import stack_labels, stack_maps
 from ulens.predict.segmenter import Segmenter
 

@@ -11,8 +11,8 @@ from ulens.bundle import ModelBundle
 from ulens.errors import SettingError
 from ulens.image import Image
 from ulens.io.files import planes, read_image
+from ulens.io.segmentations import RoiFormat
 from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT
-from ulens.jobs.outputs import RoiFormat
 from ulens.predict.engines import EngineName
 from ulens.predict.large.job import SUFFIXES
 from ulens.predict.predictor import Average

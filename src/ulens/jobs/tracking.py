@@ -1,7 +1,6 @@
-"""The job `segment --track`: a sequence as a result of the Cell Tracking Challenge."""
+"""The story of `segment --track`: a sequence as a result of the Cell Tracking Challenge."""
 
 import re
-import zlib
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,10 +9,11 @@ import numpy as np
 
 from ulens.annotated.ctc import write_result
 from ulens.bundle import load_bundle
-from ulens.errors import DataError, OutputError, SettingError, ShapeError
-from ulens.io.files import list_images, name_some, planes, read_image
+from ulens.errors import OutputError, SettingError
+from ulens.io.files import list_images, planes
+from ulens.io.frames import Frames, check_frames
+from ulens.io.segmentations import check_output_folder
 from ulens.io.writable import check_writable
-from ulens.jobs.outputs import check_output_folder
 from ulens.jobs.segmenting import (
     SegmentProgress,
     SegmentSettings,
@@ -21,6 +21,7 @@ from ulens.jobs.segmenting import (
     open_image,
     segment_plane,
 )
+from ulens.labels.packed import PackedLabels
 from ulens.labels.resize import resize_labels
 from ulens.predict.segmenter import Segmenter
 from ulens.report.track_pictures import fit_image
@@ -28,7 +29,7 @@ from ulens.report.tracking import Shown, choose_frames, write_tracking_report
 from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX, drop_outside_field
 from ulens.tracking.gaps import fill_gaps
 from ulens.tracking.geff import check_package, is_geff, write_geff
-from ulens.tracking.lineage import divisions, name_frames
+from ulens.tracking.lineage import divisions
 from ulens.tracking.tracks import Tracking, track
 
 
@@ -58,43 +59,12 @@ class Tracked:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Frames:
-    """The frames of a sequence.
-
-    Parameters
-    ----------
-    files : a stack, or one file for each frame
-    first : number of the first frame
-    num : how many there are
-    num_digits : of the numbers in the names of the masks
-    spacing_um : (y, x) pixel size in µm of the first, or None where it is unknown
-    """
-
-    files: list[Path]
-    first: int
-    num: int
-    num_digits: int
-    spacing_um: tuple[float, float] | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class _Outputs:
     """Where results go: a folder, and beside it a page and perhaps a graph."""
 
     folder: Path
     page: Path
     graph: Path | None
-
-
-class _Packed:
-    """A label image, compressed: sequences of thousands of frames must fit into memory."""
-
-    def __init__(self, labels: np.ndarray) -> None:
-        self._shape, self._dtype = labels.shape, labels.dtype
-        self._bytes = zlib.compress(labels.tobytes(), level=1)
-
-    def unpack(self) -> np.ndarray:
-        return np.frombuffer(zlib.decompress(self._bytes), self._dtype).reshape(self._shape)
 
 
 def track_sequence(settings: SegmentSettings) -> Iterator[SegmentProgress | Tracked]:
@@ -133,12 +103,12 @@ def track_sequence(settings: SegmentSettings) -> Iterator[SegmentProgress | Trac
         )
     check_output_folder(settings.out, files, settings.overwrite)
     outputs = _plan_outputs(settings)
-    frames = _check_frames(files)
+    frames = check_frames(files)
     return _track_frames(make_segmenter(settings, bundle), frames, outputs)
 
 
 def _track_frames(
-    segmenter: Segmenter, frames: _Frames, outputs: _Outputs
+    segmenter: Segmenter, frames: Frames, outputs: _Outputs
 ) -> Iterator[SegmentProgress | Tracked]:
     data_set = frames.files[0].absolute().parent.parent.name
     border_px = FIELD_OF_INTEREST_PX.get(data_set, 0)
@@ -175,11 +145,11 @@ def _track_frames(
 
 
 def _segment_frames(
-    segmenter: Segmenter, frames: _Frames, border_px: int
-) -> Generator[SegmentProgress, None, tuple[list[_Packed], dict[int, np.ndarray]]]:
+    segmenter: Segmenter, frames: Frames, border_px: int
+) -> Generator[SegmentProgress, None, tuple[list[PackedLabels], dict[int, np.ndarray]]]:
     """Return the labels of all frames, and by number the pictures of those to show."""
     wanted = {frames.first + i for i in choose_frames(frames.num)}
-    packed: list[_Packed] = []
+    packed: list[PackedLabels] = []
     pictures: dict[int, np.ndarray] = {}
     noted: set[str] = set()
     for number, file in enumerate(frames.files, start=1):
@@ -190,29 +160,29 @@ def _segment_frames(
             frame = frames.first + len(packed)
             if frame in wanted:
                 pictures[frame] = fit_image(plane)
-            packed.append(_Packed(drop_outside_field(found.labels, border_px)))
+            packed.append(PackedLabels(drop_outside_field(found.labels, border_px)))
     return packed, pictures
 
 
-def _fill_gaps(packed: list[_Packed], tracking: Tracking, border_px: int) -> int:
+def _fill_gaps(packed: list[PackedLabels], tracking: Tracking, border_px: int) -> int:
     """Draw objects that were missed in a few frames; return how many."""
     first = tracking.first_frame
     num_drawn = 0
     for frame, labels in fill_gaps(lambda frame: packed[frame - first].unpack(), tracking).items():
         kept = drop_outside_field(labels, border_px)
         num_drawn += len(np.unique(kept[kept > 0])) - len(tracking.labels[frame - first])
-        packed[frame - first] = _Packed(kept)
+        packed[frame - first] = PackedLabels(kept)
     return num_drawn
 
 
-def _relabel(packed: list[_Packed], tracking: Tracking) -> Iterator[tuple[int, np.ndarray]]:
+def _relabel(packed: list[PackedLabels], tracking: Tracking) -> Iterator[tuple[int, np.ndarray]]:
     """Yield the number of every frame and its (Y, X) uint16 tracks."""
     for frame, each in enumerate(packed, start=tracking.first_frame):
         yield frame, tracking.relabel(frame, each.unpack())
 
 
 def _collect_shown(
-    pictures: dict[int, np.ndarray], packed: list[_Packed], tracking: Tracking
+    pictures: dict[int, np.ndarray], packed: list[PackedLabels], tracking: Tracking
 ) -> list[Shown]:
     shown: list[Shown] = []
     for frame, picture in pictures.items():
@@ -233,68 +203,6 @@ def _plan_outputs(settings: SegmentSettings) -> _Outputs:
         is_no = None if is_geff(graph) else "geff"
         check_writable(graph, "graph", is_folder=True, overwrite=settings.overwrite, is_no=is_no)
     return _Outputs(folder=settings.out, page=page, graph=graph)
-
-
-def _check_frames(files: list[Path]) -> _Frames:
-    """Read all frames once, so that a bad one is found before hours of work."""
-    first, num_digits = _number_frames(files)
-    size: tuple[int, ...] | None = None
-    spacing_um: tuple[float, float] | None = None
-    num_planes = 0
-    for file in files:
-        image = read_image(file)
-        allowed = "TCYX" if len(files) == 1 else "CYX"
-        if not set(image.axes) <= set(allowed):
-            raise ShapeError(
-                f"{file} has the axes {image.axes} {image.data.shape}; tracking needs a folder of "
-                "2-D frames, or one stack along T; save volumes as one, plane by plane"
-            )
-        if size not in (None, image.data.shape[-2:]):
-            raise ShapeError(
-                f"{file.name} is {_times(image.data.shape[-2:])}, {files[0].name} "
-                f"{_times(size or ())}; tracking needs frames of one size; crop them, or take "
-                "those of another sequence out"
-            )
-        if size is None:
-            size, spacing_um = image.data.shape[-2:], image.spacing_um
-        num_planes += image.data.shape[0] if "T" in image.axes else 1
-    return _Frames(
-        files=files,
-        first=first,
-        num=num_planes,
-        num_digits=num_digits or (3 if num_planes <= 1000 else 4),
-        spacing_um=spacing_um,
-    )
-
-
-def _number_frames(files: list[Path]) -> tuple[int, int | None]:
-    """Return the first frame's number, and the digits of all numbers if the names give them."""
-    matches = [re.fullmatch(r"t(\d{3,4})", file.stem) for file in files]
-    digits = [match[1] for match in matches if match]
-    if not digits:
-        return 0, None
-    if len(digits) < len(files):
-        others = [file for file, match in zip(files, matches, strict=True) if not match]
-        raise DataError(
-            f"{files[0].parent} holds frames named t{digits[0]} and so on, and also "
-            f"{name_some(others)}; move these to another folder"
-        )
-    numbers = sorted(map(int, digits))
-    if len(set(numbers)) < len(numbers):
-        raise DataError(
-            f"{files[0].parent} holds two files of one frame ({name_some(files)}); keep one of each"
-        )
-    missing = sorted(set(range(numbers[0], numbers[-1])) - set(numbers))
-    if missing:
-        raise DataError(
-            f"{files[0].parent} lacks {name_frames(missing)}; tracking needs consecutive frames; "
-            "add what is missing, or rename the files to count without a gap"
-        )
-    return numbers[0], max(map(len, digits))
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape))
 
 
 def _remove_result(folder: Path) -> None:

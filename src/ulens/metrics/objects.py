@@ -1,9 +1,15 @@
-"""Area, position and intensity of every object."""
+"""Area, position and intensity of every object, and the table of all."""
+
+import csv
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 import skimage as ski
 
 from ulens.errors import ShapeError
+from ulens.io.atomic import write_file
 
 Row = dict[str, float | str]
 
@@ -56,6 +62,53 @@ def object_table(
         _row({name: values[i] for name, values in measured.items()}, len(image), spacing_um)
         for i in range(len(measured["label"]))
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectTable:
+    """The objects of all images, one row each.
+
+    Parameters
+    ----------
+    path : the CSV file
+    """
+
+    path: Path
+    _rows: list[Row] = field(default_factory=list)
+    _num_channels: list[int] = field(default_factory=lambda: [1])
+
+    def add(
+        self,
+        image: str,
+        plane: str,
+        labels: np.ndarray,
+        pixels: np.ndarray,
+        spacing_um: tuple[float, float] | None,
+    ) -> None:
+        """Measure the objects of one plane.
+
+        Parameters
+        ----------
+        image, plane : names; that of a single plane is empty
+        labels, pixels, spacing_um : as in `object_table`
+        """
+        self._num_channels.append(len(pixels))
+        names: Row = {"image": image, "plane": plane}
+        self._rows.extend(names | row for row in object_table(labels, pixels, spacing_um))
+
+    def write(self) -> None:
+        """Write the table, in UTF-8; images with fewer channels leave fields empty.
+
+        Raises
+        ------
+        OutputError : the file cannot be written
+        """
+        text = io.StringIO(newline="")
+        names = ["image", "plane", *columns(max(self._num_channels))]
+        writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self._rows)
+        write_file(self.path, text.getvalue().encode())
 
 
 def columns(num_channels: int) -> list[str]:

@@ -4,8 +4,7 @@ import pytest
 from ulens.errors import OutputError
 from ulens.image import Image
 from ulens.io.files import read_image
-from ulens.jobs.outputs import (
-    ObjectTable,
+from ulens.io.segmentations import (
     Targets,
     check_table,
     plan_targets,
@@ -50,17 +49,6 @@ def test_maps_lie_on_axis_c(tmp_path):
     image = Image(data=np.zeros((2, 5, 4)), axes="TYX")
     write_maps(tmp_path / "p.tif", image, np.ones((2, 3, 5, 4), np.float32))
     assert read_image(tmp_path / "p.tif").axes == "TCYX"
-
-
-def test_a_table_without_objects_has_a_header_alone(tmp_path):
-    table = ObjectTable(tmp_path / "objects.csv")
-    table.add("a.png", "", np.zeros((3, 4), int), np.zeros((2, 3, 4)), None)
-    table.write()
-    assert (tmp_path / "objects.csv").read_text(encoding="utf-8") == (
-        "image,plane,label,area_px,area_um2,centroid_y_px,centroid_x_px,centroid_y_um,"
-        "centroid_x_um,mean_intensity_c0,min_intensity_c0,max_intensity_c0,"
-        "mean_intensity_c1,min_intensity_c1,max_intensity_c1\n"
-    )
 
 
 def test_where_a_table_may_go(tmp_path):

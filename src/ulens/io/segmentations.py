@@ -1,8 +1,6 @@
-"""Where segmentations go: the files of each image, the folder of all, and the table of objects."""
+"""Where segmentations go: the files of each image, the folder of all, the table of objects."""
 
-import csv
-import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -10,11 +8,9 @@ import numpy as np
 
 from ulens.errors import OutputError
 from ulens.image import Image
-from ulens.io.atomic import write_file
 from ulens.io.files import write_tiff
 from ulens.io.rois import write_rois
 from ulens.io.writable import check_parent, check_writable
-from ulens.metrics.objects import Row, columns, object_table
 
 RoiFormat = Literal["imagej", "geojson"]
 _ROI_ENDINGS: dict[RoiFormat, str] = {"imagej": ".zip", "geojson": ".geojson"}
@@ -32,53 +28,6 @@ class Targets:
     def paths(self) -> tuple[Path, ...]:
         """All of them."""
         return tuple(p for p in (self.labels, self.maps, self.rois) if p is not None)
-
-
-@dataclass(frozen=True, slots=True)
-class ObjectTable:
-    """The objects of all images, one row each.
-
-    Parameters
-    ----------
-    path : the CSV file
-    """
-
-    path: Path
-    _rows: list[Row] = field(default_factory=list)
-    _num_channels: list[int] = field(default_factory=lambda: [1])
-
-    def add(
-        self,
-        image: str,
-        plane: str,
-        labels: np.ndarray,
-        pixels: np.ndarray,
-        spacing_um: tuple[float, float] | None,
-    ) -> None:
-        """Measure the objects of one plane.
-
-        Parameters
-        ----------
-        image, plane : names; that of a single plane is empty
-        labels, pixels, spacing_um : as in `object_table`
-        """
-        self._num_channels.append(len(pixels))
-        names: Row = {"image": image, "plane": plane}
-        self._rows.extend(names | row for row in object_table(labels, pixels, spacing_um))
-
-    def write(self) -> None:
-        """Write the table, in UTF-8; images with fewer channels leave fields empty.
-
-        Raises
-        ------
-        OutputError : the file cannot be written
-        """
-        text = io.StringIO(newline="")
-        names = ["image", "plane", *columns(max(self._num_channels))]
-        writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self._rows)
-        write_file(self.path, text.getvalue().encode())
 
 
 def plan_targets(
