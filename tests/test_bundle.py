@@ -268,7 +268,7 @@ def test_json_with_wrong_values(model, changes):
 
 def test_newer_format(model):
     edit(model, format_version=5)
-    with pytest.raises(ModelError, match="version 4; this ulens reads up to version 3; install"):
+    with pytest.raises(ModelError, match="version 5; this ulens reads up to version 4; install"):
         load_bundle(model)
 
 

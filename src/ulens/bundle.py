@@ -28,7 +28,7 @@ from ulens.resample import AS_IT_IS, Zoom, check_zoom
 FORMAT = "ulens model"
 FORMAT_VERSION = 4
 READABLE_VERSIONS = (1, 2, 3, 4)
-"""2 knows slopes and 8 bits, 3 the network's own pixel size, 4 contrast as a multiple of roughness."""
+"""Of 2 on there are slopes and 8 bits, of 3 on the zoom, of 4 on the floor of the contrast."""
 MODEL, WEIGHTS, SELFTEST, REPORT = (
     "model.json",
     "weights.safetensors",

@@ -22,8 +22,12 @@ EncodingName = Literal["classes", "membrane", "boundary", "contact", "distance"]
 class Encoding:
     """One way to learn labels.
 
+    To add one, write what it maps in a file of its own and add it to `ENCODINGS` and
+    `EncodingName`; its name then works in every plan, model and test of encodings.
+
     Parameters
     ----------
+    learns : what the network learns, in words
     labels_are : the kind of labels it is for
     encode : maps (Y, X) integer labels, −1 = ignored, to the target: (Y, X) int16 classes or
         (K, Y, X) float32
@@ -51,6 +55,7 @@ class Encoding:
     decoder : of instances; makes of these parameters the stages of `decode`
     """
 
+    learns: str
     labels_are: Literal["classes", "instances"] = "instances"
     encode: Callable[[np.ndarray], np.ndarray]
     encode_at: Callable[[np.ndarray, Zoom, np.ndarray, int], np.ndarray]
@@ -104,6 +109,7 @@ def _close_membranes(probabilities: np.ndarray, factor: Zoom) -> np.ndarray:
 
 ENCODINGS: Mapping[EncodingName, Encoding] = {
     "classes": Encoding(
+        learns="the class of each pixel",
         labels_are="classes",
         encode=_encode_classes,
         encode_at=_share_classes,
@@ -113,6 +119,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         pixel_by_pixel=True,
     ),
     "membrane": Encoding(
+        learns="cells and the membranes between them, whose breaks are closed afterwards",
         labels_are="classes",
         outputs=("membrane", "cells"),
         sized_by="membranes",
@@ -129,6 +136,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         in_words="a pixel counts as foreground above a probability of {threshold:g}",
     ),
     "boundary": Encoding(
+        learns="objects and background, with a gap between objects that touch",
         outputs=("background", "foreground"),
         sized_by="objects",
         encode=boundary.encode,
@@ -147,6 +155,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         decoder=boundary.decoder,
     ),
     "contact": Encoding(
+        learns="background, the inside of objects, and where they touch",
         outputs=contact.CLASSES,
         sized_by="objects",
         encode=contact.encode,
@@ -165,6 +174,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         decoder=contact.decoder,
     ),
     "distance": Encoding(
+        learns="how deep each pixel lies in its object, and how near the next object is",
         outputs=("distance to the border", "nearness of the next object"),
         by_class=False,
         sized_by="objects",

@@ -1,23 +1,15 @@
 """A plan as a biologist reads it: every choice in words, with its unit and its reason."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
-from ulens.encodings.table import ENCODINGS, EncodingName
+from ulens.encodings.table import ENCODINGS
 from ulens.nets.build import NETWORKS
 from ulens.planning.plan import Plan
 from ulens.resample import AS_IT_IS, Zoom
 
-_LEARNS: Mapping[EncodingName, str] = {
-    "classes": "the class of each pixel",
-    "membrane": "cells and the membranes between them, whose breaks are closed afterwards",
-    "boundary": "objects and background, with a gap between objects that touch",
-    "contact": "background, the inside of objects, and where they touch",
-    "distance": "how deep each pixel lies in its object, and how near the next object is",
-}
 _OPTIMIZERS = {"adamw": "AdamW", "sgd": "stochastic gradient descent"}
 _SELF_EXPLANATORY = {
     "width": "as asked",
@@ -85,7 +77,7 @@ def _examples(plan: Plan) -> Words:
         "around pixels of each class in turn" if plan.tiles.balanced else "anywhere in the images"
     )
     return {
-        "encoding": ("what is learned", _LEARNS[plan.encoding.name]),
+        "encoding": ("what is learned", ENCODINGS[plan.encoding.name].learns),
         "zoom": ("size in which images are seen", _name_zoom(plan.tiles.zoom)),
         "crop": ("size of a tile", f"{plan.tiles.crop} × {plan.tiles.crop} px"),
         "batch": ("tiles per step", str(plan.tiles.batch)),
