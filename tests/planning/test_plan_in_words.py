@@ -6,8 +6,7 @@ from raw_names import find_raw_names
 from tiny_training import tiny_plan
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
-from ulens.nets.build import NETWORKS
-from ulens.paper.rivals import make_rival
+from ulens.paper.rivals import RATES_TIMES_WIDTH, make_rival
 from ulens.planning.plan import Plan
 from ulens.planning.plan_in_words import name_length, put_in_words
 
@@ -28,7 +27,7 @@ def test_every_choice_has_words_and_a_place():
     assert by_name["batch"].why == ""
 
 
-@pytest.mark.parametrize("network", NETWORKS)
+@pytest.mark.parametrize("network", ["unet", *RATES_TIMES_WIDTH])
 @pytest.mark.parametrize(
     "changes",
     [

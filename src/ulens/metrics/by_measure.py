@@ -37,7 +37,7 @@ def fitting_measures(labels_are: LabelsAre, num_classes: int) -> tuple[Measure, 
 def score_by(
     measure: Measure, compared: list[Comparison], reading: Reading, notes: list[str]
 ) -> tuple[Scores, list[Scores]]:
-    """Compute one measure over all images and for each; may add notes."""
+    """Compute one measure over all images and for each, {} if it has none; may add notes."""
     if measure == "instances":
         return _score_instances(compared, reading, notes)
     if reading.labels_are == "instances":

@@ -5,7 +5,6 @@ import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 import torch
 
@@ -17,7 +16,7 @@ from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.nets.build import NetName
 from ulens.nets.sliding_window import SlidingWindow
-from ulens.paper.rivals import RATE_FACTORS, search_rates, share_of, with_rate
+from ulens.paper.rivals import RATE_FACTORS, RATES_TIMES_WIDTH, search_rates, share_of, with_rate
 from ulens.planning.plan import Plan, read_plan
 from ulens.training.model_folder import PLAN, STATE
 
@@ -101,7 +100,7 @@ def list_contenders(nets: Sequence[str], windows: Sequence[int]) -> list[Contend
     ------
     SettingError : an unknown or repeated name, or a window that no layers fit
     """
-    known = get_args(NetName)
+    known: tuple[NetName, ...] = ("unet", *RATES_TIMES_WIDTH)
     for net in nets:
         if net not in known:
             raise SettingError(f"there is no network {net!r}; choose of {', '.join(known)}")
