@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ulens.annotated.holdout import split_samples
+from ulens.annotated.holdout import split_as, split_samples
 from ulens.annotated.samples import Sample
 from ulens.errors import DataError
 
@@ -28,6 +28,32 @@ def test_one_image_in_ten_is_held_out(number, held_out):
     assert len(split.training) == number - held_out
     assert not names & {sample.name for sample in split.training}
     assert all(name in split.description for name in names)
+    # each in the middle of its part of the row
+    positions = [int(sample.name.split()[1]) for sample in split.held_out]
+    places = [position * held_out / number - part for part, position in enumerate(positions)]
+    assert places == pytest.approx([0.5] * held_out, abs=0.1)
+
+
+def test_what_was_held_out_stays_and_of_new_images_one_in_ten_is_added():
+    every = samples(25)
+    new = [sample.name for sample in every[15:]]
+    split = split_as(every, ["image 3"], new=new, labels_are="classes")
+    assert [sample.name for sample in split.held_out] == ["image 3", "image 15"]
+    assert len(split.training) == 23
+    assert split.whole == every
+    assert not split.blocks
+
+
+def test_blocks_stay_and_whole_images_are_added_to_them():
+    every = samples(10)
+    before = split_samples(every[:2], labels_are="classes")
+    split = split_as(every, [], blocks=before.blocks, new=["image 9"], labels_are="classes")
+    assert split.blocks == before.blocks == {"image 0": (1, 40), "image 1": (1, 40)}
+    assert [sample.name for sample in split.held_out] == ["image 0", "image 1", "image 9"]
+    assert len(split.training) == 9
+    assert split.description == (
+        "held out for the score: 1 of 10 images (image 9) and the last 20% of image 0, image 1"
+    )
 
 
 def test_of_many_held_out_images_a_few_are_named():
@@ -46,6 +72,8 @@ def test_from_few_images_blocks_are_held_out_and_nothing_is_on_both_sides(number
         assert scored.mean() == pytest.approx(0.2)
         assert scored[:, 40:].all()
         assert np.array_equal(np.where(seen, training.label, held_out.label), original.label)
+    of = "the image" if number == 1 else f"each of the {number} images"
+    assert split.description == f"held out for the score: the last 20% of {of}"
 
 
 def test_an_instance_goes_whole_to_one_side():
@@ -56,6 +84,23 @@ def test_an_instance_goes_whole_to_one_side():
     assert set(np.unique(split.training[0].label)) == {-1, 0, 1, 3}
     assert set(np.unique(split.held_out[0].label)) == {-1, 0, 2}
     assert (split.held_out[0].label == 2).sum() == 48
+
+
+def test_an_instance_in_the_middle_of_the_first_line_held_out_is_held_out():
+    label = np.zeros((20, 50), np.int32)
+    label[2:5, 45:48], label[10:16, 40], label[2:5, 2:5] = 1, 2, 3
+    sample = Sample(name="cells", image=np.zeros((1, 20, 50)), label=label)
+    split = split_samples([sample], labels_are="instances")
+    assert split.blocks == {"cells": (1, 40)}
+    assert set(np.unique(split.held_out[0].label)) == {-1, 0, 1, 2}
+    assert set(np.unique(split.training[0].label)) == {-1, 0, 3}
+
+
+def test_an_image_without_instances_is_divided_too():
+    sample = Sample(name="empty", image=np.zeros((1, 20, 50)), label=np.zeros((20, 50), np.int32))
+    split = split_samples([sample], labels_are="instances")
+    assert (split.held_out[0].label[:, 40:] == 0).all()
+    assert (split.training[0].label[:, :40] == 0).all()
 
 
 def annotate(sample, rows):
@@ -110,6 +155,7 @@ def frames(*counts):
         ((29,), ["01/t027", "01/t028"]),
         ((20, 10, 9), ["01/t018", "01/t019", "02/t009"]),
         ((5, 6), ["02/t005"]),
+        ((6, 5), ["01/t005"]),
     ],
 )
 def test_the_last_frames_of_sequences_are_held_out(counts, held_out):

@@ -18,7 +18,6 @@ def is_mapped(array):
 
 
 def test_arrays_share_files_and_keep_apart(monkeypatch):
-    monkeypatch.setattr(store, "BLOCK_BYTES", 1000)
     opened = []
     temporary = tempfile.TemporaryFile
 
@@ -27,7 +26,7 @@ def test_arrays_share_files_and_keep_apart(monkeypatch):
         return opened[-1]
 
     monkeypatch.setattr(store.tempfile, "TemporaryFile", count)
-    kept = ArrayStore(in_memory_bytes=0)
+    kept = ArrayStore(in_memory_bytes=0, block_bytes=1000)
     arrays = [np.full(50, number, np.int16) for number in range(20)]
     arrays.insert(7, np.arange(5000, dtype=np.int16))  # larger than a block
     mapped = [kept.keep(each) for each in arrays]

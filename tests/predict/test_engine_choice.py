@@ -25,11 +25,15 @@ def make_bundle(encoding="boundary", seed=0):
     )  # fmt: skip
 
 
+def choose(bundle, device, **options):
+    """Choose an engine; by default no network is too small for it."""
+    return choose_engine(bundle, device, **{"worth_seconds": 0, **options})
+
+
 @pytest.fixture
 def built(monkeypatch):
     """Engines whose outputs and speed the test decides; returns what was built."""
     monkeypatch.setattr(engine_choice, "engines_here", lambda device: NAMES)
-    monkeypatch.setattr(engine_choice, "WORTH_SECONDS", 0)
     names = []
     changes = {}
 
@@ -52,28 +56,28 @@ def built(monkeypatch):
 
 
 def test_the_fastest_that_agrees_is_taken_and_remembered(built, tmp_path):
-    choice = choose_engine(make_bundle(), CPU, cache=tmp_path)
+    choice = choose(make_bundle(), CPU, cache=tmp_path)
     assert (choice.engine, choice.rejected, choice.is_new) == ("bf16", {}, True)
     assert str(choice) == "engine bf16, on this computer 3.0 times as fast as fp32"
     assert built["names"] == list(NAMES)
-    again = choose_engine(make_bundle(), CPU, cache=tmp_path)
+    again = choose(make_bundle(), CPU, cache=tmp_path)
     assert (again.engine, again.is_new) == ("bf16", False)
     assert built["names"] == list(NAMES)
     # other weights are another model
-    choose_engine(make_bundle(seed=1), CPU, cache=tmp_path)
+    choose(make_bundle(seed=1), CPU, cache=tmp_path)
     assert built["names"] == 2 * list(NAMES)
 
 
 def test_none_that_is_slower_than_fp32_is_taken(built, tmp_path):
     built["seconds"]["fp32"] = 0.5
-    choice = choose_engine(make_bundle(), CPU, cache=tmp_path)
+    choice = choose(make_bundle(), CPU, cache=tmp_path)
     assert choice.engine == "fp32"
     assert str(choice) == "engine fp32"
 
 
 def test_one_that_computes_something_else_is_not_taken(built, tmp_path):
     built["changes"]["bf16"] = lambda outputs: outputs + torch.tensor([0.1, 0])[:, None, None]
-    choice = choose_engine(make_bundle(), CPU, cache=tmp_path)
+    choice = choose(make_bundle(), CPU, cache=tmp_path)
     assert choice.engine == "openvino-fp32"
     assert "its maps differ by" in choice.rejected["bf16"]
     assert "; not bf16: its maps differ by" in str(choice)
@@ -90,7 +94,7 @@ def test_one_that_decides_otherwise_is_not_taken(built, tmp_path):
     with torch.no_grad():
         bundle.net.head.weight *= 1e-3
         bundle.net.head.bias *= 0
-    choice = choose_engine(bundle, CPU, cache=tmp_path)
+    choice = choose(bundle, CPU, cache=tmp_path)
     assert choice.engine == "openvino-fp32"
     assert "of its pixels agree, 99.9% are needed" in choice.rejected["bf16"]
 
@@ -112,8 +116,8 @@ def test_one_that_moves_the_score_of_the_example_is_not_taken(built, tmp_path):
     # one of 1936 pixels: for the maps alone as good as none
     built["changes"]["bf16"] = find_the_pixel
     unknown = replace(bundle, example_label=None)
-    assert choose_engine(unknown, CPU, cache=tmp_path / "unknown").engine == "bf16"
-    choice = choose_engine(bundle, CPU, cache=tmp_path / "known")
+    assert choose(unknown, CPU, cache=tmp_path / "unknown").engine == "bf16"
+    choice = choose(bundle, CPU, cache=tmp_path / "known")
     assert choice.engine == "openvino-fp32"
     reason = "the score of the example moves from 0.0000 to 1.0000"
     assert choice.rejected["bf16"] == reason
@@ -123,14 +127,14 @@ def test_int8_is_tried_where_the_model_was_prepared_for_it(built, tmp_path, monk
     names = ("fp32", "openvino-fp32", "openvino-int8")
     monkeypatch.setattr(engine_choice, "engines_here", lambda device: names)
     built["seconds"]["openvino-int8"] = 0.5
-    assert choose_engine(make_bundle(), CPU, cache=tmp_path).engine == "openvino-fp32"
+    assert choose(make_bundle(), CPU, cache=tmp_path).engine == "openvino-fp32"
     prepared = replace(make_bundle(), int8={"down.0.2": (0.0, 1.0)})
-    assert choose_engine(prepared, CPU, cache=tmp_path).engine == "openvino-int8"
+    assert choose(prepared, CPU, cache=tmp_path).engine == "openvino-int8"
 
 
 def test_nan_is_no_agreement(built, tmp_path):
     built["changes"]["bf16"] = lambda outputs: outputs * float("nan")
-    assert choose_engine(make_bundle(), CPU, cache=tmp_path).engine == "openvino-fp32"
+    assert choose(make_bundle(), CPU, cache=tmp_path).engine == "openvino-fp32"
 
 
 def test_distances_are_compared_as_they_are_used(built, tmp_path):
@@ -138,7 +142,7 @@ def test_distances_are_compared_as_they_are_used(built, tmp_path):
         return outputs.where(outputs > 0, outputs - 5)  # clipped: no difference
 
     built["changes"]["bf16"] = shift
-    assert choose_engine(make_bundle("distance"), CPU, cache=tmp_path).engine == "bf16"
+    assert choose(make_bundle("distance"), CPU, cache=tmp_path).engine == "bf16"
 
 
 def test_one_that_fails_is_not_taken(built, tmp_path):
@@ -146,7 +150,7 @@ def test_one_that_fails_is_not_taken(built, tmp_path):
         raise RuntimeError("no such kernel\nand more")
 
     built["changes"]["bf16"] = fail
-    choice = choose_engine(make_bundle(), CPU, cache=tmp_path)
+    choice = choose(make_bundle(), CPU, cache=tmp_path)
     assert choice.engine == "openvino-fp32"
     assert choice.rejected["bf16"] == "it failed (RuntimeError: no such kernel)"
 
@@ -157,26 +161,25 @@ def test_failure_of_fp32_is_not_hidden(built, tmp_path):
 
     built["changes"]["fp32"] = fail
     with pytest.raises(RuntimeError, match="out of memory"):
-        choose_engine(make_bundle(), CPU, cache=tmp_path)
+        choose(make_bundle(), CPU, cache=tmp_path)
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "{}", json.dumps({"engine": "warp"})])
 def test_a_damaged_record_is_measured_again(built, tmp_path, damage):
-    choose_engine(make_bundle(), CPU, cache=tmp_path)
+    choose(make_bundle(), CPU, cache=tmp_path)
     (record,) = tmp_path.iterdir()
     record.write_text(damage)
-    assert choose_engine(make_bundle(), CPU, cache=tmp_path).is_new
-    assert not choose_engine(make_bundle(), CPU, cache=tmp_path).is_new
+    assert choose(make_bundle(), CPU, cache=tmp_path).is_new
+    assert not choose(make_bundle(), CPU, cache=tmp_path).is_new
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(built, tmp_path):
     (tmp_path / "file").touch()
-    assert choose_engine(make_bundle(), CPU, cache=tmp_path / "file").engine == "bf16"
+    assert choose(make_bundle(), CPU, cache=tmp_path / "file").engine == "bf16"
 
 
-def test_small_networks_are_not_worth_it(built, tmp_path, monkeypatch):
-    monkeypatch.setattr(engine_choice, "WORTH_SECONDS", 1000)
-    assert choose_engine(make_bundle(), CPU, cache=tmp_path).engine == "fp32"
+def test_small_networks_are_not_worth_it(built, tmp_path):
+    assert choose(make_bundle(), CPU, cache=tmp_path, worth_seconds=1000).engine == "fp32"
     assert built["names"] == ["fp32"]
 
 
@@ -185,15 +188,14 @@ def test_without_example_nothing_is_measured(built, tmp_path):
         net=UNet(width=2, depth=1), normalization=Normalization((1.0,)), encoding="classes",
         class_values=(0, 1),
     )  # fmt: skip
-    choice = choose_engine(bundle, CPU, cache=tmp_path)
+    choice = choose(bundle, CPU, cache=tmp_path)
     assert not choice.is_new
     assert built["names"] == []
 
 
-def test_real_engines(tmp_path, monkeypatch):
-    monkeypatch.setattr(engine_choice, "WORTH_SECONDS", 0)
+def test_real_engines(tmp_path):
     bundle = make_bundle()
-    choice = choose_engine(bundle, CPU, cache=tmp_path)
+    choice = choose(bundle, CPU, cache=tmp_path)
     here = set(engine_choice.engines_here(CPU)) - {"openvino-int8"}
     assert set(choice.seconds) | set(choice.rejected) == here
     assert choice.engine in here

@@ -23,9 +23,8 @@ def test_the_median_is_told(monkeypatch):
     assert time_interleaved({"a": lambda: None}, num_rounds=3) == {"a": 2.0}
 
 
-def test_patchwise_prediction_is_timed_on_a_part_and_scaled(monkeypatch):
+def test_patchwise_prediction_is_timed_on_a_part_and_scaled():
     net = SlidingWindow(window=33, width=1, hidden=1)
-    monkeypatch.setattr(timing, "BATCH_SIZES", (4, 16, 64))
     found = time_patchwise(
         net,
         np.zeros((1, 8, 8), np.float32),
@@ -33,6 +32,7 @@ def test_patchwise_prediction_is_timed_on_a_part_and_scaled(monkeypatch):
         device=torch.device("cpu"),
         dtype=torch.float32,
         part_px=4,
+        batch_sizes=(4, 16, 64),
     )
     assert found.num_windows == 16
     assert found.batch_size in (4, 16)

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from torch import nn
 
 from ulens.nets.unet import UNet
 from ulens.training.optimizers import Optimizer
@@ -56,6 +57,28 @@ def test_steps_are_those_of_pytorch(name, memory_format):
     for a, b, first in zip(net.parameters(), other.parameters(), before.parameters(), strict=True):
         torch.testing.assert_close(a, b, rtol=1e-6, atol=1e-8)
         assert torch.equal(a, first) == (not a.requires_grad)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("moved", [(0, 1, 2, 3), (0, 1)])
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_of_every_shape_and_precision_move_as_in_pytorch(name, moved, dtype):
+    both = [
+        [nn.Parameter(torch.ones((2,) * ndim, dtype=dtype)) for ndim in range(4)] for _ in range(2)
+    ]
+    ours = Optimizer(name, both[0], weight_decay=0.1, momentum=0.8)
+    theirs = torchs(name, both[1])
+    for group in theirs.param_groups:
+        group["lr"] = 0.1
+    for _ in range(3):
+        for parameters in both:
+            for ndim in moved:
+                parameters[ndim].grad = torch.full_like(parameters[ndim], 0.5)
+        ours.step(0.1)
+        theirs.step()
+    for ndim, (a, b) in enumerate(zip(*both, strict=True)):
+        torch.testing.assert_close(a, b)
+        assert bool((a != 1).all()) == (ndim in moved)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -11,6 +11,8 @@ def test_the_rate_rises_over_the_warm_up_and_falls_as_a_cosine():
     assert learning_rate(plan, 9, 0.0) == pytest.approx(1.0)
     assert learning_rate(plan, 99, 0.5) == pytest.approx((1 + FINAL_FRACTION) / 2)
     assert learning_rate(plan, 99, 1.0) == pytest.approx(FINAL_FRACTION)
+    # the last step of a training of so many seconds ends a little late
+    assert learning_rate(plan, 99, 1.1) == pytest.approx(FINAL_FRACTION)
 
 
 def test_a_constant_rate_stays():

@@ -17,17 +17,21 @@ class ArrayStore:
     Parameters
     ----------
     in_memory_bytes : how much is kept in memory
+    block_bytes : size of a file; an array that is larger has one of its own
 
     Notes
     -----
     A mapped array is an array like any other; the operating system reads the parts that are used,
-    and forgets them where memory is short. Many arrays share a file of `BLOCK_BYTES`, since a
-    process may open few. The files lie in the system's folder for temporary files (TMPDIR) without
+    and forgets them where memory is short. Many arrays share a file, since a process may open few.
+    The files lie in the system's folder for temporary files (TMPDIR) without
     a name, so they vanish with their arrays, or with the process however it ends.
     """
 
-    def __init__(self, in_memory_bytes: int | None = None) -> None:
+    def __init__(
+        self, in_memory_bytes: int | None = None, *, block_bytes: int = BLOCK_BYTES
+    ) -> None:
         self._room = IN_MEMORY_BYTES if in_memory_bytes is None else in_memory_bytes
+        self._block_bytes = block_bytes
         self._block: mmap.mmap | None = None
         self._end = 0
 
@@ -52,7 +56,7 @@ class ArrayStore:
     def _map(self, array: np.ndarray) -> np.ndarray:
         start = -(-self._end // _ALIGNMENT) * _ALIGNMENT
         if self._block is None or start + array.nbytes > len(self._block):
-            size, start = max(BLOCK_BYTES, array.nbytes), 0
+            size, start = max(self._block_bytes, array.nbytes), 0
             self._file = tempfile.TemporaryFile()  # noqa: SIM115, it is open while it is filled
             self._file.truncate(size)
             self._block = mmap.mmap(self._file.fileno(), size)

@@ -66,21 +66,25 @@ class EngineChoice:
 
 
 def choose_engine(
-    bundle: ModelBundle, device: torch.device, *, cache: Path | None = None
+    bundle: ModelBundle,
+    device: torch.device,
+    *,
+    cache: Path | None = None,
+    worth_seconds: float = WORTH_SECONDS,
 ) -> EngineChoice:
     """Measure the engines of this computer on the model's example, once for model and computer.
 
     Parameters
     ----------
     cache : folder for what was measured; None is the user's cache folder
+    worth_seconds : where one run of fp32 takes less, the others are not tried
 
     Notes
     -----
     An engine is taken if its maps differ from those of fp32 by at most `MAX_DIFFERENCE` on
     average, at least `MIN_AGREEMENT` of the pixels have the same most likely class, and the score
     of the example (SEG of instances, mean IoU of classes) moves by at most `MAX_SCORE_CHANGE`.
-    Where fp32 takes less than `WORTH_SECONDS`, the others are not tried. A model without an
-    example is run by `torch_engine`.
+    A model without an example is run by `torch_engine`.
     """
     names = tuple(n for n in engines_here(device) if n != "openvino-int8" or bundle.int8)
     if len(names) == 1 or bundle.example is None:
@@ -89,7 +93,7 @@ def choose_engine(
     known = _read(path, names)
     if known is not None:
         return known
-    choice = _measure(bundle, device, names)
+    choice = _measure(bundle, device, names, worth_seconds)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_file(path, json.dumps(asdict(choice) | {"is_new": False}, indent=2).encode())
@@ -105,7 +109,10 @@ def _users_cache() -> Path:
 
 
 def _measure(
-    bundle: ModelBundle, device: torch.device, names: tuple[EngineName, ...]
+    bundle: ModelBundle,
+    device: torch.device,
+    names: tuple[EngineName, ...],
+    worth_seconds: float,
 ) -> EngineChoice:
     activation = ENCODINGS[bundle.encoding].activation
     assert bundle.example is not None
@@ -130,7 +137,7 @@ def _measure(
             rejected[name] = why
             continue
         engines[name] = engine
-        if name == "fp32" and time_once(partial(_run, engine, example)) < WORTH_SECONDS:
+        if name == "fp32" and time_once(partial(_run, engine, example)) < worth_seconds:
             break
     seconds = time_interleaved(
         {name: partial(_run, engine, example) for name, engine in engines.items()},

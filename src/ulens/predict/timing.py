@@ -3,7 +3,7 @@
 import copy
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -27,7 +27,7 @@ class PatchwiseTime:
     num_pixels : of that image
     part_seconds : measured, median of three runs
     num_windows : of the part, one for each of its pixels
-    batch_size : windows that run together, the fastest of `BATCH_SIZES`
+    batch_size : windows that run together, the fastest of those tried
     """
 
     seconds: float
@@ -72,6 +72,7 @@ def time_patchwise(
     device: torch.device,
     dtype: torch.dtype,
     part_px: int = PART_PX,
+    batch_sizes: Sequence[int] = BATCH_SIZES,
 ) -> PatchwiseTime:
     """Time `predict_patchwise` on a part of an image, at its fastest batch size, and scale it up.
 
@@ -80,6 +81,7 @@ def time_patchwise(
     image : (C, Y, X) float32, normalised; mirrored where it is smaller than what is needed
     num_pixels : of the image that the time is given for
     part_px : side of the part; each of its pixels costs one window
+    batch_sizes : to try; those larger than the part are left out
     """
     net = copy.deepcopy(net).eval().to(device, dtype)
     margin = net.geometry.margin
@@ -90,7 +92,7 @@ def time_patchwise(
         return lambda: net.predict_patchwise(part, batch_size=batch_size).cpu()
 
     num_windows = part_px**2
-    sizes = [size for size in BATCH_SIZES if size <= num_windows] or [num_windows]
+    sizes = [size for size in batch_sizes if size <= num_windows] or [num_windows]
     once = time_interleaved({str(size): run(size) for size in sizes}, num_rounds=1)
     fastest = int(min(once, key=lambda name: once[name]))
     part_seconds = statistics.median(time_once(run(fastest)) for _ in range(3))
