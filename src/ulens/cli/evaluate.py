@@ -22,6 +22,7 @@ def evaluate(
     frames: str | None = None,
     ignore: int | None = None,
     labels_are: LabelsAre | None = None,
+    field_of_interest_px: int | None = None,
     json: Path | None = None,
 ) -> None:
     """Score segmentations against annotations.
@@ -40,6 +41,9 @@ def evaluate(
         value in the truth of pixels that are not annotated
     labels_are
         how to read the truth, where ulens reads it wrongly
+    field_of_interest_px
+        of the Cell Tracking Challenge: objects of the result wholly within so many pixels of the
+        border do not count; without it by the name of the data set's folder
     json
         file for the scores
     """
@@ -53,6 +57,7 @@ def evaluate(
         frames=frames,
         ignore=ignore,
         labels_are=labels_are,
+        field_of_interest_px=field_of_interest_px,
     )
     for note in evaluation.notes:
         console.print(f"[yellow]note[/yellow]: {escape(note)}", soft_wrap=True)

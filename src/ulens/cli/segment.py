@@ -36,6 +36,7 @@ def segment(
     zoom: float | None = None,
     workers: int | None = None,
     scheduler: str | None = None,
+    field_of_interest_px: int | None = None,
     overwrite: Annotated[bool, FLAG] = False,
 ) -> None:
     """Segment images with a trained model.
@@ -78,12 +79,17 @@ def segment(
     scheduler
         with OUT a file: address of a dask scheduler, such as tcp://10.0.0.1:8786, whose workers
         do the blocks; all must reach MODEL, IMAGES and OUT by the same paths
+    field_of_interest_px
+        with --track: leave out objects wholly within so many pixels of the border; without it as
+        the Cell Tracking Challenge does, where a folder is called as one of its data sets
     overwrite
         replace label images of the same names in OUT, and TABLE; an older result of --track; OUT
         where it is a file
     """
     views: Average = "rotations7" if average == "rotations7" else 8 if average == "8" else 1
     events: Iterator[SegmentProgress | Tracked]
+    if field_of_interest_px is not None and not track:
+        raise SettingError("--field-of-interest-px came without --track; leave it out")
     if is_large_output(out):
         if track or geff or probabilities or rois or table:
             raise SettingError(
@@ -107,7 +113,7 @@ def segment(
             )
         events = run_tracking(
             model, images, out, geff=geff, average=views, device=device, engine=engine,
-            overwrite=overwrite, zoom=zoom or 1.0,
+            overwrite=overwrite, zoom=zoom or 1.0, field_of_interest_px=field_of_interest_px,
         )  # fmt: skip
     elif geff:
         raise SettingError("--geff came without --track; a graph needs tracks, so add --track")

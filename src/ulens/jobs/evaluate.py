@@ -67,6 +67,7 @@ def evaluate(
     frames: str | None = None,
     ignore: int | None = None,
     labels_are: LabelsAre | None = None,
+    field_of_interest_px: int | None = None,
 ) -> Evaluation:
     """Compare predictions with label images by the measures they allow.
 
@@ -81,6 +82,7 @@ def evaluate(
     frames : images to compare, counted from 0 over all files, such as ``0-9,12``; None for all
     ignore : truth value of pixels to be left out
     labels_are : how to read the truth; None to decide from its values
+    field_of_interest_px : as in `evaluate_ctc`, for such truth
 
     Raises
     ------
@@ -91,7 +93,21 @@ def evaluate(
     SettingError : an unknown measure, or `frames` that are not there
     """
     if is_ctc_truth(Path(truth)):
-        return _evaluate_ctc(Path(truth), Path(predicted), measures, frames, ignore)
+        _check_ctc(Path(truth), measures, ignore)
+        found = evaluate_ctc(
+            Path(truth), Path(predicted), frames=frames, field_of_interest_px=field_of_interest_px
+        )
+        return Evaluation(
+            num_images=found.num_frames,
+            scores={"ctc": found.scores},
+            per_image={name: {"ctc": scores} for name, scores in found.per_image.items()},
+            notes=found.notes,
+        )
+    if field_of_interest_px is not None:
+        raise SettingError(
+            f"field_of_interest_px is {field_of_interest_px}, but {truth} is no folder of the Cell "
+            "Tracking Challenge such as 01_GT; leave it out"
+        )
     compared, notes = read_comparisons(Path(truth), Path(predicted), frames=frames, ignore=ignore)
     reading = _read_values(compared, labels_are)
     notes.append(_describe(compared, reading, ignore))
@@ -105,13 +121,7 @@ def evaluate(
     return Evaluation(num_images=len(compared), scores=scores, per_image=per_image, notes=notes)
 
 
-def _evaluate_ctc(
-    truth: Path,
-    predicted: Path,
-    measures: Sequence[Measure] | None,
-    frames: str | None,
-    ignore: int | None,
-) -> Evaluation:
+def _check_ctc(truth: Path, measures: Sequence[Measure] | None, ignore: int | None) -> None:
     others = [measure for measure in measures or () if measure != "ctc"]
     if others:
         raise DataError(
@@ -123,13 +133,6 @@ def _evaluate_ctc(
             f"ignore is {ignore}, but in the truth of the Cell Tracking Challenge every value is "
             "an object; leave it out"
         )
-    found = evaluate_ctc(truth, predicted, frames=frames)
-    return Evaluation(
-        num_images=found.num_frames,
-        scores={"ctc": found.scores},
-        per_image={name: {"ctc": scores} for name, scores in found.per_image.items()},
-        notes=found.notes,
-    )
 
 
 def _read_values(compared: list[Comparison], labels_are: LabelsAre | None) -> _Reading:

@@ -20,7 +20,7 @@ from ulens.predict.predictor import Average
 from ulens.predict.segmenter import Segmenter
 from ulens.report.track_pictures import fit_image
 from ulens.report.tracking import Shown, choose_frames, write_tracking_report
-from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX, drop_outside_field
+from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX, check_border, drop_outside_field
 from ulens.tracking.gaps import fill_gaps
 from ulens.tracking.geff import check_geff, write_geff
 from ulens.tracking.lineage import divisions, name_frames
@@ -98,6 +98,7 @@ def run_tracking(
     device: str = "auto",
     engine: EngineName | None = None,
     zoom: float = 1.0,
+    field_of_interest_px: int | None = None,
 ) -> Iterator[SegmentProgress | Tracked]:
     """Segment and track all frames of a sequence; iterate to do the work, stop to cancel.
 
@@ -111,6 +112,8 @@ def run_tracking(
     average, device, engine, zoom : as in `Segmenter`
     overwrite : replace an older result: its masks, res_track.txt, the page and the graph; other
         files are always kept
+    field_of_interest_px : objects wholly within so many pixels of the border are left out; None is
+        what the Cell Tracking Challenge does, if the frames lie in one of its data sets
 
     Raises
     ------
@@ -128,7 +131,7 @@ def run_tracking(
     `fill_gaps`.
 
     Frames in a folder such as DIC-C2DH-HeLa/01 are of the challenge: objects wholly outside its
-    field of interest are left out before tracking, as in its references.
+    field of interest are left out before tracking, as in its references. That is told first.
     """
     files = list_images(images)
     bundle = load_bundle(model)
@@ -141,14 +144,20 @@ def run_tracking(
     outputs = _plan_outputs(out, geff, overwrite)
     frames = _check_frames(files)
     segmenter = Segmenter(bundle, device=device, average=average, engine=engine, zoom=zoom)
-    return _track_frames(segmenter, frames, outputs)
+    return _track_frames(segmenter, frames, outputs, field_of_interest_px)
 
 
 def _track_frames(
-    segmenter: Segmenter, frames: _Frames, outputs: _Outputs
+    segmenter: Segmenter, frames: _Frames, outputs: _Outputs, field_of_interest_px: int | None
 ) -> Iterator[SegmentProgress | Tracked]:
-    data_set = frames.files[0].absolute().parent.parent.name
-    border_px = FIELD_OF_INTEREST_PX.get(data_set, 0)
+    border_px, field = _find_border(frames.files[0], field_of_interest_px)
+    if field:
+        note = f"objects wholly within the border are left out: {field}"
+        if field_of_interest_px is None:
+            note += ", as the folder is called; field_of_interest_px (--field-of-interest-px) can "
+            note += "say otherwise"
+        num_images = len(frames.files)
+        yield SegmentProgress(image=frames.files[0], number=1, num_images=num_images, note=note)
     packed, pictures = yield from _segment_frames(segmenter, frames, border_px)
     tracking = track((each.unpack() for each in packed), first_frame=frames.first)
     num_drawn = _fill_gaps(packed, tracking, border_px)
@@ -162,7 +171,6 @@ def _track_frames(
         again = _relabel(packed, tracking)
         write_geff(outputs.graph, again, lineage, spacing_um=frames.spacing_um)
     shown = _collect_shown(pictures, packed, tracking)
-    field = f"{border_px} px in {data_set}" if border_px else ""
     write_tracking_report(
         outputs.page,
         out=outputs.folder,
@@ -179,6 +187,15 @@ def _track_frames(
         page=outputs.page,
         graph=outputs.graph,
     )
+
+
+def _find_border(file: Path, asked_px: int | None) -> tuple[int, str]:
+    """Return the border around the field of interest, and in words why; '' where there is none."""
+    if asked_px is not None:
+        return check_border(asked_px), f"{asked_px} px" if asked_px else ""
+    data_set = file.absolute().parent.parent.name
+    border_px = FIELD_OF_INTEREST_PX.get(data_set, 0)
+    return border_px, f"{border_px} px in {data_set}" if border_px else ""
 
 
 def _segment_frames(
