@@ -131,6 +131,7 @@ def main() -> None:
         tune(rival.predict)
     found = run(rival.predict, division.samples)
     border = find_field_of_interest(options.data)
+    print(f"field of interest, by the folder's name: {border} px inside")
     scores = score_unseen(found, division.labels_are, field_of_interest_px=border)
     errors = unseen_errors(found, division.labels_are)
     square = np.resize(division.samples[0].image, (len(found[0].sample.image), SIDE_PX, SIDE_PX))

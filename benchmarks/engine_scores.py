@@ -19,10 +19,10 @@ import torch
 from ulens.annotated.samples import read_annotated
 from ulens.bundle import load_bundle
 from ulens.encodings.table import ENCODINGS
-from ulens.paper.compare import _border_px
 from ulens.predict.engine_choice import choose_engine, differences
 from ulens.predict.engines import EngineName, engines_here
 from ulens.predict.predictor import Predictor
+from ulens.tracking.field_of_interest import find_field_of_interest
 from ulens.training.validate import Prediction, score_cells, score_membranes
 
 CPU = torch.device("cpu")
@@ -64,7 +64,9 @@ def main() -> None:
             for sample, refined in zip(samples, map(way.refine, maps), strict=True)
         ]
         if bundle.labels_are == "instances":
-            scores = score_cells(predictions, field_of_interest_px=_border_px(options.data))
+            scores = score_cells(
+                predictions, field_of_interest_px=find_field_of_interest(options.data)
+            )
         else:
             scores = score_membranes(predictions)
         found = ", ".join(f"{k} {v:.4f}" for k, v in scores.items() if "error" not in k)

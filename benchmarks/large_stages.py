@@ -39,7 +39,7 @@ def main() -> None:
     bundle = load_bundle(options.model)
     with open_volume(image) as volume:
         job = plan_job(
-            bundle, options.model, volume, average=1,
+            bundle, options.model, volume, average=1, factor=(1.0, 1.0),
             engine=options.engine or choose_engine(bundle, choose_device("cpu")).engine,
             device="cpu", memory_gb=2.0, block_px=None, halo_px=None,
         )  # fmt: skip

@@ -236,9 +236,32 @@ def test_field_of_interest_goes_by_the_name_of_the_data_set(tmp_path, folders):
         "1 objects of the result lie outside the field of interest of Fluo-N2DL-HeLa, wholly "
         "within 25 px of the border, and were left out; leave them out of what you submit too"
     )
+    assert found.notes[3].startswith("the name of the folder told the field of interest; field_of")
     assert "num_outside_field" not in found.scores["ctc"]
     other = evaluate(tmp_path / "other" / "01_GT", tmp_path / "other" / "01_RES")
     assert other.scores["ctc"]["FP"] == 1
+
+
+@pytest.mark.parametrize(("border_px", "num_false"), [(0, 1), (25, 0)])
+def test_the_field_of_interest_may_be_told(tmp_path, border_px, num_false):
+    frame, extra = np.zeros((2, 64, 64), np.uint16)
+    frame[30:34, 30:34] = extra[30:34, 30:34] = 1
+    extra[2:6, 2:6] = 2
+    folders = tmp_path / "Fluo-N2DL-HeLa" / "01_GT", tmp_path / "01_RES"
+    write(folders[0] / "TRA", "man_track", {0: frame})
+    write(folders[1], "mask", {0: extra})
+    found = evaluate(*folders, field_of_interest_px=border_px)
+    assert found.scores["ctc"]["FP"] == num_false
+    told = [note for note in found.notes if "field of interest" in note]
+    assert len(told) == 1 - num_false
+    assert not any("Fluo-N2DL-HeLa" in note for note in told)
+
+
+def test_other_truth_has_no_field_of_interest(folders):
+    with pytest.raises(
+        SettingError, match=r"field_of_interest_px is 5, but .* is no folder of the"
+    ):
+        evaluate(folders[0] / "SEG", folders[1], field_of_interest_px=5)
 
 
 def test_missing_masks_are_an_error(folders):

@@ -178,13 +178,19 @@ def test_objects_outside_the_field_of_interest_are_left_out(model, tmp_path):
     image = draw(inside, outside, size=(130, 130))[0]
     of_challenge = write_frames(tmp_path / "DIC-C2DH-HeLa" / "01", [image] * 2)
     others = write_frames(tmp_path / "mine" / "01", [image] * 2)
-    run(model, of_challenge, tmp_path / "01_RES")
+    first, *_ = run(model, of_challenge, tmp_path / "01_RES")
+    assert "50 px in DIC-C2DH-HeLa, as the folder is called; field_of_interest_px" in first.note
     run(model, others, tmp_path / "mine_RES")
     masks, tracks = read_valid(tmp_path / "01_RES")
     assert tracks == [(1, 0, 1, 0)]
     np.testing.assert_array_equal(masks[1], draw(inside, size=(130, 130))[1])
     assert "50 px in DIC-C2DH-HeLa" in (tmp_path / "01_RES.html").read_text()
     assert len(read_valid(tmp_path / "mine_RES")[1]) == 2
+    for images, border_px, num_tracks in ((of_challenge, 0, 2), (others, 50, 1)):
+        out = tmp_path / f"{border_px}_RES"
+        run(model, images, out, field_of_interest_px=border_px)
+        assert len(read_valid(out)[1]) == num_tracks
+        assert ("field of interest" in out.with_suffix(".html").read_text()) == (border_px > 0)
 
 
 def test_the_page_shows_a_film_twelve_frames_and_one_chart(model, tmp_path):
@@ -373,6 +379,7 @@ def test_the_command_tells_of_tracks_divisions_and_files(model, tmp_path, monkey
     [
         (("--track", "--probabilities"), "track came with probabilities, but a result of"),
         (("--geff",), "geff came without track; a graph needs tracks, so add track"),
+        (("--field-of-interest-px", "5"), "field_of_interest_px came without track; leave it out"),
     ],
 )
 def test_options_that_do_not_go_together_are_named(

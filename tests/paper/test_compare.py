@@ -19,7 +19,7 @@ from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained
 from ulens.paper import contenders
 from ulens.paper import measures as comparison_measures
-from ulens.paper.compare import Compared, run_comparison
+from ulens.paper.compare import Compared, _find_border, run_comparison
 from ulens.paper.contenders import (
     CLEARLY_BETTER,
     DIVERGED,
@@ -63,6 +63,18 @@ def _small_timing():
 def compared(tmp_path_factory):
     folder = write_folder(tmp_path_factory.mktemp("compared"), number=4)
     return folder, list(run_comparison(settings_for(folder)))
+
+
+@pytest.mark.parametrize(
+    ("name", "asked", "border_px", "is_told"),
+    [("DIC-C2DH-HeLa", None, 50, True), ("DIC-C2DH-HeLa", 7, 7, False), ("mine", None, 0, False)],
+)
+def test_a_folders_name_decides_no_score_silently(tmp_path, name, asked, border_px, is_told):
+    settings = settings_for(tmp_path, images=tmp_path / name, field_of_interest_px=asked)
+    found, told = _find_border(settings)
+    assert (found, f"within {found} px of the border" in told) == (border_px, is_told)
+    with pytest.raises(SettingError, match="starts -1 px inside; need 0 or more"):
+        _find_border(replace(settings, field_of_interest_px=-1))
 
 
 @pytest.mark.parametrize(

@@ -40,6 +40,9 @@ class EvaluateSettings:
         value in the truth of pixels that are not annotated
     labels_are
         how to read the truth, where ulens reads it wrongly
+    field_of_interest_px
+        of the Cell Tracking Challenge: objects of the result wholly within so many pixels of the
+        border do not count; without it by the name of the data set's folder
     json
         file for the scores
     """
@@ -51,6 +54,7 @@ class EvaluateSettings:
     frames: str | None = None
     ignore: int | None = None
     labels_are: LabelsAre | None = None
+    field_of_interest_px: int | None = None
     json: Path | None = None
 
     def __post_init__(self) -> None:
@@ -121,6 +125,11 @@ def run_evaluation(settings: EvaluateSettings) -> Evaluation:
 
 def _evaluate_images(settings: EvaluateSettings) -> Evaluation:
     ignore, asked = settings.ignore, settings.measures
+    if settings.field_of_interest_px is not None:
+        raise SettingError(
+            f"field_of_interest_px is {settings.field_of_interest_px}, but {settings.truth} is no "
+            "folder of the Cell Tracking Challenge such as 01_GT; leave it out"
+        )
     compared, notes = read_comparisons(
         settings.truth, settings.predicted, frames=settings.frames, ignore=ignore
     )
@@ -149,7 +158,12 @@ def _evaluate_ctc(settings: EvaluateSettings) -> Evaluation:
             f"ignore is {settings.ignore}, but in the truth of the Cell Tracking Challenge every "
             "value is an object; leave it out"
         )
-    found = evaluate_ctc(truth, settings.predicted, frames=settings.frames)
+    found = evaluate_ctc(
+        truth,
+        settings.predicted,
+        frames=settings.frames,
+        field_of_interest_px=settings.field_of_interest_px,
+    )
     return Evaluation(
         num_images=found.num_frames,
         scores={"ctc": found.scores},

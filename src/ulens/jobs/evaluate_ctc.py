@@ -57,7 +57,9 @@ def is_ctc_truth(folder: Path) -> bool:
     return bool(truth.segmentation or truth.markers)
 
 
-def evaluate_ctc(truth: Path, predicted: Path, *, frames: str | None) -> CtcEvaluation:
+def evaluate_ctc(
+    truth: Path, predicted: Path, *, frames: str | None, field_of_interest_px: int | None = None
+) -> CtcEvaluation:
     """Score a result as the Cell Tracking Challenge does.
 
     Parameters
@@ -65,6 +67,8 @@ def evaluate_ctc(truth: Path, predicted: Path, *, frames: str | None) -> CtcEval
     truth : a folder such as 01_GT or 01_ST
     predicted : a folder such as 01_RES
     frames : frames to compare, such as ``0-9,12``; None for all
+    field_of_interest_px : border within which objects of the result do not count; None for that of
+        the data set that the folder of the truth is called as
 
     Raises
     ------
@@ -75,7 +79,10 @@ def evaluate_ctc(truth: Path, predicted: Path, *, frames: str | None) -> CtcEval
     """
     wanted = _select(truth, find_truth(truth), frames)
     result = _find_masks(predicted, wanted, truth)
-    border_px = FIELD_OF_INTEREST_PX.get(truth.absolute().parent.name, 0)
+    data_set = truth.absolute().parent.name
+    border_px = field_of_interest_px
+    if border_px is None:
+        border_px = FIELD_OF_INTEREST_PX.get(data_set, 0)
     notes: list[str] = []
     scores: dict[str, float] = {}
     per_image: dict[str, dict[str, float]] = {}
@@ -90,11 +97,17 @@ def evaluate_ctc(truth: Path, predicted: Path, *, frames: str | None) -> CtcEval
             f"DET, TRA, LNK not computed: {truth} has no TRA/man_track*.tif of these frames"
         )
     if num_outside := int(scores.pop("num_outside_field")):
+        by_name = f" of {data_set}" if field_of_interest_px is None else ""
         notes.append(
-            f"{num_outside} objects of the result lie outside the field of interest of "
-            f"{truth.absolute().parent.name}, wholly within {border_px} px of the border, and were "
-            "left out; leave them out of what you submit too"
+            f"{num_outside} objects of the result lie outside the field of interest{by_name}, "
+            f"wholly within {border_px} px of the border, and were left out; leave them out of "
+            "what you submit too"
         )
+        if by_name:
+            notes.append(
+                "the name of the folder told the field of interest; field_of_interest_px "
+                "(--field-of-interest-px) can say otherwise"
+            )
     return CtcEvaluation(
         num_frames=len(_frames(wanted)),
         scores=_in_order(scores),

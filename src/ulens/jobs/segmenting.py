@@ -63,6 +63,9 @@ class SegmentSettings:
     scheduler
         with OUT a file: address of a dask scheduler, such as tcp://10.0.0.1:8786, whose workers
         do the blocks; all must reach MODEL, IMAGES and OUT by the same paths
+    field_of_interest_px
+        with --track: leave out objects wholly within so many pixels of the border; without it as
+        the Cell Tracking Challenge does, where a folder is called as one of its data sets
     overwrite
         replace label images of the same names in OUT, and TABLE; an older result of --track; OUT
         where it is a file
@@ -88,6 +91,7 @@ class SegmentSettings:
     zoom: float = 1.0
     workers: int | None = None
     scheduler: str | None = None
+    field_of_interest_px: int | None = None
     overwrite: With[bool, FLAG] = False
     memory_gb: With[float, FROM_PYTHON_ALONE] = 2.0
     block_px: With[int | None, FROM_PYTHON_ALONE] = None
@@ -115,6 +119,8 @@ class SegmentSettings:
             )
         if self.geff and not self.track:
             raise SettingError("geff came without track; a graph needs tracks, so add track")
+        if self.field_of_interest_px is not None and not self.track:
+            raise SettingError("field_of_interest_px came without track; leave it out")
         if self.workers is not None and self.scheduler is not None:
             raise SettingError(
                 f"workers is {self.workers}, scheduler is {self.scheduler}; set one of them: so "

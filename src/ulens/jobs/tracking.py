@@ -26,7 +26,7 @@ from ulens.labels.resize import resize_labels
 from ulens.predict.segmenter import Segmenter
 from ulens.report.track_pictures import fit_image
 from ulens.report.tracking import Shown, choose_frames, write_tracking_report
-from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX, drop_outside_field
+from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX, check_border, drop_outside_field
 from ulens.tracking.gaps import fill_gaps
 from ulens.tracking.geff import check_package, is_geff, write_geff
 from ulens.tracking.lineage import divisions
@@ -92,7 +92,7 @@ def track_sequence(settings: SegmentSettings) -> Iterator[SegmentProgress | Trac
     `fill_gaps`.
 
     Frames in a folder such as DIC-C2DH-HeLa/01 are of the challenge: objects wholly outside its
-    field of interest are left out before tracking, as in its references.
+    field of interest are left out before tracking, as in its references. That is told first.
     """
     files = list_images(settings.images)
     bundle = load_bundle(settings.model)
@@ -104,14 +104,22 @@ def track_sequence(settings: SegmentSettings) -> Iterator[SegmentProgress | Trac
     check_output_folder(settings.out, files, settings.overwrite)
     outputs = _plan_outputs(settings)
     frames = check_frames(files)
-    return _track_frames(make_segmenter(settings, bundle), frames, outputs)
+    return _track_frames(
+        make_segmenter(settings, bundle), frames, outputs, settings.field_of_interest_px
+    )
 
 
 def _track_frames(
-    segmenter: Segmenter, frames: Frames, outputs: _Outputs
+    segmenter: Segmenter, frames: Frames, outputs: _Outputs, field_of_interest_px: int | None
 ) -> Iterator[SegmentProgress | Tracked]:
-    data_set = frames.files[0].absolute().parent.parent.name
-    border_px = FIELD_OF_INTEREST_PX.get(data_set, 0)
+    border_px, field = _find_border(frames.files[0], field_of_interest_px)
+    if field:
+        note = f"objects wholly within the border are left out: {field}"
+        if field_of_interest_px is None:
+            note += ", as the folder is called; field_of_interest_px (--field-of-interest-px) can "
+            note += "say otherwise"
+        num_images = len(frames.files)
+        yield SegmentProgress(image=frames.files[0], number=1, num_images=num_images, note=note)
     packed, pictures = yield from _segment_frames(segmenter, frames, border_px)
     tracking = track((each.unpack() for each in packed), first_frame=frames.first)
     num_drawn = _fill_gaps(packed, tracking, border_px)
@@ -125,7 +133,6 @@ def _track_frames(
         again = _relabel(packed, tracking)
         write_geff(outputs.graph, again, lineage, spacing_um=frames.spacing_um)
     shown = _collect_shown(pictures, packed, tracking)
-    field = f"{border_px} px in {data_set}" if border_px else ""
     write_tracking_report(
         outputs.page,
         out=outputs.folder,
@@ -142,6 +149,15 @@ def _track_frames(
         page=outputs.page,
         graph=outputs.graph,
     )
+
+
+def _find_border(file: Path, asked_px: int | None) -> tuple[int, str]:
+    """Return the border around the field of interest, and in words why; '' where there is none."""
+    if asked_px is not None:
+        return check_border(asked_px), f"{asked_px} px" if asked_px else ""
+    data_set = file.absolute().parent.parent.name
+    border_px = FIELD_OF_INTEREST_PX.get(data_set, 0)
+    return border_px, f"{border_px} px in {data_set}" if border_px else ""
 
 
 def _segment_frames(

@@ -25,7 +25,7 @@ from ulens.paper.plans import CompareSettings, plan_all, training_settings
 from ulens.paper.report import cost_table, score_table, write_comparison
 from ulens.predict.engines import choose_device
 from ulens.report.page import Table
-from ulens.tracking.field_of_interest import find_field_of_interest
+from ulens.tracking.field_of_interest import check_border, find_field_of_interest
 from ulens.training.validate import predict_unseen, score_unseen
 
 SETTINGS, PAGE = "settings.json", "compare.html"
@@ -85,8 +85,10 @@ def run_comparison(
         ignore=settings.ignore,
     )
     _begin(settings, division)
+    border_px, told = _find_border(settings)
     yield Message(
         f"training on images {division.training}, scored on images {division.unseen}, on {device}"
+        f"{told}"
     )
     training = training_settings(settings, division)
     plans = plan_all(contenders, settings, training)
@@ -105,7 +107,6 @@ def run_comparison(
     image = division.samples[0].image
     seconds = time_networks(contestants, image, settings.device)
     outcomes, shown = [], []
-    border_px = find_field_of_interest(settings.images)
     for each in contestants:
         yield Message(f"{each.contender.title}: predicting {len(division.samples)} unseen images …")
         labels_are = each.bundle.labels_are
@@ -130,6 +131,18 @@ def run_comparison(
         device=str(device),
     )
     yield Compared(page=settings.out / PAGE, outcomes=outcomes, redundancy=redundancy)
+
+
+def _find_border(settings: CompareSettings) -> tuple[int, str]:
+    """Return the border around the field of interest; and what to tell, if a name decided it."""
+    if settings.field_of_interest_px is not None:
+        return check_border(settings.field_of_interest_px), ""
+    border_px = find_field_of_interest(settings.images)
+    told = (
+        f"; objects wholly within {border_px} px of the border do not count, since the folder is "
+        "called as a data set of the Cell Tracking Challenge (--field-of-interest-px)"
+    )
+    return border_px, told if border_px else ""
 
 
 def _refuse_existing(settings: CompareSettings) -> None:

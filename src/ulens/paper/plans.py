@@ -61,6 +61,9 @@ class CompareSettings:
         channels of every network's first layer; without it each has its own
     seed
         of all random draws
+    field_of_interest_px
+        objects that networks find wholly within so many pixels of the border do not count; without
+        it as in the Cell Tracking Challenge, where a folder is called as one of its data sets
     device
         auto, cpu, cuda or mps
     resume
@@ -83,6 +86,7 @@ class CompareSettings:
     ignore: int | None = None
     width: int | None = None
     seed: int = 0
+    field_of_interest_px: int | None = None
     device: str = "auto"
     resume: Annotated[bool, FLAG] = False
 

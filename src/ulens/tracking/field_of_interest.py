@@ -44,6 +44,13 @@ def find_field_of_interest(images: Path) -> int:
     return next((border for border in known if border is not None), 0)
 
 
+def check_border(border_px: int) -> int:
+    """Return the width of a border; raise SettingError if it is negative."""
+    if border_px < 0:
+        raise SettingError(f"field of interest starts {border_px} px inside; need 0 or more")
+    return border_px
+
+
 def drop_outside_field(label_image: np.ndarray, field_of_interest_px: int) -> np.ndarray:
     """Set objects without a pixel inside the field of interest to background.
 
@@ -63,9 +70,7 @@ def drop_outside_field(label_image: np.ndarray, field_of_interest_px: int) -> np
            [0, 0, 0, 2, 2],
            [0, 0, 0, 0, 0]])
     """
-    border = field_of_interest_px
-    if border < 0:
-        raise SettingError(f"field of interest starts {border} px inside; need 0 or more")
+    border = check_border(field_of_interest_px)
     if border == 0:
         return label_image
     height, width = label_image.shape[-2:]
