@@ -19,7 +19,7 @@ from ulens.annotated.samples import Annotated, Sample
 from ulens.cli.process import keep_freed_memory
 from ulens.normalize import fit_normalization
 from ulens.planning.fingerprint import take_fingerprint
-from ulens.planning.plan import TensorFormat
+from ulens.planning.parts import TensorFormat
 from ulens.planning.recipes import LONG_STEPS, make_plan
 from ulens.simulate.challenges import simulate_cells
 from ulens.training import tiles as tiles_of

@@ -5,7 +5,8 @@ from dataclasses import is_dataclass
 from typing import get_args, get_type_hints
 
 from ulens.encodings.table import ENCODINGS
-from ulens.planning.plan import MemoryFormat, Plan
+from ulens.planning.parts import MemoryFormat
+from ulens.planning.plan import Plan
 
 
 def _entries(kind: type) -> set[str]:

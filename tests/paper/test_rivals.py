@@ -3,8 +3,8 @@ import pytest
 from tiny_training import tiny_plan
 from ulens.nets.build import NETWORKS
 from ulens.paper.rivals import FCN_WIDTHS, make_rival, search_rates, share_of, with_rate
-from ulens.planning.plan import TensorFormat
-from ulens.planning.recipes import FEWEST_STEPS
+from ulens.planning.parts import TensorFormat
+from ulens.planning.width import FEWEST_STEPS
 
 RIVALS = [name for name in NETWORKS if name != "unet"]
 

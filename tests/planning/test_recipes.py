@@ -5,16 +5,10 @@ import pytest
 from raw_names import find_raw_names
 from ulens.errors import SettingError
 from ulens.planning.fingerprint import Fingerprint
-from ulens.planning.plan import TensorFormat
+from ulens.planning.parts import TensorFormat
 from ulens.planning.plan_in_words import put_in_words
-from ulens.planning.recipes import (
-    FEWEST_STEPS,
-    LONG_STEPS,
-    RATE_TIMES_WIDTH,
-    WIDTHS,
-    Start,
-    make_plan,
-)
+from ulens.planning.recipes import LONG_STEPS, RATE_TIMES_WIDTH, WIDTHS, Start, make_plan
+from ulens.planning.width import FEWEST_STEPS
 
 WEIGHTS = (2.0, 0.7)
 FORMATS = (TensorFormat("fp32", "contiguous"), TensorFormat("fp32", "channels_last"))

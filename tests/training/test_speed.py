@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from tiny_training import tiny_plan
-from ulens.planning.plan import TensorFormat
+from ulens.planning.parts import TensorFormat
 from ulens.training import speed
 from ulens.training.speed import steps_per_second, tensor_formats
 from ulens.training.trainer import MEMORY_FORMATS, Trainer

@@ -19,7 +19,8 @@ from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT, TIME
 from ulens.labels.meaning import LabelsAre
 from ulens.nets.build import describe_architecture
 from ulens.planning.fingerprint import Fingerprint
-from ulens.planning.plan import Length, Plan, Recipe, read_plan
+from ulens.planning.parts import Length
+from ulens.planning.plan import Plan, Recipe, read_plan
 from ulens.planning.plan_in_words import name_length, put_in_words
 from ulens.planning.recipes import Start, choose_encoding, make_plan
 from ulens.resample import Zoom, check_zoom

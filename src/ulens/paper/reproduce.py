@@ -22,9 +22,10 @@ from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained, TrainEvent, run_training
 from ulens.paper.contenders import finished_model, is_begun
 from ulens.paper.tables import PaperTable, find_table
-from ulens.planning.plan import Length, Plan, read_plan
+from ulens.planning.parts import Length
+from ulens.planning.plan import Plan, read_plan
 from ulens.planning.plan_in_words import put_in_words
-from ulens.planning.recipes import LEFT_OPEN
+from ulens.planning.reasons import LEFT_OPEN
 from ulens.report.page import Section, Table, write_report
 from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX
 from ulens.training.model_folder import PLAN

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 from ulens.augment.geometry import GeometrySettings
 from ulens.nets.build import NetName, network_geometry
-from ulens.planning.plan import Plan, TensorFormat
-from ulens.planning.recipes import PAPER_OUTPUT, warm_up_shortly, widest
+from ulens.planning.parts import TensorFormat
+from ulens.planning.plan import Plan
+from ulens.planning.recipes import PAPER_OUTPUT, warm_up_shortly
+from ulens.planning.width import widest
 from ulens.resample import AS_IT_IS
 
 WINDOW_WIDTH = 48

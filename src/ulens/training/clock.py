@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ulens.planning.plan import Length
+from ulens.planning.parts import Length
 
 
 @dataclass(slots=True)

@@ -2,7 +2,7 @@
 
 import math
 
-from ulens.planning.plan import OptimizerPlan
+from ulens.planning.parts import OptimizerPlan
 
 FINAL_FRACTION = 0.01
 

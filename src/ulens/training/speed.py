@@ -9,7 +9,8 @@ import torch
 
 from ulens.annotated.samples import Sample
 from ulens.normalize import fit_normalization
-from ulens.planning.plan import Length, Plan, TensorFormat
+from ulens.planning.parts import Length, TensorFormat
+from ulens.planning.plan import Plan
 from ulens.predict.engines import has_fast_bf16
 from ulens.training.tensors import prepare
 from ulens.training.trainer import StepLog, Trainer

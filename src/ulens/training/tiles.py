@@ -9,7 +9,8 @@ from torch import Tensor
 
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
-from ulens.planning.plan import AugmentationPlan, Plan
+from ulens.planning.parts import AugmentationPlan
+from ulens.planning.plan import Plan
 from ulens.training.ranks import Ranks
 from ulens.training.tensors import TrainingImage, cut, draw
 
