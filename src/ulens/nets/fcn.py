@@ -7,7 +7,7 @@ from typing import Any
 from torch import Tensor, nn
 from torch.nn import functional
 
-from ulens.nets.layers import centre_crop, check_counts, he_initialise
+from ulens.nets.layers import centre_crop, he_initialise
 from ulens.nets.network import Network
 from ulens.nets.shapes import Geometry
 
@@ -73,9 +73,7 @@ class FCN8s(Network):
         width: int = 64,
         dropout: float = 0.5,
     ) -> None:
-        super().__init__()
-        check_counts("FCN8s", in_channels=in_channels, num_classes=num_classes, width=width)
-        self.in_channels, self.num_classes, self.width = in_channels, num_classes, width
+        super().__init__(in_channels, num_classes, width)
         self.to_pool3 = nn.Sequential(
             *_vgg_stage(in_channels, width, width),
             *_vgg_stage(width, 2 * width, 2 * width),
@@ -160,9 +158,7 @@ class FCNAlexNet(Network):
         width: int = 96,
         dropout: float = 0.5,
     ) -> None:
-        super().__init__()
-        check_counts("FCNAlexNet", in_channels=in_channels, num_classes=num_classes, width=width)
-        self.in_channels, self.num_classes, self.width = in_channels, num_classes, width
+        super().__init__(in_channels, num_classes, width)
         narrow, wide, full = (round(width * channels / 96) for channels in (256, 384, 4096))
         self.to_fc7 = nn.Sequential(
             *_convolution(in_channels, width, 11, stride=4),

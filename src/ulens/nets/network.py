@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 from torch import nn
 
+from ulens.nets.layers import check_counts
 from ulens.nets.shapes import Geometry
 
 
@@ -25,9 +26,12 @@ class Network(nn.Module, ABC):
     words: ClassVar[str]
     """What it is, for a reader of its plan; may hold {num_scales} and {window}."""
 
-    in_channels: int
-    num_classes: int
-    width: int
+    def __init__(self, in_channels: int, num_classes: int, width: int) -> None:
+        super().__init__()
+        check_counts(
+            type(self).__name__, in_channels=in_channels, num_classes=num_classes, width=width
+        )
+        self.in_channels, self.num_classes, self.width = in_channels, num_classes, width
 
     @staticmethod
     @abstractmethod

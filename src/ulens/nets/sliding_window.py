@@ -84,16 +84,9 @@ class SlidingWindow(Network):
         width: int = 48,
         hidden: int = 200,
     ) -> None:
-        super().__init__()
-        check_counts(
-            "SlidingWindow",
-            in_channels=in_channels,
-            num_classes=num_classes,
-            width=width,
-            hidden=hidden,
-        )
-        self.in_channels, self.num_classes = in_channels, num_classes
-        self.window, self.width = window, width
+        super().__init__(in_channels, num_classes, width)
+        check_counts("SlidingWindow", hidden=hidden)
+        self.window = window
         layout = _find_layout(window)
         self.stages = nn.ModuleList(
             nn.Conv2d(width if index else in_channels, width, kernel)

@@ -71,12 +71,9 @@ class UNet(Network):
         dropout: float = 0.5,
         negative_slope: float = 0.0,
     ) -> None:
-        super().__init__()
-        check_counts(
-            "UNet", in_channels=in_channels, num_classes=num_classes, width=width, depth=depth
-        )
-        self.in_channels, self.num_classes = in_channels, num_classes
-        self.width, self.depth, self.negative_slope = width, depth, negative_slope
+        super().__init__(in_channels, num_classes, width)
+        check_counts("UNet", depth=depth)
+        self.depth, self.negative_slope = depth, negative_slope
         channels = [width * 2**level for level in range(depth + 1)]
         self.down = nn.ModuleList(
             DoubleConvolution(before, after, negative_slope)
