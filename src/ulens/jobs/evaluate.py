@@ -41,8 +41,8 @@ class EvaluateSettings:
     labels_are
         how to read the truth, where ulens reads it wrongly
     field_of_interest_px
-        of the Cell Tracking Challenge: objects of the result wholly within so many pixels of the
-        border do not count; without it by the name of the data set's folder
+        of the Cell Tracking Challenge: objects of the result that lie wholly within this many
+        pixels of the border do not count; without it, the name of the data set's folder decides
     json
         file for the scores
     """

@@ -105,8 +105,8 @@ def evaluate_ctc(
         )
         if by_name:
             notes.append(
-                "the name of the folder told the field of interest; field_of_interest_px "
-                "(--field-of-interest-px) can say otherwise"
+                "the field of interest was chosen by the folder's name; field_of_interest_px "
+                "(--field-of-interest-px) overrules it"
             )
     return CtcEvaluation(
         num_frames=len(_frames(wanted)),

@@ -1,4 +1,4 @@
-"""What a user asks of a segmentation, and what it tells while it is at work."""
+"""What a user asks of a segmentation, and what it reports while it works."""
 
 from collections.abc import Generator
 from dataclasses import KW_ONLY, dataclass, replace
@@ -56,16 +56,17 @@ class SegmentSettings:
         how the network is computed; without this, the fastest that gives the result of fp32 on
         this computer, as measured at the model's first use
     zoom
-        take images for so many times as high and wide as they are, where their cells are smaller
-        or larger than those of the training: 0.5 for cells of twice the size
+        enlarge images by this factor first, where their cells are smaller or larger than those of
+        the training: 0.5 for cells twice as large
     workers
-        with OUT a file: share the blocks out among so many processes, each with at most 2 GB
+        with OUT a file: share the blocks among this many processes, each with at most 2 GB
     scheduler
         with OUT a file: address of a dask scheduler, such as tcp://10.0.0.1:8786, whose workers
         do the blocks; all must reach MODEL, IMAGES and OUT by the same paths
     field_of_interest_px
-        with --track: leave out objects wholly within so many pixels of the border; without it as
-        the Cell Tracking Challenge does, where a folder is called as one of its data sets
+        with --track: leave out objects that lie wholly within this many pixels of the border;
+        without it, the width is that of the Cell Tracking Challenge where a folder has the name of
+        one of its data sets, and 0 elsewhere
     overwrite
         replace label images of the same names in OUT, and TABLE; an older result of --track; OUT
         where it is a file
@@ -148,7 +149,7 @@ class SegmentProgress:
     Parameters
     ----------
     image : the file at work
-    number, num_images : it is the number-th of so many
+    number, num_images : its number, counted from 1, and how many there are
     tile, num_tiles : tiles done of this image, all its planes counted
     written : its output files, once they are written
     note : what the user should know of this image and others like it, or None

@@ -92,7 +92,7 @@ def track_sequence(settings: SegmentSettings) -> Iterator[SegmentProgress | Trac
     `fill_gaps`.
 
     Frames in a folder such as DIC-C2DH-HeLa/01 are of the challenge: objects wholly outside its
-    field of interest are left out before tracking, as in its references. That is told first.
+    field of interest are left out before tracking, as in its references. The first event says so.
     """
     files = list_images(settings.images)
     bundle = load_bundle(settings.model)
@@ -116,8 +116,9 @@ def _track_frames(
     if field:
         note = f"objects wholly within the border are left out: {field}"
         if field_of_interest_px is None:
-            note += ", as the folder is called; field_of_interest_px (--field-of-interest-px) can "
-            note += "say otherwise"
+            note += (
+                ", by the folder's name; field_of_interest_px (--field-of-interest-px) overrules it"
+            )
         num_images = len(frames.files)
         yield SegmentProgress(image=frames.files[0], number=1, num_images=num_images, note=note)
     packed, pictures = yield from _segment_frames(segmenter, frames, border_px)

@@ -139,8 +139,8 @@ def _find_border(settings: CompareSettings) -> tuple[int, str]:
         return check_border(settings.field_of_interest_px), ""
     border_px = find_field_of_interest(settings.images)
     told = (
-        f"; objects wholly within {border_px} px of the border do not count, since the folder is "
-        "called as a data set of the Cell Tracking Challenge (--field-of-interest-px)"
+        f"; objects wholly within {border_px} px of the border do not count, since the folder has "
+        "the name of a data set of the Cell Tracking Challenge; --field-of-interest-px overrules it"
     )
     return border_px, told if border_px else ""
 

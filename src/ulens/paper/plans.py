@@ -62,8 +62,9 @@ class CompareSettings:
     seed
         of all random draws
     field_of_interest_px
-        objects that networks find wholly within so many pixels of the border do not count; without
-        it as in the Cell Tracking Challenge, where a folder is called as one of its data sets
+        objects found wholly within this many pixels of the border do not count; without it, the
+        width is that of the Cell Tracking Challenge where a folder has the name of one of its data
+        sets, and 0 elsewhere
     device
         auto, cpu, cuda or mps
     resume

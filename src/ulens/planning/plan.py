@@ -76,12 +76,12 @@ class Plan:
         return network_geometry(self.architecture(1))
 
     def make_network(self, in_channels: int) -> Network:
-        """Return a new network for images with so many channels."""
+        """Return a new network for images with this many channels."""
         architecture = self.architecture(in_channels)
         return build_network(architecture, dropout=self.network.dropout, seed=self.seed)
 
     def architecture(self, in_channels: int) -> dict[str, Any]:
-        """Return what `build_network` takes, for images with so many channels."""
+        """Return what `build_network` takes, for images with this many channels."""
         names = ("name", "width", "depth", "window", "negative_slope")
         return {
             **{name: getattr(self.network, name) for name in names},
