@@ -236,7 +236,7 @@ def test_field_of_interest_goes_by_the_name_of_the_data_set(tmp_path, folders):
         "1 objects of the result lie outside the field of interest of Fluo-N2DL-HeLa, wholly "
         "within 25 px of the border, and were left out; leave them out of what you submit too"
     )
-    assert found.notes[3].startswith("the field of interest was chosen by the folder's name; field_of")
+    assert found.notes[3].startswith("the field of interest was chosen by the folder's name; ")
     assert "num_outside_field" not in found.scores["ctc"]
     other = evaluate(tmp_path / "other" / "01_GT", tmp_path / "other" / "01_RES")
     assert other.scores["ctc"]["FP"] == 1
