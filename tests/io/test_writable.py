@@ -50,8 +50,8 @@ def test_what_is_of_another_kind_is_never_replaced(tmp_path):
     for overwrite in (False, True):
         options = {"is_folder": True, "overwrite": overwrite}
         assert message(tmp_path, "model", is_no="ulens model", **options) == (
-            f"model {tmp_path} exists and is no ulens model, so it is never replaced; choose "
-            "another name, or move what is there"
+            f"model {tmp_path} holds thesis.tex and is no ulens model, so it is never replaced; "
+            "choose another name, or move what is there"
         )
         assert message(tmp_path, "table", overwrite=overwrite) == (
             f"table {tmp_path} is a folder, a file is needed; choose another name"

@@ -248,7 +248,7 @@ def test_a_graph_is_written_only_when_asked_for_and_kept_without_overwrite(model
     assert not graph.exists()
     graph.mkdir()
     (graph / "notes.txt").write_text("precious")
-    with pytest.raises(OutputError, match=r"out\.geff exists and is no geff, so it is never"):
+    with pytest.raises(OutputError, match=r"out\.geff holds notes\.txt and is no geff, so it is"):
         tracking(model, images, tmp_path / "out", geff=True, overwrite=True)
     assert [path.name for path in graph.iterdir()] == ["notes.txt"]
     shutil.rmtree(graph)

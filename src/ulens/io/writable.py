@@ -44,9 +44,10 @@ def check_writable(
     content = sorted(path.iterdir()) if is_folder else []
     if is_folder and not content:
         return
+    found = f"holds {name_some(content)}" if is_folder else "exists"
     if is_no is not None:
         raise OutputError(
-            f"{called} {path} exists and is no {is_no}, so it is never replaced; choose another "
+            f"{called} {path} {found} and is no {is_no}, so it is never replaced; choose another "
             "name, or move what is there"
         )
     if overwrite and replaces is not None:
@@ -56,7 +57,6 @@ def check_writable(
     if replaces is not None:
         advice.append(f"allow {replaces} to be replaced with overwrite (--overwrite)")
     *first, last = advice
-    found = f"holds {name_some(content)}" if is_folder else "exists"
     todo = f"{', '.join(first)}, or {last}" if first else last
     raise OutputError(f"{called} {path} {found}; {todo}")
 
