@@ -5,6 +5,7 @@ from scipy import ndimage
 
 from ulens.augment.intensity import (
     KNOTS,
+    IntensityDraw,
     IntensitySettings,
     apply_intensity,
     draw_intensity,
@@ -31,10 +32,22 @@ def test_the_curve_is_continuous_at_its_knots():
         assert abs(high - low) < 1e-3
 
 
-def test_blur_agrees_with_scipy():
-    image = torch.rand(2, 31, 40)
-    expected = ndimage.gaussian_filter(image.numpy(), (0, 1.3, 1.3), mode="nearest", radius=4)
-    np.testing.assert_allclose(gaussian_blur(image, 1.3).numpy(), expected, atol=1e-5)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize(("sd_px", "radius"), [(0.1, 0), (0.49, 1), (1.3, 4)])
+def test_blur_agrees_with_scipy(sd_px, radius, dtype):
+    image = torch.rand(2, 31, 40, dtype=dtype)
+    sds_px = (0, sd_px, sd_px)
+    expected = ndimage.gaussian_filter(image.numpy(), sds_px, mode="nearest", radius=radius)
+    found = gaussian_blur(image, sd_px)
+    assert found.dtype == dtype
+    np.testing.assert_allclose(found.numpy(), expected, atol=1e-5)
+
+
+def test_the_offset_is_added_and_noise_has_the_drawn_deviation():
+    drawn = IntensityDraw(slopes=[1.0] * 5, offset=0.25, noise_sd=0.5, noise_seed=3, blur_sd_px=0)
+    changed = apply_intensity(drawn, torch.full((2, 100, 100), 2.0))
+    assert float(changed.mean()) == pytest.approx(2.25, abs=0.02)
+    assert float(changed.std()) == pytest.approx(0.5, abs=0.02)
 
 
 def test_a_draw_replays_its_noise():

@@ -2,7 +2,7 @@ import json
 
 import torch
 
-from ulens.augment.geometry import GeometrySettings
+from ulens.augment.geometry import GeometrySettings, sample, sampling_points
 from ulens.augment.intensity import IntensitySettings
 from ulens.augment.pipeline import Draw, apply, draw_tile
 
@@ -69,6 +69,27 @@ def test_the_label_is_the_centre_of_the_tile():
     image, label, weight = apply(still, ramp[None], ramp.long(), ramp, 60, 20)
     assert (image[0, 20:40, 20:40] - label).abs().max() <= 0.5 + 1e-3
     torch.testing.assert_close(image[0, 20:40, 20:40], weight)
+
+
+def test_a_tile_is_read_from_a_part_of_the_image_as_from_all_of_it():
+    generator = torch.Generator().manual_seed(3)
+    image = torch.rand(3, 90, 200, generator=generator)
+    drawn = draw_tile(
+        GeometrySettings(),
+        IntensitySettings(slope=(1, 1), offset_sd=0),
+        image_sizes=[(90, 200)],
+        output_size=(20, 20),
+        seed=0,
+        visit=2,
+    )
+    label = torch.where(image[0] > 0.5, 7, 0)
+    tile, target, weight = apply(drawn, image, label, image[1], 60, 20)
+    points = sampling_points(drawn.geometry, (60, 60), image.device)
+    torch.testing.assert_close(tile, sample(image, points, nearest=False), atol=1e-4, rtol=0)
+    middle = points[:, 20:40, 20:40]
+    torch.testing.assert_close(weight, tile[1, 20:40, 20:40])
+    # labels have no values between them
+    assert torch.equal(target, sample(label[None], middle, nearest=True)[0].long())
 
 
 def test_a_float_target_is_interpolated_with_the_geometry_of_the_image():

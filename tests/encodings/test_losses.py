@@ -49,3 +49,27 @@ def test_distances_without_weight_give_no_gradient_and_no_loss():
     assert (output.grad[0, :, 0] == 0).all()
     assert (output.grad[0, :, 1:] != 0).all()
     assert weighted_smooth_l1(output, torch.zeros(1, 2, 4, 4), 0 * weight) == 0
+
+
+@pytest.mark.parametrize("loss", [weighted_cross_entropy, weighted_smooth_l1])
+def test_the_parts_of_a_batch_add_up_to_it(loss):
+    generator = torch.Generator().manual_seed(0)
+    output, target = torch.randn(2, 4, 3, 5, 6, generator=generator)
+    target, weight = target.softmax(1), torch.rand(4, 5, 6, generator=generator)
+    parts = [
+        loss(output[part], target[part], weight[part], weight.sum())
+        for part in (slice(0, 1), slice(1, 4))
+    ]
+    torch.testing.assert_close(sum(parts), loss(output, target, weight))
+    assert loss(output.bfloat16(), target, weight).dtype == torch.float32
+
+
+def test_shares_of_one_class_alone_cost_what_the_class_costs():
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(2, 3, 4, 5, generator=generator)
+    target = torch.randint(-1, 3, (2, 4, 5), generator=generator)
+    weight = torch.rand(2, 4, 5, generator=generator)
+    shares = torch.stack([(target == each).float() for each in range(3)], dim=1)
+    by_class = weighted_cross_entropy(logits, target, weight)
+    by_share = weighted_cross_entropy(logits, shares, weight * (target != IGNORED))
+    torch.testing.assert_close(by_share, by_class)

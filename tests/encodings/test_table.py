@@ -3,9 +3,15 @@ import inspect
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from cases import two_touching_discs
-from ulens.encodings.table import ENCODINGS, decode_maps
+from ulens.encodings import distance
+from ulens.encodings.borders import SMOOTHING_PX, close_borders
+from ulens.encodings.table import ENCODINGS, decode_maps, in_pixels
+from ulens.labels.grid import labels_at
+
+HALF = (0.5, 0.5)
 
 
 def as_maps(target, way):
@@ -48,3 +54,47 @@ def test_tuning_starts_from_values_of_its_grid(name):
     assert set(way.grid) == set(way.decoding) <= parameters
     for parameter, values in way.grid.items():
         assert way.decoding[parameter] in values
+
+
+@pytest.mark.parametrize("name", ["classes", "membrane"])
+def test_on_a_coarser_grid_classes_share_what_is_annotated_of_a_pixel(name):
+    labels = np.array([[0, 0, 1, 2, -1, -1, -1, -1], [0, 1, 1, 2, -1, 2, -1, -1]])
+    shares = ENCODINGS[name].encode_at(labels, HALF, labels_at(labels, HALF), 3)
+    expected = [[0.75, 0, 0, 0], [0.25, 0.5, 0, 0], [0, 0.5, 1, 0]]
+    np.testing.assert_allclose(shares[:, 0], expected, atol=1e-6)
+
+
+def test_on_a_coarser_grid_instances_stay_apart():
+    labels = np.repeat([[1] * 8 + [2] * 7 + [0] * 9], 8, axis=0)
+    coarse = labels_at(labels, HALF)
+    assert coarse[0].tolist() == [1] * 4 + [2] * 4 + [0] * 4
+    inside = np.array([1, 1, 1, 0, 0, 1, 1, 0.5, 0, 0, 0, 0])
+    touching = np.array([0, 0, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0])
+    background = 1 - inside - touching
+    for name, expected in {
+        "boundary": [1 - inside, inside],
+        "contact": [background, inside, touching],
+        "distance": distance.encode(coarse)[:, 0],
+    }.items():
+        found = ENCODINGS[name].encode_at(labels, HALF, coarse, len(expected))
+        np.testing.assert_allclose(found[:, 2], expected, atol=1e-6)
+
+
+def test_gaps_in_membranes_are_looked_for_at_their_size_in_the_image():
+    noise = np.random.default_rng(0).standard_normal((40, 50))
+    interior = (1 / (1 + np.exp(-9 * ndimage.gaussian_filter(noise, 2)))).astype(np.float32)
+    maps = np.stack([1 - interior, interior])
+    refined, cells = decode_maps("membrane", maps, {"threshold": 0.5}, (0.5, 2.0))
+    expected = close_borders(interior, (2 * SMOOTHING_PX, SMOOTHING_PX / 2))
+    assert (expected < interior).any()
+    np.testing.assert_array_equal(refined[1], expected)
+    np.testing.assert_allclose(refined.sum(0), 1, atol=1e-6)
+    np.testing.assert_array_equal(cells, expected > 0.5)
+
+
+def test_lengths_and_areas_are_those_of_the_image_that_is_decoded():
+    decoding = {"threshold": 0.5, "min_area_px": 10, "grow_px": 1.5}
+    found = in_pixels(decoding, (0.5, 0.25))
+    assert found == {"threshold": 0.5, "min_area_px": 80, "grow_px": 6}
+    assert in_pixels({"threshold": 0.5}, (0.5, 0.25)) == {"threshold": 0.5}
+    assert decoding["min_area_px"] == 10

@@ -95,7 +95,7 @@ def grey_value_curve(image: Tensor, slopes: list[float]) -> Tensor:
 
 def gaussian_blur(image: Tensor, sd_px: float) -> Tensor:
     """Blur a (C, Y, X) tile with a Gaussian of `sd_px` pixels; edges are replicated."""
-    radius = max(1, int(3 * sd_px + 0.5))
+    radius = int(3 * sd_px + 0.5)
     taps = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
     kernel = torch.exp(-0.5 * (taps / sd_px) ** 2)
     kernel = kernel / kernel.sum()
