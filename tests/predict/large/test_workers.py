@@ -6,13 +6,17 @@ import subprocess
 import sys
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from itertools import product
 from time import monotonic
 from types import SimpleNamespace
+from urllib.error import HTTPError
+from urllib.request import urlopen
 
 import numpy as np
 import pytest
 import tifffile
-from distributed import Client, KilledWorker, LocalCluster
+from dask import config as dask_config
+from distributed import Client, KilledWorker, LocalCluster, Security
 
 from brightness import events_of, make_bundle, make_cells, save_instances_model
 from ulens.bundle import save_bundle
@@ -105,6 +109,44 @@ def test_a_cluster_of_its_own_writes_a_tiff(model, stack, tmp_path):
     events = list(events_of(model, stack, tmp_path / "o.tif", workers=2, **SMALL))
     assert events[-1].tile == events[-1].num_tiles
     assert (tmp_path / "o.tif").read_bytes() == (tmp_path / "here.tif").read_bytes()
+
+
+def test_a_cluster_of_its_own_lets_nobody_else_in():
+    with large_workers.connect(1, None) as client:
+        address = client.scheduler.address
+        assert address.startswith("tls://127.0.0.1:")
+        strangers = ((address.replace("tls", "tcp"), None), (address, Security.temporary()))
+        for theirs, security in strangers:
+            with pytest.raises((OSError, TypeError)), Client(theirs, security=security, timeout=2):
+                pass
+        ports = client.run_on_scheduler(lambda dask_scheduler: dask_scheduler.http_server.port)
+        for page in ("/", "/status", "/info/main/workers.html", "/json/counts.json", "/metrics"):
+            with pytest.raises(HTTPError, match="404"):
+                urlopen(f"http://127.0.0.1:{ports}{page}", timeout=10)
+        assert client.submit(sum, [1, 2]).result() == 3
+
+
+def test_a_running_scheduler_is_reached_by_the_certificates_of_dasks_configuration(tmp_path):
+    made = Security.temporary()
+    (tmp_path / "ca.pem").write_text(made.tls_ca_file)
+    tls = {"require-encryption": True, "tls.ca-file": str(tmp_path / "ca.pem")}
+    for role, part in product(("client", "scheduler", "worker"), ("cert", "key")):
+        file = tmp_path / f"{role}-{part}.pem"
+        file.write_text(getattr(made, f"tls_{role}_{part}"))
+        tls[f"tls.{role}.{part}"] = str(file)
+    with dask_config.set({f"distributed.comm.{name}": value for name, value in tls.items()}):
+        options = {"n_workers": 1, "threads_per_worker": 1, "dashboard_address": None}
+        with (
+            LocalCluster(**options, processes=False, protocol="tls://") as cluster,
+            large_workers.connect(None, cluster.scheduler_address) as client,
+        ):
+            assert client.scheduler.address.startswith("tls://")
+            assert client.submit(sum, [1, 2]).result() == 3
+    with (
+        pytest.raises(SettingError, match="no dask scheduler answers"),
+        large_workers.connect(None, "tls://127.0.0.1:1"),
+    ):
+        pass
 
 
 def test_errors_of_a_worker_reach_the_user(model, tmp_path):

@@ -50,38 +50,54 @@ class Part(NamedTuple):
 
 @contextmanager
 def connect(workers: int | None, scheduler: str | None) -> Iterator["Client | None"]:
-    """Yield a client of a new local cluster of so many processes, or of a running scheduler.
+    """Yield a client of a new cluster on this machine, or of a running scheduler; else None.
 
-    Without either, yield None.
+    Parameters
+    ----------
+    workers : number of processes of the new cluster
+    scheduler : address of the running one; how it is encrypted is said in dask's configuration
 
     Raises
     ------
     SettingError : dask.distributed is not installed, or the scheduler does not answer
+
+    Notes
+    -----
+    Whoever may send a task to a scheduler runs code as its user. So the processes of the new
+    cluster know each other by a certificate made for it, which is only in their memory, and none
+    serves pages.
     """
     if workers is None and scheduler is None:
         yield None
         return
     try:
-        from distributed import Client, LocalCluster
+        import cryptography  # noqa: F401 (makes the certificate)
+        import dask
+        from distributed import Client, LocalCluster, Security
     except ImportError as error:
         raise SettingError(
-            "several workers need dask.distributed, which is not installed: "
+            f"several workers need dask.distributed and cryptography ({error}); install them: "
             "pip install 'ulens[scale]'"
         ) from error
     with ExitStack() as stack:
         if scheduler is None:
             threads = max(1, (os.cpu_count() or 1) // (workers or 1))
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=threads,
-                dashboard_address=None,
-                silence_logs=logging.CRITICAL,  # errors are raised here
-            )
+            pages: dict[str, list[str]] = {
+                f"distributed.{each}.http.routes": [] for each in ("scheduler", "worker")
+            }
+            with dask.config.set(pages):
+                cluster = LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=threads,
+                    dashboard_address=None,
+                    security=Security.temporary(),
+                    silence_logs=logging.CRITICAL,  # errors are raised here
+                )
             yield stack.enter_context(Client(stack.enter_context(cluster)))
             return
         try:
             client = stack.enter_context(Client(scheduler, timeout=10))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, TypeError) as error:  # the last: no certificate
             raise SettingError(
                 f"no dask scheduler answers at {scheduler} ({error}); start one with "
                 "'dask scheduler', or see its log for the address"
