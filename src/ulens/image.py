@@ -9,6 +9,30 @@ from ulens.errors import DataError, ShapeError
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Steps:
+    """How far apart the slices and the frames of an image are.
+
+    Parameters
+    ----------
+    z_um : from a slice to the next in µm, or None where it is unknown
+    t_seconds : from a frame to the next, or None where it is unknown
+    """
+
+    z_um: float | None = None
+    t_seconds: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, size in (("z_um", self.z_um), ("t_seconds", self.t_seconds)):
+            if size is not None and not (np.isfinite(size) and size > 0):
+                raise DataError(
+                    f"{name} is {size}; need a positive number, or None where it is unknown"
+                )
+
+
+UNKNOWN_STEPS = Steps()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Image:
     """Pixels, the meaning of their axes and their size.
 
@@ -18,12 +42,18 @@ class Image:
     axes : letters from ``TCZYX`` in that order, always ending in ``YX``
     spacing_um : (y, x) pixel size in µm, or None where the file does not say
     source : the file it came from, or None
+    steps : how far apart slices and frames are
+    axes_from : how the axes were found, such as "axes CYX from the file's OME metadata"
+    notes : what was guessed or changed in reading, a sentence each, for the user to know
     """
 
     data: np.ndarray
     axes: str
     spacing_um: tuple[float, float] | None = None
     source: Path | None = None
+    steps: Steps = UNKNOWN_STEPS
+    axes_from: str = ""
+    notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         in_order = "".join(letter for letter in "TCZYX" if letter in self.axes)

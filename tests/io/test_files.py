@@ -151,7 +151,9 @@ def test_nan_pixels_are_counted(tmp_path):
     pixels[0, :2] = np.nan
     pixels[2, 3] = np.inf
     tifffile.imwrite(tmp_path / "a.tif", pixels)
-    with pytest.raises(DataError, match=r"a\.tif holds 3 NaN or infinite pixels of 12; replace"):
+    with pytest.raises(
+        DataError, match=r"a\.tif holds 3 NaN or infinite pixels of 12; put numbers"
+    ):
         read_image(tmp_path / "a.tif")
 
 

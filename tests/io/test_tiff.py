@@ -81,7 +81,7 @@ def test_extra_samples_that_are_not_alpha_are_channels(tmp_path):
 
 
 def test_bits_become_numbers(tmp_path):
-    image = written(tmp_path / "a.tif", STACK[0] > 5)
+    image = written(tmp_path / "a.tif", STACK[0] > 5, photometric="minisblack")
     assert image.data.dtype == np.uint8
     np.testing.assert_array_equal(image.data, STACK[0] > 5)
 
@@ -158,7 +158,7 @@ def test_thumbnail_is_passed_over(tmp_path):
 
 def test_more_axes_than_ulens_knows_are_refused(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((2, 3, 4, 5), np.uint8), photometric="minisblack")
-    with pytest.raises(FileError, match=r"a\.tif has axes QQYX .* save it as an ImageJ hyperstack"):
+    with pytest.raises(FileError, match=r"a\.tif has axes QQYX .* such as --axes ZYX"):
         read_image(tmp_path / "a.tif")
 
 

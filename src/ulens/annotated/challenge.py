@@ -59,6 +59,7 @@ class AnnotatedFrame:
     label : (Y, X) int64; ids, 0 = background, −1 = ignored
     num_ignored : cells that are there, but not outlined
     spacing_um : (y, x) pixel size in µm, or None
+    notes : what was guessed or changed in reading, with the file
     """
 
     frame: Frame
@@ -66,6 +67,7 @@ class AnnotatedFrame:
     label: np.ndarray
     num_ignored: int
     spacing_um: tuple[float, float] | None
+    notes: tuple[tuple[Path, str], ...]
 
 
 def find_annotated_sequences(folder: Path) -> list[Sequence]:
@@ -144,11 +146,15 @@ def select_frames(sequences: list[Sequence], spec: str | None) -> tuple[list[Fra
     return frames, num_left_out
 
 
-def read_frame(frame: Frame) -> AnnotatedFrame:
+def read_frame(frame: Frame, axes: str | None = None) -> AnnotatedFrame:
     """Read a frame and the truth about it.
 
     Where there is gold truth, it alone outlines cells; others that silver truth or markers know
     are ignored, see `ulens.annotated.partial_truth.ignore_unoutlined`.
+
+    Parameters
+    ----------
+    axes : what the axes of the image are, as `read_image` takes them
 
     Raises
     ------
@@ -156,7 +162,7 @@ def read_frame(frame: Frame) -> AnnotatedFrame:
     DataError : the frame is a volume
     ShapeError : image and labels differ in size
     """
-    image = read_image(frame.image)
+    image = read_image(frame.image, axes)
     found = planes(image)
     if len(found) != 1:
         raise DataError(_refuse_volumes(f"{frame.image} holds {len(found)} planes: it is"))
@@ -172,6 +178,7 @@ def read_frame(frame: Frame) -> AnnotatedFrame:
         label=label,
         num_ignored=num_ignored,
         spacing_um=image.spacing_um,
+        notes=tuple((frame.image, note) for note in image.notes),
     )
 
 

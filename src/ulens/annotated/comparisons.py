@@ -14,6 +14,7 @@ from ulens.errors import DataError, LabelError, PairingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import (
     is_roi_file,
+    join_notes,
     list_labels,
     name_some,
     num_planes,
@@ -39,6 +40,7 @@ class Comparison:
     predicted : (Y, X) int64, the values of the file; class indices where it holds probabilities
     foreground : (Y, X) float32 in [0, 1], probability of class 1 of two, or None if not known
     truth_file, predicted_file : where they came from
+    notes : what was guessed or changed in reading, with the file
     """
 
     name: str
@@ -47,6 +49,7 @@ class Comparison:
     foreground: np.ndarray | None
     truth_file: Path
     predicted_file: Path
+    notes: tuple[tuple[Path, str], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,18 +67,23 @@ class Reading:
 
 
 def read_comparisons(
-    truth: Path, predicted: Path, *, frames: str | None, ignore: int | None
+    truth: Path,
+    predicted: Path,
+    *,
+    frames: str | None,
+    ignore: int | None,
+    axes: str | None = None,
 ) -> tuple[list[Comparison], list[str]]:
     """Read truth and predictions that belong together.
 
     Parameters
     ----------
-    truth, predicted, frames, ignore : as in `ulens.jobs.evaluate.EvaluateSettings`
+    truth, predicted, frames, ignore, axes : as in `ulens.jobs.evaluate.EvaluateSettings`
 
     Returns
     -------
     comparisons : in the order of the truth files and their planes
-    notes : the files that were left out
+    notes : the files that were left out, and what was guessed or changed in reading the others
 
     Raises
     ------
@@ -84,7 +92,7 @@ def read_comparisons(
     pairing = find_pairs(predicted, truth)
     prediction_of = {pair.label: pair.image for pair in pairing.pairs}
     truth_files = list_labels(truth)
-    wanted = _select_planes(truth_files, prediction_of, frames)
+    wanted = _select_planes(truth_files, prediction_of, frames, axes)
     found = {file: numbers for file, numbers in wanted.items() if file in prediction_of}
     if not found:
         raise PairingError(
@@ -94,9 +102,10 @@ def read_comparisons(
     compared = [
         each
         for file, numbers in found.items()
-        for each in _compare_file(file, prediction_of[file], numbers, ignore)
+        for each in _compare_file(file, prediction_of[file], numbers, ignore, axes)
     ]
-    return compared, _left_out(truth_files, wanted, pairing)
+    on_reading = join_notes(note for each in compared for note in each.notes)
+    return compared, _left_out(truth_files, wanted, pairing) + on_reading
 
 
 def read_values(compared: list[Comparison], labels_are: LabelsAre | None) -> Reading:
@@ -123,18 +132,18 @@ def values_in(labels: list[np.ndarray]) -> set[int]:
 
 
 def _select_planes(
-    files: list[Path], prediction_of: dict[Path, Path], frames: str | None
+    files: list[Path], prediction_of: dict[Path, Path], frames: str | None, axes: str | None
 ) -> dict[Path, list[int]]:
     """Return the wanted planes of each truth file, files without any left out."""
-    chosen = select_planes(frames, [_num_planes(file, prediction_of) for file in files])
+    chosen = select_planes(frames, [_num_planes(file, prediction_of, axes) for file in files])
     return {file: numbers for file, numbers in zip(files, chosen, strict=True) if numbers}
 
 
-def _num_planes(file: Path, prediction_of: dict[Path, Path]) -> int:
+def _num_planes(file: Path, prediction_of: dict[Path, Path], axes: str | None) -> int:
     """Return the number of planes; outlines have as many as the prediction they are held to."""
     if not is_roi_file(file):
-        return num_planes(file)
-    return num_planes(prediction_of[file]) if file in prediction_of else 1
+        return num_planes(file, axes)
+    return num_planes(prediction_of[file], axes) if file in prediction_of else 1
 
 
 def _left_out(
@@ -155,10 +164,16 @@ def _left_out(
 
 
 def _compare_file(
-    truth_file: Path, predicted_file: Path, numbers: list[int], ignore: int | None
+    truth_file: Path,
+    predicted_file: Path,
+    numbers: list[int],
+    ignore: int | None,
+    axes: str | None,
 ) -> Iterator[Comparison]:
-    predicted = read_label_image(predicted_file)
-    truth = read_labels(truth_file, predicted)
+    predicted = read_label_image(predicted_file, axes)
+    truth = read_labels(truth_file, predicted, axes)
+    notes = [(truth_file, note) for note in truth.notes]
+    notes += [(predicted_file, note) for note in predicted.notes]
     _check_sizes(truth, truth_file, predicted, predicted_file)
     probabilities = _find_probabilities(predicted, predicted_file)
     if probabilities is not None:
@@ -176,6 +191,7 @@ def _compare_file(
             foreground=foreground,
             truth_file=truth_file,
             predicted_file=predicted_file,
+            notes=tuple(notes),
         )
 
 

@@ -28,7 +28,7 @@ from ulens.annotated.selection import select_planes
 from ulens.channels import common_channels, fit_channels, is_grey
 from ulens.errors import DataError, LabelError, SettingError, ShapeError
 from ulens.image import Image
-from ulens.io.files import is_roi_file, name_some, num_planes, planes, read_image
+from ulens.io.files import is_roi_file, join_notes, name_some, num_planes, planes, read_image
 from ulens.io.rois import read_labels
 from ulens.io.store import ArrayStore
 from ulens.labels.meaning import LabelsAre
@@ -67,6 +67,7 @@ class Annotated:
     spacing_um : (y, x) pixel size in µm where all images tell the same, else None
     reading : one sentence for the user that tells how the labels were read
     unpaired : files that have no partner and were left out
+    notes : what was guessed or changed in reading the files, a sentence each
     """
 
     samples: list[Sample]
@@ -75,17 +76,22 @@ class Annotated:
     spacing_um: tuple[float, float] | None
     reading: str
     unpaired: list[Path]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Plane:
-    """A plane as the files hold it; `label` is (Y, X) int64, −1 where ignored."""
+    """A plane as the files hold it; `label` is (Y, X) int64, −1 where ignored.
+
+    `notes` are on the reading of the files that they name.
+    """
 
     name: str
     image: np.ndarray
     label: np.ndarray
     pair: Pair
     spacing_um: tuple[float, float] | None
+    notes: tuple[tuple[Path, str], ...]
 
 
 def read_annotated(
@@ -95,6 +101,7 @@ def read_annotated(
     frames: str | None = None,
     labels_are: LabelsAre | None = None,
     ignore: int | None = None,
+    axes: str | None = None,
 ) -> Annotated:
     """Read images with their labels.
 
@@ -106,6 +113,7 @@ def read_annotated(
         numbers as in the names of the frames, such as ``01:0-49,02:3,5``; None for all
     labels_are : how to read the labels; None to decide from their values
     ignore : label value of pixels without annotation
+    axes : what the axes of images and labels are, as `read_image` takes them
 
     Returns
     -------
@@ -127,10 +135,10 @@ def read_annotated(
     """
     if labels is None and (sequences := find_annotated_sequences(images)):
         _refuse_for_challenge(labels_are, ignore)
-        return _read_challenge(sequences, frames)
+        return _read_challenge(sequences, frames, axes)
     pairing = find_pairs(images, labels)
     store = ArrayStore()
-    selected = _agree_on_channels(list(_read_planes(pairing.pairs, frames, ignore, store)))
+    selected = _agree_on_channels(list(_read_planes(pairing.pairs, frames, ignore, axes, store)))
     labels_found = [plane.label for plane in selected]
     values = find_values(labels_found, selected[0].pair.label)
     meaning = labels_are
@@ -150,6 +158,7 @@ def read_annotated(
         spacing_um=_common_spacing(selected),
         reading=describe(encoded, meaning, values, asked=labels_are is not None, ignore=ignore),
         unpaired=pairing.unpaired,
+        notes=_notes(selected),
     )
 
 
@@ -172,12 +181,12 @@ def _refuse_for_challenge(labels_are: LabelsAre | None, ignore: int | None) -> N
         )
 
 
-def _read_challenge(sequences: list[Sequence], frames: str | None) -> Annotated:
+def _read_challenge(sequences: list[Sequence], frames: str | None, axes: str | None) -> Annotated:
     chosen, num_left_out = select_frames(sequences, frames)
     store = ArrayStore()
     read = [
         replace(each, image=store.keep(each.image), label=store.keep(each.label))
-        for each in map(read_frame, chosen)
+        for each in (read_frame(frame, axes) for frame in chosen)
     ]
     selected = _agree_on_channels(
         [
@@ -187,6 +196,7 @@ def _read_challenge(sequences: list[Sequence], frames: str | None) -> Annotated:
                 label=each.label,
                 pair=Pair(image=each.frame.image, label=each.frame.outlines),
                 spacing_um=each.spacing_um,
+                notes=each.notes,
             )
             for each in read
         ]
@@ -208,26 +218,37 @@ def _read_challenge(sequences: list[Sequence], frames: str | None) -> Annotated:
         spacing_um=_common_spacing(selected),
         reading=describe_frames(read, num_left_out),
         unpaired=truth_without_frame(sequences) if frames is None else [],
+        notes=_notes(selected),
     )
 
 
 def _read_planes(
-    pairs: list[Pair], frames: str | None, ignore: int | None, store: ArrayStore
+    pairs: list[Pair],
+    frames: str | None,
+    ignore: int | None,
+    axes: str | None,
+    store: ArrayStore,
 ) -> Iterator[_Plane]:
     wanted: Iterable[list[int] | None] = [None] * len(pairs)
     if frames is not None:
-        wanted = select_planes(frames, [num_planes(pair.image) for pair in pairs])
+        wanted = select_planes(frames, [num_planes(pair.image, axes) for pair in pairs])
     for pair, numbers in zip(pairs, wanted, strict=True):
         if numbers is None or numbers:
-            yield from _read_pair(pair, numbers, ignore, store)
+            yield from _read_pair(pair, numbers, ignore, axes, store)
 
 
 def _read_pair(
-    pair: Pair, numbers: list[int] | None, ignore: int | None, store: ArrayStore
+    pair: Pair,
+    numbers: list[int] | None,
+    ignore: int | None,
+    axes: str | None,
+    store: ArrayStore,
 ) -> Iterator[_Plane]:
-    image = read_image(pair.image)
-    label = read_labels(pair.label, image)
+    image = read_image(pair.image, axes)
+    label = read_labels(pair.label, image, axes)
     image_planes, label_planes = planes(image), planes(label)
+    notes = [(pair.image, note) for note in image.notes]
+    notes += [(pair.label, note) for note in label.notes]
     _check_equal_sizes(pair, image, label, len(image_planes), len(label_planes))
     for i in range(len(image_planes)) if numbers is None else numbers:
         name, pixels = image_planes[i]
@@ -238,6 +259,7 @@ def _read_pair(
             label=store.keep(mark_ignored(label_pixels, ignore, pair.label)),
             pair=pair,
             spacing_um=image.spacing_um,
+            notes=tuple(notes),
         )
 
 
@@ -289,6 +311,10 @@ def _name_channels(selected: list[_Plane]) -> str:
     return (
         f"images differ in their number of channels ({found}); give all of them the same channels"
     )
+
+
+def _notes(selected: list[_Plane]) -> tuple[str, ...]:
+    return tuple(join_notes(note for plane in selected for note in plane.notes))
 
 
 def _common_spacing(selected: list[_Plane]) -> tuple[float, float] | None:

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 
 import ulens
+from ulens.cli.printable import make_printable
 from ulens.errors import Stopped, UlensError
 
 app = App(
@@ -38,6 +39,8 @@ for _name, _help in COMMANDS.items():
 
 def main() -> None:
     """Run the command line; a mistake of the user's ends with a message, not a traceback."""
+    make_printable(sys.stdout)
+    make_printable(sys.stderr)
     try:
         app(sys.argv[1:])
     except (KeyboardInterrupt, Stopped):

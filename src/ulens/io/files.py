@@ -1,19 +1,16 @@
 """Image files: which ones a folder holds, reading them, and their 2-D planes."""
 
+import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import BinaryIO
 
-import imagecodecs
 import numpy as np
-import PIL.Image
-import tifffile
 
-from ulens.channels import is_grey
-from ulens.errors import DataError, FileError
+from ulens.errors import DataError, FileError, SettingError
 from ulens.image import Image
-from ulens.io.tiff import read_tiff, write_tiff
+from ulens.io.raster import read_raster
+from ulens.io.tiff import open_tiff, read_tiff, write_tiff
 
 __all__ = [
     "FORMATS",
@@ -35,7 +32,6 @@ _SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
 # Outlines of objects; `ulens.io.rois` reads them.
 _ROI_SUFFIXES = {".zip", ".roi", ".geojson", ".json"}
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-_PNG_START = b"\x89PNG\r\n\x1a\n"
 
 
 def list_images(path: Path) -> list[Path]:
@@ -97,8 +93,7 @@ def other_files(path: Path) -> list[Path]:
     """List the files of a folder that `list_images` leaves out, hidden ones excepted."""
     if not path.is_dir():
         return []
-    seen = [entry for entry in path.iterdir() if not entry.name.startswith(".")]
-    return sorted(f for f in seen if f.is_file() and f.suffix.lower() not in _SUFFIXES)
+    return sorted(file for file in _files(path) if file.suffix.lower() not in _SUFFIXES)
 
 
 def name_some(paths: Iterable[Path]) -> str:
@@ -119,48 +114,72 @@ def list_some(names: Sequence[str]) -> str:
     return (", ".join(names[:shown]) or "nothing") + more
 
 
-def read_image(path: Path) -> Image:
+def join_notes(notes: Iterable[tuple[Path, str]]) -> list[str]:
+    """Return each note once, with the names of the files that it is about.
+
+    Examples
+    --------
+    >>> join_notes([(Path("a.tif"), "turned"), (Path("b.tif"), "turned")])
+    ['a.tif, b.tif: turned']
+    """
+    files: dict[str, dict[Path, None]] = {}
+    for path, note in notes:
+        files.setdefault(note, {})[path] = None
+    return [f"{name_some(each)}: {note}" for note, each in files.items()]
+
+
+def read_image(path: Path, axes: str | None = None) -> Image:
     """Read an image file with its axes and pixel size.
 
     Parameters
     ----------
     path : PNG, JPEG, BMP or TIFF file; the content decides, not the suffix
+    axes : what its axes are, such as ZYX, where the file does not say or says so wrongly: letters
+        from ``TCZYX``, one for each dimension or for each that is longer than one pixel. C may be
+        left out for colors, and is passed over where there are no channels
 
     Returns
     -------
-    pixels in the file's dtype; colors are axis C, alpha is dropped, palettes of PNG and BMP
-    files are resolved; the pixel size is known for TIFF files only (other formats hold a
-    printing resolution)
+    pixels in the file's dtype, turned and from dark to bright as viewers show them; colors are
+    axis C, alpha is dropped, palettes of PNG and BMP files are resolved; the pixel size is known
+    for TIFF files only (other formats hold a printing resolution)
 
     Raises
     ------
-    FileError : the file is missing, damaged or of another format
+    FileError : the file or a part of it is missing or damaged, it is of another format, or nothing
+        tells its axes
     DataError : pixels are NaN or infinite
+    SettingError : `axes` do not fit the file
     """
-    return _read(Path(path), resolve_palette=True)
+    return _read(Path(path), axes, is_label=False)
 
 
-def read_label_image(path: Path) -> Image:
-    """Read a label image; as `read_image`, but a color palette's indices are the values.
+def read_label_image(path: Path, axes: str | None = None) -> Image:
+    """Read a label image; as `read_image`, but values are those stored, whatever their color.
 
-    Programs that color label images with a palette store classes or ids as its indices.
-    Palettes of greys are resolved, since there the grey is the value.
+    Programs that color label images with a palette store classes or ids as its indices, and ImageJ
+    stores masks with an inverting look-up table. Palettes of greys are resolved, since there the
+    grey is the value.
     """
-    return _read(Path(path), resolve_palette=False)
+    return _read(Path(path), axes, is_label=True)
 
 
-def num_planes(path: Path) -> int:
-    """Return the number of 2-D planes in a file, from its header where possible."""
+def num_planes(path: Path, axes: str | None = None) -> int:
+    """Return the number of 2-D planes in a file, from its header where possible.
+
+    Parameters
+    ----------
+    path, axes : as `read_image`
+    """
     path = Path(path)
     if not _is_tiff(path):
         return 1
     try:
-        with tifffile.TiffFile(path) as tif:
-            series = tif.series[0]
-            sizes = zip(series.axes, series.shape, strict=True)
-            return int(np.prod([size for letter, size in sizes if letter not in "CSYX"]))
+        with open_tiff(path, axes) as content:
+            sizes = zip(content.axes.stored, content.series.shape, strict=True)
+            return int(np.prod([size for letter, size in sizes if letter in "TZ"]))
     except Exception:  # read_image says what is wrong with the file
-        return len(planes(read_image(path)))
+        return len(planes(read_image(path, axes)))
 
 
 def planes(image: Image) -> list[tuple[str, np.ndarray]]:
@@ -193,8 +212,19 @@ def planes(image: Image) -> list[tuple[str, np.ndarray]]:
 
 def _with_suffix(folder: Path, suffixes: set[str]) -> list[Path]:
     """Return the files of a folder that have one of the suffixes, hidden ones left out."""
-    seen = [entry for entry in folder.iterdir() if not entry.name.startswith(".")]
-    return [file for file in seen if file.suffix.lower() in suffixes and file.is_file()]
+    return [file for file in _files(folder) if file.suffix.lower() in suffixes]
+
+
+def _files(folder: Path) -> list[Path]:
+    """Return all of a folder but folders and hidden files; links that lead nowhere are files."""
+    try:
+        entries = sorted(folder.iterdir())
+    except OSError as error:
+        raise FileError(
+            f"folder {folder} cannot be listed ({error.strerror or error}); allow it to be read, "
+            "or copy it"
+        ) from error
+    return [each for each in entries if not each.name.startswith(".") and not os.path.isdir(each)]  # noqa: PTH112, unlike is_dir it never raises
 
 
 def _plane_name(axes: str, t: int, z: int) -> str:
@@ -215,84 +245,37 @@ def _is_tiff(path: Path) -> bool:
         return file.read(4) in _TIFF_STARTS
 
 
-def _read(path: Path, *, resolve_palette: bool) -> Image:
+def _read(path: Path, axes: str | None, *, is_label: bool) -> Image:
     try:
-        image = read_tiff(path) if _is_tiff(path) else _read_raster(path, resolve_palette)
-    except (FileError, MemoryError):
+        if _is_tiff(path):
+            image = read_tiff(path, axes, is_label=is_label)
+        else:
+            image = read_raster(path, axes, resolve_palette=not is_label)
+    except (FileError, SettingError, MemoryError):
         raise
     except Exception as error:  # decoders raise errors of many kinds for damaged files
         raise FileError(
             f"{path} cannot be read ({str(error) or type(error).__name__}); it is damaged or of "
             f"another format; ulens reads {FORMATS}: copy it again or convert it"
         ) from error
-    _check_pixels(image, path)
+    check_pixels(image.data, path)
     return image
 
 
-def _check_pixels(image: Image, path: Path) -> None:
-    kind = image.data.dtype.kind
-    if kind not in "uif":
-        raise FileError(f"{path} holds {image.data.dtype} pixels; need integers or floats")
-    if kind == "f" and not np.isfinite(image.data).all():
-        num_bad = int(np.count_nonzero(~np.isfinite(image.data)))
+def check_dtype(dtype: np.dtype, path: Path) -> None:
+    """Raise FileError unless pixels are real numbers."""
+    if dtype.kind not in "buif":
+        raise FileError(f"{path} holds {dtype} pixels; need integers or floats")
+
+
+def check_pixels(data: np.ndarray, path: Path) -> None:
+    """Raise FileError or DataError unless all pixels are real, finite numbers."""
+    check_dtype(data.dtype, path)
+    if data.dtype.kind == "f" and not np.isfinite(data).all():
+        num_bad = int(np.count_nonzero(~np.isfinite(data)))
         raise DataError(
-            f"{path} holds {num_bad} NaN or infinite pixels of {image.data.size}; replace them "
-            "with numbers, or mark them in the label image with an ignore value"
+            f"{path} holds {num_bad} NaN or infinite pixels of {data.size}; put numbers in their "
+            "place, in ImageJ by Process > Noise > Remove NaNs, in Python by numpy.nan_to_num. "
+            "Then, if a training should not count them, give them a value of their own in the "
+            "label image and name it with ignore (--ignore)"
         )
-
-
-def _read_raster(path: Path, resolve_palette: bool) -> Image:
-    data = _decode_deep_png(path)
-    if data is None:
-        data = _decode_with_pillow(path, resolve_palette)
-    if data.ndim == 2:
-        return Image(data=data, axes="YX", source=path)
-    if data.shape[2] in (2, 4):  # Pillow and libpng put alpha last
-        data = data[..., :-1]
-    if data.shape[2] == 1:
-        return Image(data=np.ascontiguousarray(data[..., 0]), axes="YX", source=path)
-    return Image(data=np.ascontiguousarray(np.moveaxis(data, 2, 0)), axes="CYX", source=path)
-
-
-def _decode_deep_png(path: Path) -> np.ndarray | None:
-    """Return the pixels of a 16-bit PNG file, None for any other.
-
-    Pillow cuts 16-bit color down to 8 bits.
-    """
-    with path.open("rb") as file:
-        header = file.read(25)
-        if not header.startswith(_PNG_START) or header[24:] != b"\x10":
-            return None
-        file.seek(0)
-        return imagecodecs.png_decode(file.read())
-
-
-def _decode_with_pillow(path: Path, resolve_palette: bool) -> np.ndarray:
-    """Return (Y, X) or (Y, X, samples) pixels."""
-    with path.open("rb") as file, _open_with_pillow(file) as image:
-        if image.mode in ("P", "PA"):
-            colors = np.asarray(image.convert("RGB"))
-            if is_grey(np.moveaxis(colors, 2, 0)):
-                return np.ascontiguousarray(colors[..., 0])
-            return colors if resolve_palette else np.asarray(image.getchannel(0))
-        if image.mode == "1":
-            return np.asarray(image.convert("L"))
-        if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
-            return np.asarray(image.convert("RGB"))
-        return np.asarray(image)
-
-
-def _open_with_pillow(file: BinaryIO) -> PIL.Image.Image:
-    """Open a PNG, JPEG or BMP file of any size.
-
-    `PIL.Image.open` refuses images of more than 179 million pixels, unless that limit is lifted for
-    the whole process.
-    """
-    PIL.Image.preinit()
-    start = file.read(16)
-    file.seek(0)
-    for name in ("PNG", "JPEG", "BMP"):
-        make, accepts = PIL.Image.OPEN[name]
-        if accepts is not None and accepts(start):
-            return make(file, "")
-    raise PIL.UnidentifiedImageError("neither PNG, JPEG nor BMP")

@@ -20,6 +20,7 @@ class Frames:
     num : how many there are
     num_digits : of the numbers in the names of the masks
     spacing_um : (y, x) pixel size in µm of the first, or None where it is unknown
+    axes : what the user says of the axes of each file, see `read_image`
     """
 
     files: list[Path]
@@ -27,9 +28,10 @@ class Frames:
     num: int
     num_digits: int
     spacing_um: tuple[float, float] | None
+    axes: str | None = None
 
 
-def check_frames(files: list[Path]) -> Frames:
+def check_frames(files: list[Path], axes: str | None = None) -> Frames:
     """Read all frames once, so that a bad one is found before hours of work.
 
     Files t000.tif and so on keep their numbers; others are counted from 0.
@@ -37,6 +39,7 @@ def check_frames(files: list[Path]) -> Frames:
     Parameters
     ----------
     files : images, in order; or a single stack along T
+    axes : what the user says of the axes of each, as `read_image` takes them
 
     Raises
     ------
@@ -48,7 +51,7 @@ def check_frames(files: list[Path]) -> Frames:
     spacing_um: tuple[float, float] | None = None
     num_planes = 0
     for file in files:
-        image = read_image(file)
+        image = read_image(file, axes)
         allowed = "TCYX" if len(files) == 1 else "CYX"
         if not set(image.axes) <= set(allowed):
             raise ShapeError(
@@ -70,6 +73,7 @@ def check_frames(files: list[Path]) -> Frames:
         num=num_planes,
         num_digits=num_digits or (3 if num_planes <= 1000 else 4),
         spacing_um=spacing_um,
+        axes=axes,
     )
 
 

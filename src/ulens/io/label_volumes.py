@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import tifffile
 
+from ulens.image import UNKNOWN_STEPS, Steps
 from ulens.io.regions import Plane
-from ulens.io.tiff import size_tags
+from ulens.io.sizes import size_tags
 
 CHUNK_PX = 512
-_UNITS = {"T": {}, "Z": {}, "Y": {"unit": "micrometer"}, "X": {"unit": "micrometer"}}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,6 +26,7 @@ class LabelShape:
     dtype : unsigned integer
     spacing_um : (y, x) pixel size in µm, or None where unknown
     tile_px : side of the square pieces in which the file stores a plane; a multiple of 16
+    steps : how far apart slices and frames are
     """
 
     axes: str
@@ -33,6 +34,7 @@ class LabelShape:
     dtype: np.dtype
     spacing_um: tuple[float, float] | None
     tile_px: int
+    steps: Steps = UNKNOWN_STEPS
 
 
 class ZarrLabels:
@@ -97,13 +99,14 @@ class ZarrLabels:
 
     def _describe(self) -> dict[str, Any]:
         labels = self._labels
-        kinds = {"T": "time"}
+        y_um, x_um = labels.spacing_um or (None, None)
+        sizes = {"T": labels.steps.t_seconds, "Z": labels.steps.z_um, "Y": y_um, "X": x_um}
         axes = [
-            {"name": axis.lower(), "type": kinds.get(axis, "space")}
-            | (_UNITS[axis] if labels.spacing_um is not None else {})
+            {"name": axis.lower(), "type": "time" if axis == "T" else "space"}
+            | ({"unit": "second" if axis == "T" else "micrometer"} if sizes[axis] else {})
             for axis in labels.axes
         ]
-        spacing = (1.0,) * (len(axes) - 2) + tuple(labels.spacing_um or (1.0, 1.0))
+        spacing = [sizes[axis] or 1.0 for axis in labels.axes]
         datasets = [
             {
                 "path": str(level),
@@ -128,7 +131,7 @@ def write_label_tiff(path: Path, labels: LabelShape, tiles: Iterator[np.ndarray]
     tiles : (tile_px, tile_px) pieces plane by plane in reading order, those at the lower and
         right edge filled up
     """
-    tags = size_tags(labels.axes, labels.spacing_um)
+    tags = size_tags(labels.axes, labels.spacing_um, labels.steps)
     # a name of its own for each file, which OME would have, makes equal results differ
     tags["metadata"]["UUID"] = "urn:uuid:00000000-0000-0000-0000-000000000000"
     with tifffile.TiffWriter(path, bigtiff=True, ome=True) as tif:

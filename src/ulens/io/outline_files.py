@@ -19,6 +19,7 @@ _LARGEST_COORDINATE = 60535
 _POLYGONS = (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
 _MOVE, _LINE, _QUADRATIC, _CUBIC, _CLOSE = range(5)  # java.awt.geom.PathIterator
 _CURVE_POINTS = 16
+_NO_OBJECTS = b"ulens: no objects"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,10 +46,17 @@ def read_imagej(path: Path) -> list[Outline]:
 
     Raises
     ------
-    LabelError : a ROI that has no area, such as a line
+    LabelError : a ROI that has no area, such as a line; a zip without any, unless `encode_imagej`
+        made it of no objects
     Exception : of any kind where the file is damaged
     """
-    return [_from_roi(ImagejRoi.frombytes(data), stem, path) for stem, data in _entries(path)]
+    entries, is_meant = _entries(path)
+    if not entries and not is_meant:
+        raise LabelError(
+            f"{path} holds no outline (no file in it ends in .roi); save all ROIs of ImageJ's ROI "
+            "Manager (More > Save), or, where the image shows no object, give an empty label image"
+        )
+    return [_from_roi(ImagejRoi.frombytes(data), stem, path) for stem, data in entries]
 
 
 def encode_imagej(outlines: Iterable[Outline], path: Path) -> bytes:
@@ -64,6 +72,8 @@ def encode_imagej(outlines: Iterable[Outline], path: Path) -> bytes:
             place = "".join(f"{a}{n:03d}_" for a, n in _plane(outline).items())
             entry = zipfile.ZipInfo(f"{place}{outline.name}.roi")
             archive.writestr(entry, _to_roi(outline, path).tobytes(), zipfile.ZIP_DEFLATED)
+        if not archive.namelist():
+            archive.comment = _NO_OBJECTS
     return packed.getvalue()
 
 
@@ -95,16 +105,19 @@ def encode_geojson(outlines: Iterable[Outline]) -> bytes:
     return json.dumps(content, ensure_ascii=False).encode()
 
 
-def _entries(path: Path) -> Iterator[tuple[str, bytes]]:
+def _entries(path: Path) -> tuple[list[tuple[str, bytes]], bool]:
+    """Return the name and the content of each ROI, and whether having none is meant."""
     if path.suffix.lower() == ".roi":
-        yield path.stem, path.read_bytes()
-        return
+        return [(path.stem, path.read_bytes())], False
     with zipfile.ZipFile(path) as archive:
-        for entry in archive.namelist():
-            name = Path(entry)
+        names = [Path(entry) for entry in archive.namelist()]
+        entries = [
+            (name.stem, archive.read(entry))
+            for name, entry in zip(names, archive.namelist(), strict=True)
             # macOS puts files of its own, ._name, into zips
-            if name.suffix.lower() == ".roi" and not name.name.startswith("."):
-                yield name.stem, archive.read(entry)
+            if name.suffix.lower() == ".roi" and not name.name.startswith(".")
+        ]
+        return entries, archive.comment == _NO_OBJECTS
 
 
 def _from_roi(roi: ImagejRoi, stem: str, path: Path) -> Outline:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,14 +11,17 @@ from typing import Any, NamedTuple
 import numpy as np
 import tifffile
 
-from ulens.errors import FileError, SettingError
-from ulens.io.files import name_some
-from ulens.io.tiff import check_page_chain, in_um, only_series, read_spacing_um
+from ulens.errors import FileError
+from ulens.image import UNKNOWN_STEPS, Steps
+from ulens.io.files import check_dtype, check_pixels
+from ulens.io.ome_zarr import ZarrImage, is_zarr, open_zarr
+from ulens.io.orientation import stored_window, turn, turn_sides
+from ulens.io.tiff import TiffImage, open_tiff
 
 _LARGEST_PIECE_BYTES = 2**27  # three times as much is taken while it is decoded
 _MOST_PIECES_AT_ONCE = 8
 _SAMPLE_PX = 64
-_ZARR_METADATA = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
+Cut = Callable[[tuple[slice | int, ...]], np.ndarray]
 
 
 class Plane(NamedTuple):
@@ -43,6 +46,8 @@ class Volume:
     spacing_um : (y, x) pixel size in µm, or None where the file does not say
     stored_axes : letters of the array in the file, "_" for those of no meaning
     cut : returns a window of that array
+    orientation : by which its pixels are turned, see `ulens.io.orientation`
+    steps, axes_from, notes : as in `Image`
     """
 
     path: Path
@@ -52,7 +57,11 @@ class Volume:
     dtype: np.dtype
     spacing_um: tuple[float, float] | None
     stored_axes: str
-    cut: Callable[[tuple[slice | int, ...]], np.ndarray]
+    cut: Cut
+    orientation: int = 1
+    steps: Steps = UNKNOWN_STEPS
+    axes_from: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -69,16 +78,34 @@ class Volume:
         ]
 
     def read(self, plane: Plane, rows: slice, columns: slice) -> np.ndarray:
-        """Return the (C, y, x) pixels of a window that lies within the plane."""
+        """Return the (C, y, x) pixels of a window that lies within the plane.
+
+        Raises
+        ------
+        FileError : the file is damaged there
+        DataError : pixels are NaN or infinite
+        """
+        rows, columns = stored_window((rows, columns), self.size, self.orientation)
         where: dict[str, slice | int] = {
             "T": plane.t, "Z": plane.z, "C": slice(0, self.num_channels), "Y": rows, "X": columns,
             "_": 0,
         }  # fmt: skip
-        window = self.cut(tuple(where[letter] for letter in self.stored_axes))
+        try:
+            window = self.cut(tuple(where[letter] for letter in self.stored_axes))
+        except (MemoryError, KeyboardInterrupt):
+            raise
+        except Exception as error:  # decoders raise errors of many kinds for damaged files
+            place = f" in plane {plane.name}" if plane.name else ""
+            raise FileError(
+                f"{self.path} cannot be read{place} ({str(error) or type(error).__name__}); it is "
+                "damaged: copy it again from its source"
+            ) from error
+        check_pixels(window, self.path)
         letters = [letter for letter in self.stored_axes if letter in "CYX"]
         if "C" not in letters:
             window, letters = window[None], ["C", *letters]
-        return window.transpose([letters.index(letter) for letter in "CYX"])
+        window = window.transpose([letters.index(letter) for letter in "CYX"])
+        return turn(window, self.orientation)
 
     def fingerprint(self) -> str:
         """Return a hash of what is known of the image and of samples of its pixels."""
@@ -103,11 +130,6 @@ class Volume:
         return "_".join(f"{axis.lower()}{i:03d}" for axis, i in named if axis in self.axes)
 
 
-def is_zarr(path: Path) -> bool:
-    """Return whether a path is the folder of a Zarr group or array."""
-    return path.is_dir() and any((path / name).is_file() for name in _ZARR_METADATA)
-
-
 @contextmanager
 def open_volume(path: Path, axes: str | None = None) -> Iterator[Volume]:
     """Open an image to be read window by window.
@@ -116,124 +138,72 @@ def open_volume(path: Path, axes: str | None = None) -> Iterator[Volume]:
     ----------
     path : TIFF, of which the full resolution is taken; or Zarr of format 2 or 3, an array or an
         OME-Zarr 0.4 or 0.5
-    axes : letters from ``TCZYX``, one for each axis of the file or for each that is longer than
-        one pixel; overrules what the file says
+    axes : what the user says of its axes, see `find_axes`
 
     Raises
     ------
-    FileError : the file is missing, damaged, of another format, or stored in pieces that are
-        too large to be read one by one
+    FileError : the file or a part of it is missing or damaged, it is of another format, nothing
+        tells its axes, or it is stored in pieces that are too large to be read one by one
     SettingError : `axes` does not fit the file
     """
     if is_zarr(path):
-        yield _open_zarr(path, axes)
+        content = open_zarr(path, axes)
+        stored = content.stored
+        _check_pieces(stored, path)
+        yield _make_volume(path, content, stored.shape, stored.dtype, _reader(stored))
         return
     if not path.is_file():
         kind = "is a folder of no Zarr" if path.is_dir() else "does not exist"
         raise FileError(f"{path} {kind}; give one TIFF file or the folder of an OME-Zarr")
-    try:
-        tif = tifffile.TiffFile(path)
-    except (tifffile.TiffFileError, OSError) as error:
-        raise FileError(
-            f"{path} cannot be read window by window ({error}); that takes TIFF or OME-Zarr; "
-            "convert the image, or segment it into a folder"
-        ) from error
-    with tif:
-        check_page_chain(tif, path)
-        yield _open_tiff(tif, path, axes)
+    with ExitStack() as opened:
+        try:
+            tiff = opened.enter_context(open_tiff(path, axes))
+        except (tifffile.TiffFileError, OSError) as error:
+            raise FileError(
+                f"{path} cannot be read window by window ({error}); that takes TIFF or OME-Zarr; "
+                "convert the image, or segment it into a folder"
+            ) from error
+        yield _open_tiff(tiff, path)
 
 
-def _open_tiff(tif: tifffile.TiffFile, path: Path, axes: str | None) -> Volume:
-    series = only_series(tif, path)
-    num_alpha = sum(kind in (1, 2) for kind in tif.pages.first.extrasamples)
-    # S = color samples; I and Q = pages whose meaning the file does not tell
-    letters = series.axes.replace("S", "C").replace("I", "T").replace("Q", "T")
-    cut: Callable[[tuple[slice | int, ...]], np.ndarray]
+def _open_tiff(content: TiffImage, path: Path) -> Volume:
+    series = content.series
+    check_dtype(series.dtype, path)
+    cut: Cut
     if series.dataoffset is not None and series.keyframe.is_memmappable:
-        offset, dtype = series.dataoffset, np.dtype(tif.byteorder + series.dtype.char)
+        offset = series.dataoffset
+        dtype = np.dtype(series.keyframe.parent.byteorder + series.dtype.char)
 
         def cut(where: tuple[slice | int, ...]) -> np.ndarray:
             # mapped again each time, so that what was read counts no longer as memory in use
             mapped = np.memmap(path, dtype, "r", offset, series.shape)
-            return np.array(mapped[where], series.dtype)
+            return content.as_shown(np.array(mapped[where], series.dtype))
 
     else:
         import zarr
 
         stored = zarr.open_array(series.aszarr(level=0), mode="r")
         _check_pieces(stored, path)
-        cut = _reader(stored, path)
+        read = _reader(stored)
+
+        def cut(where: tuple[slice | int, ...]) -> np.ndarray:
+            return content.as_shown(read(where))
+
     return _make_volume(
-        path, letters, series.shape, series.dtype, axes, cut,
-        num_alpha=num_alpha if "S" in series.axes else 0, spacing_um=read_spacing_um(tif),
+        path, content, series.shape, series.dtype, cut,
+        num_alpha=content.num_alpha, orientation=content.orientation,
     )  # fmt: skip
 
 
-def _open_zarr(path: Path, axes: str | None) -> Volume:
-    import zarr
-
-    try:
-        node: Any = zarr.open(path, mode="r")
-        attributes = dict(node.attrs)
-        ome = attributes.get("ome", attributes)
-        multiscales = ome["multiscales"][0] if isinstance(node, zarr.Group) else None
-        stored: Any = node if multiscales is None else node[multiscales["datasets"][0]["path"]]
-        if multiscales is None:
-            letters, spacing_um = "TCZYX"[-stored.ndim :] if stored.ndim <= 2 else "", None
-        else:
-            letters, spacing_um = _describe_multiscales(multiscales)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise FileError(
-            f"{path} is no image in OME-Zarr 0.4 or 0.5 ({type(error).__name__}: {error}), it "
-            f"holds {name_some(sorted(path.iterdir()))}; give the folder of one image, such as "
-            "the 0 in it"
-        ) from error
-    _check_pieces(stored, path)
-    return _make_volume(
-        path, letters, stored.shape, stored.dtype, axes, _reader(stored, path),
-        spacing_um=spacing_um,
-    )  # fmt: skip
-
-
-def _describe_multiscales(
-    multiscales: dict[str, Any],
-) -> tuple[str, tuple[float, float] | None]:
-    """Return the letters of the axes and the pixel size that OME-Zarr's metadata tell."""
-    described = multiscales["axes"]
-    letters = "".join(str(axis["name"]).upper() for axis in described)
-    transforms = [
-        *multiscales.get("coordinateTransformations", ()),
-        *multiscales["datasets"][0].get("coordinateTransformations", ()),
-    ]
-    scale = np.ones(len(described))
-    for transform in transforms:
-        if transform["type"] == "scale":
-            scale *= transform["scale"]
-    sizes = [
-        in_um(float(scale[letters.index(letter)]), described[letters.index(letter)].get("unit"))
-        for letter in "YX"
-    ]
-    known = all(np.isfinite(size) and size > 0 for size in sizes)
-    return letters, (sizes[0], sizes[1]) if known else None
-
-
-def _reader(stored: Any, path: Path) -> Callable[[tuple[slice | int, ...]], np.ndarray]:
+def _reader(stored: Any) -> Cut:
     import zarr
 
     # no more memory for pieces that are being decoded than the largest alone may take
     num_pieces = min(_MOST_PIECES_AT_ONCE, _LARGEST_PIECE_BYTES // _piece_bytes(stored))
 
     def cut(where: tuple[slice | int, ...]) -> np.ndarray:
-        try:
-            with zarr.config.set({"async.concurrency": num_pieces}):
-                return np.asarray(stored[where])
-        except (MemoryError, KeyboardInterrupt):
-            raise
-        except Exception as error:  # decoders raise errors of many kinds for damaged files
-            raise FileError(
-                f"{path} cannot be read ({str(error) or type(error).__name__}); it is damaged: "
-                "copy it again from its source"
-            ) from error
+        with zarr.config.set({"async.concurrency": num_pieces}):
+            return np.asarray(stored[where])
 
     return cut
 
@@ -254,21 +224,19 @@ def _piece_bytes(stored: Any) -> int:
 
 def _make_volume(
     path: Path,
-    letters: str,
+    content: TiffImage | ZarrImage,
     stored_shape: tuple[int, ...],
     dtype: np.dtype,
-    axes: str | None,
-    cut: Callable[[tuple[slice | int, ...]], np.ndarray],
+    cut: Cut,
     *,
-    spacing_um: tuple[float, float] | None,
     num_alpha: int = 0,
+    orientation: int = 1,
 ) -> Volume:
-    stored_axes = _name_axes(letters, stored_shape, axes, path)
-    if dtype.kind not in "buif":
-        raise FileError(f"{path} holds {dtype} pixels; need integers or floats")
+    stored_axes = content.axes.stored
     lengths = dict(zip(stored_axes, stored_shape, strict=True))
-    if "C" in lengths and axes is None:
+    if num_alpha:
         lengths["C"] -= num_alpha
+    lengths["Y"], lengths["X"] = turn_sides((lengths["Y"], lengths["X"]), orientation)
     named = [letter for letter in "TCZYX" if letter in "YX" or lengths.get(letter, 1) > 1]
     return Volume(
         path=path,
@@ -276,35 +244,11 @@ def _make_volume(
         shape=tuple(lengths[letter] for letter in named),
         num_channels=lengths.get("C", 1),
         dtype=dtype,
-        spacing_um=spacing_um,
+        spacing_um=content.spacing_um,
+        steps=content.steps,
+        axes_from=content.axes.found,
+        notes=content.notes,
         stored_axes=stored_axes,
+        orientation=orientation,
         cut=cut,
     )
-
-
-def _name_axes(letters: str, shape: tuple[int, ...], axes: str | None, path: Path) -> str:
-    """Return a letter for each axis that is stored, by what the user or else the file says."""
-    long = [i for i, length in enumerate(shape) if length > 1]
-    sizes = "×".join(map(str, shape))
-    if axes is not None:
-        if len(set(axes)) < len(axes) or not set("YX") <= set(axes) <= set("TCZYX"):
-            raise SettingError(
-                f"axes are {axes!r}; need Y and X and at most one each of T, C and Z, such as ZYX"
-            )
-        if len(axes) not in (len(shape), len(long)):
-            raise SettingError(
-                f"axes {axes!r} name {len(axes)} dimensions, {path} has {len(shape)} ({sizes}); "
-                "give one letter per dimension"
-            )
-        named = dict(zip(range(len(shape)) if len(axes) == len(shape) else long, axes, strict=True))
-        return "".join(named.get(i, "_") for i in range(len(shape)))
-    kept = "".join(
-        letter if letter in "TCZYX" or i in long else "_" for i, letter in enumerate(letters)
-    )
-    meant = kept.replace("_", "")
-    if len(set(meant)) < len(meant) or not set("YX") <= set(meant) <= set("TCZYX"):
-        raise FileError(
-            f"{path} has axes {letters or 'without names'} of sizes {sizes}; need Y and X and at "
-            "most one each of T, C and Z; say which they are, such as --axes ZYX"
-        )
-    return kept

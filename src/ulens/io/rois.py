@@ -30,19 +30,21 @@ from ulens.labels.overlap import LARGEST_LABEL
 _GEOJSON_SUFFIXES = (".geojson", ".json")
 
 
-def read_labels(path: Path, like: Image) -> Image:
+def read_labels(path: Path, like: Image, axes: str | None = None) -> Image:
     """Read labels from a label image or from outlines.
 
     Parameters
     ----------
     path : a file that `read_label_image` or `read_rois` reads, by its suffix
     like : the image that the labels belong to; outlines take its size, frames and slices
+    axes : what the axes of a label image are, as `read_image` takes them
     """
     if not is_roi_file(path):
-        return read_label_image(path)
+        return read_label_image(path, axes)
     sizes = {a: n for a, n in zip(like.axes, like.data.shape, strict=True) if a != "C"}
-    axes = "".join(sizes)
-    return Image(data=read_rois(path, tuple(sizes.values()), axes=axes), axes=axes, source=path)
+    letters = "".join(sizes)
+    data = read_rois(path, tuple(sizes.values()), axes=letters)
+    return Image(data=data, axes=letters, source=path)
 
 
 def read_rois(path: Path, shape: tuple[int, ...], *, axes: str = "YX") -> np.ndarray:

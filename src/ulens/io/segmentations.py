@@ -1,6 +1,6 @@
 """Where segmentations go: the files of each image, the folder of all, the table of objects."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -92,12 +92,11 @@ def write_labels(targets: Targets, image: Image, labels: np.ndarray) -> None:
 
     Parameters
     ----------
-    image : what was segmented; the label image gets its axes, without C, and its pixel size
+    image : what was segmented; the label image gets its axes, without C, its pixel size and steps
     labels : integers, those axes
     """
     axes = image.axes.replace("C", "")
-    in_file = Image(data=_for_file(labels), axes=axes, spacing_um=image.spacing_um)
-    write_tiff(targets.labels, in_file)
+    write_tiff(targets.labels, replace(image, data=_for_file(labels), axes=axes))
     if targets.rois is not None:
         write_rois(targets.rois, labels, axes=axes)
 
@@ -105,7 +104,7 @@ def write_labels(targets: Targets, image: Image, labels: np.ndarray) -> None:
 def write_maps(path: Path, image: Image, maps: np.ndarray) -> None:
     """Write (…, K, …) float32 maps of the network, these on axis C."""
     axes = "".join(axis for axis in "TCZYX" if axis in {*image.axes, "C"})
-    write_tiff(path, Image(data=maps, axes=axes, spacing_um=image.spacing_um))
+    write_tiff(path, replace(image, data=maps, axes=axes))
 
 
 def _for_file(labels: np.ndarray) -> np.ndarray:

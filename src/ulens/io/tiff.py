@@ -1,71 +1,167 @@
 """TIFF files: read as microscopes and ImageJ write them, written as OME-TIFF."""
 
-import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tifffile
 
 from ulens.errors import FileError, OutputError
-from ulens.image import Image
+from ulens.image import Image, Steps
 from ulens.io.atomic import write_file
+from ulens.io.axes import Axes, find_axes, in_standard_order
+from ulens.io.orientation import describe_turn, known_orientation, turn, turn_sides
+from ulens.io.sizes import read_sizes, size_tags
+from ulens.io.tiff_parts import check_companions, check_page_chain, check_parts, damaged_page
 
-_UM_PER_UNIT = {
-    **dict.fromkeys(("µm", "μm", "\\u00b5m", "um", "micron", "microns", "micrometer"), 1.0),
-    **dict.fromkeys(("Å", "angstrom"), 1e-4),
-    **dict.fromkeys(("in", "inch", "inches"), 25_400.0),
-    "pm": 1e-6,
-    "nm": 1e-3,
-    "mm": 1e3,
-    "cm": 1e4,
-    "m": 1e6,
-}
-# as OME-Zarr writes them
-_LONG_UNITS = {
-    "picometer": 1e-6, "nanometer": 1e-3, "millimeter": 1e3, "centimeter": 1e4, "meter": 1e6,
-}  # fmt: skip
-# Writers without a pixel size store a printing resolution (72…1200 dots per inch).
-_PRINTING_UM = 20.0
 _WRITABLE = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
+_SOURCES = {"ome": "OME metadata", "imagej": "ImageJ metadata", "shaped": "metadata by tifffile"}
 
 
-def read_tiff(path: Path) -> Image:
-    """Read a TIFF file with its axes and pixel size.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TiffImage:
+    """The one image of an open TIFF, all of whose parts are there.
+
+    Parameters
+    ----------
+    series : its pages, at full resolution
+    axes : what they mean
+    num_alpha : how many of the last channels are alpha
+    orientation : by which stored pixels are turned, see `ulens.io.orientation`
+    white : the largest grey value where the file says that 0 is white, else None
+    spacing_um : (y, x) size of turned pixels in µm, or None where the file does not say
+    steps : between slices and frames
+    """
+
+    series: tifffile.TiffPageSeries
+    axes: Axes
+    num_alpha: int
+    orientation: int
+    white: int | None
+    spacing_um: tuple[float, float] | None
+    steps: Steps
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was guessed or changed, for the user to know."""
+        inverted = (
+            ()
+            if self.white is None
+            else ("grey values inverted, as viewers do, since the file says that 0 is white",)
+        )
+        return (*self.axes.notes, *inverted, *describe_turn(self.orientation))
+
+    def as_shown(self, stored: np.ndarray) -> np.ndarray:
+        """Return stored values as grey values from dark to bright."""
+        if self.white is None:
+            return stored
+        # of signed integers ~ turns the lowest into the highest
+        return ~stored if stored.dtype.kind in "bi" else stored.dtype.type(self.white) - stored
+
+
+@contextmanager
+def open_tiff(
+    path: Path, axes: str | None = None, *, is_label: bool = False
+) -> Iterator[TiffImage]:
+    """Open a TIFF and find out what it holds; nothing is decoded.
 
     Parameters
     ----------
     path : 8-, 16- or 32-bit integer or float TIFF, BigTIFF, ImageJ or OME-TIFF
-
-    Returns
-    -------
-    pixels in the file's dtype (bits become uint8 0 and 1); color samples are axis C, alpha
-    is dropped, axes of length one except Y and X are dropped, pages without meaning are
-    axis T
+    axes : what the user says of its axes, see `find_axes`
+    is_label : values are numbers, whatever a viewer makes of them
 
     Raises
     ------
-    FileError : pages are missing, differ in size or have axes other than TCZYX
+    FileError : pages, tiles or companion files are missing, pages differ in size, or the axes are
+        not known
+    SettingError : `axes` do not fit
+    """
+    with tifffile.TiffFile(path) as tif:
+        check_companions(tif, path)
+        check_page_chain(tif, path)
+        series = _only_series(tif, path)
+        check_parts(series, path)
+        page = series.keyframe
+        source = _SOURCES.get(series.kind)
+        if source is None and len(series) > 1:
+            source = f"{series.kind} metadata"
+        orientation = page.tags.get("Orientation")
+        turned_by = known_orientation(orientation.value if orientation else 1)
+        is_inverted = (
+            page.photometric == tifffile.PHOTOMETRIC.MINISWHITE
+            and series.dtype.kind in "bui"
+            and not is_label
+        )
+        spacing_um, steps = read_sizes(tif)
+        found = find_axes(series.axes, series.shape, path, asked=axes, source=source)
+        has_samples = ("S", "C") in zip(series.axes, found.stored, strict=True)
+        yield TiffImage(
+            series=series,
+            axes=found,
+            num_alpha=sum(kind in (1, 2) for kind in page.extrasamples) if has_samples else 0,
+            orientation=turned_by,
+            white=2**page.bitspersample - 1 if is_inverted else None,
+            spacing_um=spacing_um and turn_sides(spacing_um, turned_by),
+            steps=steps,
+        )
+
+
+def read_tiff(path: Path, axes: str | None = None, *, is_label: bool = False) -> Image:
+    """Read a TIFF file with its axes and pixel size.
+
+    Parameters
+    ----------
+    path, axes, is_label : as `open_tiff`
+
+    Returns
+    -------
+    pixels in the file's dtype (bits become uint8 0 and 1), turned and from dark to bright as
+    viewers show them; color samples are axis C, alpha is dropped, axes of length one except Y and
+    X are dropped
+
+    Raises
+    ------
+    UlensError : as `open_tiff`; FileError also names a page that is damaged
 
     Notes
     -----
-    Palettes and inverting look-up tables are for display (ImageJ stores them with intensities
-    and masks), so the stored values are returned.
+    Palettes are for display (ImageJ stores them with intensities), so the stored values are
+    returned. So are those of labels whose file says that 0 is white: ImageJ stores masks so, and
+    tifffile all images of bits.
     """
-    with tifffile.TiffFile(path) as tif:
-        check_page_chain(tif, path)
-        series = only_series(tif, path)
-        data, axes = series.asarray(), series.axes
-        num_alpha = sum(kind in (1, 2) for kind in tif.pages.first.extrasamples)
-        spacing_um = read_spacing_um(tif)
-    if num_alpha and "S" in axes:
-        samples = axes.index("S")
-        data = np.take(data, range(data.shape[samples] - num_alpha), axis=samples)
-    data, axes = _in_standard_order(data, axes, path)
+    with open_tiff(path, axes, is_label=is_label) as content:
+        try:
+            data = content.series.asarray()
+        except MemoryError:
+            raise
+        except Exception as error:  # decoders raise errors of many kinds for damaged pages
+            number = damaged_page(content.series)
+            if number is None:
+                raise
+            raise FileError(
+                f"page {number} of {len(content.series)} of {path} cannot be read "
+                f"({str(error) or type(error).__name__}); it is damaged: copy the file again from "
+                "its source"
+            ) from error
+    if content.num_alpha:
+        samples = content.axes.stored.index("C")
+        data = np.take(data, range(data.shape[samples] - content.num_alpha), axis=samples)
+    data, letters = in_standard_order(content.as_shown(data), content.axes.stored)
     if data.dtype == bool:
         data = data.astype(np.uint8)
-    return Image(data=data, axes=axes, spacing_um=spacing_um, source=path)
+    return Image(
+        data=np.ascontiguousarray(turn(data, content.orientation)),
+        axes=letters,
+        spacing_um=content.spacing_um,
+        source=path,
+        steps=content.steps,
+        axes_from=content.axes.found,
+        notes=content.notes,
+    )
 
 
 def write_tiff(path: Path, image: Image) -> None:
@@ -99,39 +195,12 @@ def write_tiff(path: Path, image: Image) -> None:
         ome=True,
         photometric="minisblack",
         compression="zlib",
-        **size_tags(image.axes, image.spacing_um),
+        **size_tags(image.axes, image.spacing_um, image.steps),
     )
     write_file(path, encoded.getvalue())
 
 
-def size_tags(axes: str, spacing_um: tuple[float, float] | None) -> dict[str, Any]:
-    """Return what tells tifffile the axes and the pixel size."""
-    metadata: dict[str, Any] = {"axes": axes}
-    if spacing_um is None:
-        return {"metadata": metadata}
-    size_y, size_x = (float(size) for size in spacing_um)
-    metadata |= {"PhysicalSizeX": size_x, "PhysicalSizeXUnit": "µm"}
-    metadata |= {"PhysicalSizeY": size_y, "PhysicalSizeYUnit": "µm"}
-    per_cm = (1e4 / size_x, 1e4 / size_y)
-    if max(per_cm) >= 2**32:  # more than the tags hold
-        return {"metadata": metadata}
-    return {"metadata": metadata, "resolution": per_cm, "resolutionunit": "CENTIMETER"}
-
-
-def check_page_chain(tif: tifffile.TiffFile, path: Path) -> None:
-    """Raise FileError when the list of pages breaks off.
-
-    tifffile only logs that and returns the pages before the break.
-    """
-    tif.filehandle.seek(tif.pages.next_page_offset or 0)
-    pointer = tif.filehandle.read(tif.tiff.offsetsize)
-    if len(pointer) < tif.tiff.offsetsize or any(pointer):
-        raise FileError(
-            f"{path} is truncated after {len(tif.pages)} pages; copy it again from its source"
-        )
-
-
-def only_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
+def _only_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
     """Return the image of a file at full resolution, or raise FileError where it holds several."""
     series = [one for one in tif.series if not one.keyframe.is_reduced] or list(tif.series)
     if len(series) > 1:
@@ -141,73 +210,3 @@ def only_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
             "stack of equal pages; save each as its own file"
         )
     return series[0]
-
-
-def _in_standard_order(data: np.ndarray, axes: str, path: Path) -> tuple[np.ndarray, str]:
-    """Return the pixels and letters of TCZYX in that order."""
-    singles = tuple(
-        i for i, (letter, size) in enumerate(zip(axes, data.shape, strict=True))
-        if size == 1 and letter not in "YX"
-    )  # fmt: skip
-    data = data.squeeze(singles)
-    letters = "".join(letter for i, letter in enumerate(axes) if i not in singles)
-    # S = color samples; I and Q = pages whose meaning the file does not tell
-    named = letters.replace("S", "C").replace("I", "T").replace("Q", "T")
-    if len(set(named)) < len(named) or not set("YX") <= set(named) <= set("TCZYX"):
-        raise FileError(
-            f"{path} has axes {letters} of sizes {data.shape}; need Y and X and at most one each "
-            "of T, C and Z; save it as an ImageJ hyperstack or OME-TIFF"
-        )
-    order = sorted(range(len(named)), key=lambda i: "TCZYX".index(named[i]))
-    data = np.ascontiguousarray(data.transpose(order))
-    return data, "".join(named[i] for i in order)
-
-
-def read_spacing_um(tif: tifffile.TiffFile) -> tuple[float, float] | None:
-    """Return the (y, x) pixel size in µm, or None where the file does not tell."""
-    if tif.is_ome:
-        return _ome_spacing_um(tif.ome_metadata or "")
-    tags = tif.pages.first.tags
-    if tif.is_imagej:
-        unit = str((tif.imagej_metadata or {}).get("unit", "")).strip()
-        return _per_resolution(tags, _UM_PER_UNIT.get(unit.lower()))
-    unit_tag = tags.get("ResolutionUnit")
-    um_per_unit = {2: 25_400.0, 3: 1e4}.get(int(unit_tag.value)) if unit_tag else None
-    spacing_um = _per_resolution(tags, um_per_unit)
-    return spacing_um if spacing_um and max(spacing_um) < _PRINTING_UM else None
-
-
-def in_um(size: float, unit: str | None) -> float:
-    """Return a length in µm; NaN where the unit is not known.
-
-    Examples
-    --------
-    >>> in_um(2, "nm"), in_um(2, "micrometer"), in_um(2, None)
-    (0.002, 2.0, nan)
-    """
-    return size * _UM_PER_UNIT.get(unit or "", _LONG_UNITS.get(unit or "", math.nan))
-
-
-def _ome_spacing_um(xml: str) -> tuple[float, float] | None:
-    images = tifffile.xml2dict(xml).get("OME", {}).get("Image", {})
-    pixels = (images[0] if isinstance(images, list) else images).get("Pixels", {})
-    sizes = []
-    for axis in "YX":
-        unit = str(pixels.get(f"PhysicalSize{axis}Unit", "µm"))
-        sizes.append(in_um(float(pixels.get(f"PhysicalSize{axis}", math.nan)), unit))
-    return _if_positive(sizes[0], sizes[1])
-
-
-def _per_resolution(tags: Any, um_per_unit: float | None) -> tuple[float, float] | None:
-    resolutions = [tags.get(name) for name in ("YResolution", "XResolution")]
-    if um_per_unit is None or None in resolutions:
-        return None
-    pixels, units = zip(*(tag.value for tag in resolutions), strict=True)
-    if 0 in pixels:
-        return None
-    return _if_positive(*(um_per_unit * u / p for u, p in zip(units, pixels, strict=True)))
-
-
-def _if_positive(size_y: float, size_x: float) -> tuple[float, float] | None:
-    known = all(math.isfinite(size) and size > 0 for size in (size_y, size_x))
-    return (size_y, size_x) if known else None

@@ -40,6 +40,9 @@ class EvaluateSettings:
         value in the truth of pixels that are not annotated
     labels_are
         how to read the truth, where ulens reads it wrongly
+    axes
+        what the axes of truth and prediction are, such as ZYX, where the files do not say or say
+        so wrongly
     field_of_interest_px
         of the Cell Tracking Challenge: objects of the result that lie wholly within this many
         pixels of the border do not count; without it, the name of the data set's folder decides
@@ -54,6 +57,7 @@ class EvaluateSettings:
     frames: str | None = None
     ignore: int | None = None
     labels_are: LabelsAre | None = None
+    axes: str | None = None
     field_of_interest_px: int | None = None
     json: Path | None = None
 
@@ -119,7 +123,8 @@ def run_evaluation(settings: EvaluateSettings) -> Evaluation:
     is_ctc = is_ctc_truth(settings.truth)
     evaluation = _evaluate_ctc(settings) if is_ctc else _evaluate_images(settings)
     if settings.json is not None:
-        write_file(settings.json, evaluation.to_json().encode())
+        # names that the system could not decode have no letters in UTF-8, but JSON's \u for them
+        write_file(settings.json, evaluation.to_json().encode(errors="backslashreplace"))
     return evaluation
 
 
@@ -131,7 +136,11 @@ def _evaluate_images(settings: EvaluateSettings) -> Evaluation:
             "folder of the Cell Tracking Challenge such as 01_GT; leave it out"
         )
     compared, notes = read_comparisons(
-        settings.truth, settings.predicted, frames=settings.frames, ignore=ignore
+        settings.truth,
+        settings.predicted,
+        frames=settings.frames,
+        ignore=ignore,
+        axes=settings.axes,
     )
     reading = read_values(compared, settings.labels_are)
     notes.append(_describe(compared, reading, ignore))
@@ -157,6 +166,11 @@ def _evaluate_ctc(settings: EvaluateSettings) -> Evaluation:
         raise SettingError(
             f"ignore is {settings.ignore}, but in the truth of the Cell Tracking Challenge every "
             "value is an object; leave it out"
+        )
+    if settings.axes is not None:
+        raise SettingError(
+            f"axes are {settings.axes!r}, but masks of the Cell Tracking Challenge are planes or "
+            "stacks without channels; leave it out"
         )
     found = evaluate_ctc(
         truth,

@@ -71,6 +71,9 @@ class TrainSettings:
         how to read the labels, where ulens reads them wrongly
     ignore
         label value of pixels that are not annotated
+    axes
+        what the axes of images and labels are, such as ZYX or YXC, where the files do not say or
+        say so wrongly
     width
         channels of the network's first level
     zoom
@@ -103,6 +106,7 @@ class TrainSettings:
     frames: str | None = None
     labels_are: LabelsAre | None = None
     ignore: int | None = None
+    axes: str | None = None
     width: int | None = None
     zoom: float | None = None
     seed: int | None = None

@@ -65,21 +65,30 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
             )
     segmenter = make_segmenter(settings, bundle)
     make_folder(settings.out)
-    return _segment_files(segmenter, outputs, ObjectTable(table) if table else None)
+    return _segment_files(segmenter, outputs, ObjectTable(table) if table else None, settings.axes)
 
 
 def _segment_files(
-    segmenter: Segmenter, outputs: dict[Path, Targets], table: ObjectTable | None
+    segmenter: Segmenter,
+    outputs: dict[Path, Targets],
+    table: ObjectTable | None,
+    axes: str | None,
 ) -> Iterator[SegmentProgress]:
     errors: list[str] = []
     noted: set[str] = set()
     for number, (file, targets) in enumerate(outputs.items(), start=1):
         progress = SegmentProgress(image=file, number=number, num_images=len(outputs))
         try:
-            yield from _segment_file(segmenter, targets, progress, table, noted)
-        except (DataError, ShapeError) as error:
+            yield from _segment_file(segmenter, targets, progress, table, noted, axes)
+        except (DataError, ShapeError, SettingError) as error:
             errors.append(str(error))
             yield replace(progress, error=str(error))
+        except MemoryError:
+            errors.append(
+                f"{file} is too large for the memory of this computer; segment it alone, with a "
+                "name that ends in .zarr or .tif as out, which reads it piece by piece"
+            )
+            yield replace(progress, error=errors[-1])
     if table is not None:
         table.write()
     if errors:
@@ -96,8 +105,9 @@ def _segment_file(
     progress: SegmentProgress,
     table: ObjectTable | None,
     noted: set[str],
+    axes: str | None,
 ) -> Iterator[SegmentProgress]:
-    image, factor, progress = yield from open_image(segmenter, progress, noted)
+    image, factor, progress = yield from open_image(segmenter, progress, noted, axes)
     cut = planes(image)
     labels: list[np.ndarray] = []
     maps: list[np.ndarray] = []

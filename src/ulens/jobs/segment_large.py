@@ -88,7 +88,9 @@ def _plan(
     volume: Volume,
     progress: SegmentProgress,
 ) -> Generator[SegmentProgress, None, JobRequest]:
-    """Plan the job, or keep to what the folder holds; tell how the image is resampled."""
+    """Plan the job, or keep to what the folder holds; tell how the image is read and resampled."""
+    for note in volume.notes:
+        yield replace(progress, note=f"{volume.path.name}: {note}")
     model = find_model(settings.model)
     own = find_factor(volume.spacing_um, bundle.spacing_um, str(volume.path))
     if resampled := describe_factor(volume.spacing_um, bundle.spacing_um, own):

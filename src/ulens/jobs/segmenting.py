@@ -47,7 +47,8 @@ class SegmentSettings:
     geff
         with --track: write the tracks as a graph too, OUT.geff
     axes
-        with OUT a file: what the axes of the image are, such as ZYX, where it says so wrongly
+        what the axes of the images are, such as ZYX or YXC, where the files do not say or say so
+        wrongly
     average
         mean over 8 flipped and rotated views, or the paper's 7 rotations; slower, better
     device
@@ -106,7 +107,7 @@ class SegmentSettings:
                 f"{in_memory} came with out {self.out}, a file, which is written block by block "
                 f"and never whole in memory; give a folder as out, or leave {in_memory} out"
             )
-        by_blocks = self._given("axes", "workers", "scheduler", "block_px", "halo_px")
+        by_blocks = self._given("workers", "scheduler", "block_px", "halo_px")
         if not self.is_large and by_blocks:
             raise SettingError(
                 f"{by_blocks} came with out {self.out}, a folder; give a name that ends in .zarr "
@@ -178,29 +179,31 @@ def make_segmenter(settings: SegmentSettings, bundle: ModelBundle) -> Segmenter:
 
 
 def open_image(
-    segmenter: Segmenter, progress: SegmentProgress, noted: set[str]
+    segmenter: Segmenter, progress: SegmentProgress, noted: set[str], axes: str | None = None
 ) -> Generator[SegmentProgress, None, tuple[Image, Zoom, SegmentProgress]]:
-    """Read the image at work; tell of a new choice of engine, and of another size.
+    """Read the image at work; tell of what was guessed, a new choice of engine, another size.
 
     Parameters
     ----------
     noted : notes of earlier images, which are not repeated; a new one is added
+    axes : of the settings
 
     Returns
     -------
     the image, by how much the network sees it enlarged, and the progress with the number of tiles
     """
-    image = read_image(progress.image)
+    image = read_image(progress.image, axes)
     factor = segmenter.find_factor(image, str(progress.image))
     num_tiles = len(planes(image)) * segmenter.num_tiles(image.data.shape[-2:], factor)
     progress = replace(progress, num_tiles=num_tiles)
     own = factor[0] / segmenter.zoom, factor[1] / segmenter.zoom
     resampled = describe_factor(image.spacing_um, segmenter.bundle.spacing_um, own)
     choice = str(segmenter.choice) if segmenter.choice and segmenter.choice.is_new else None
-    for note in (choice, resampled):
+    for note in (*image.notes, choice, resampled):
         if note and note not in noted:
             noted.add(note)
-            yield replace(progress, note=note)
+            about = f"{progress.image.name}: " if note in image.notes else ""
+            yield replace(progress, note=f"{about}{note}")
     return image, factor, progress
 
 

@@ -103,7 +103,7 @@ def track_sequence(settings: SegmentSettings) -> Iterator[SegmentProgress | Trac
         )
     check_output_folder(settings.out, files, settings.overwrite)
     outputs = _plan_outputs(settings)
-    frames = check_frames(files)
+    frames = check_frames(files, settings.axes)
     return _track_frames(
         make_segmenter(settings, bundle), frames, outputs, settings.field_of_interest_px
     )
@@ -171,7 +171,7 @@ def _segment_frames(
     noted: set[str] = set()
     for number, file in enumerate(frames.files, start=1):
         progress = SegmentProgress(image=file, number=number, num_images=len(frames.files))
-        image, factor, progress = yield from open_image(segmenter, progress, noted)
+        image, factor, progress = yield from open_image(segmenter, progress, noted, frames.axes)
         for _, plane in planes(image):
             found, progress = yield from segment_plane(segmenter, plane, factor, progress)
             frame = frames.first + len(packed)

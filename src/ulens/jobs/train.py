@@ -114,6 +114,7 @@ def run_training(
 
 def _tell_what_was_read(annotated: Annotated, images: Path) -> Iterator[Message]:
     yield Message(annotated.reading)
+    yield from map(Message, annotated.notes)
     if annotated.unpaired:
         names = ", ".join(path.name for path in annotated.unpaired)
         yield Message(f"left out, an image without label or a label without image: {names}")
@@ -207,6 +208,7 @@ def _read(settings: TrainSettings) -> Annotated:
         frames=settings.frames,
         labels_are=settings.labels_are,
         ignore=settings.ignore,
+        axes=settings.axes,
     )
 
 
@@ -223,6 +225,7 @@ def train(
     frames: str | None = None,
     labels_are: LabelsAre | None = None,
     ignore: int | None = None,
+    axes: str | None = None,
     width: int | None = None,
     zoom: float | None = None,
     seed: int | None = None,
@@ -240,8 +243,8 @@ def train(
     images, labels : files or folders
     out : folder of the model; without it the model lives in memory, until `Model.save`
     time : such as '20min'
-    steps, recipe, plan, start_from, frames, labels_are, ignore, width, zoom, seed, device, resume,
-        overwrite, int8 : as in `TrainSettings`
+    steps, recipe, plan, start_from, frames, labels_are, ignore, axes, width, zoom, seed, device,
+        resume, overwrite, int8 : as in `TrainSettings`
     progress : called with every event of the training, as `run_training` yields them
     stop : as in `run_training`
 
@@ -266,6 +269,7 @@ def train(
             frames=frames,
             labels_are=labels_are,
             ignore=ignore,
+            axes=axes,
             width=width,
             zoom=zoom,
             seed=seed,

@@ -1,7 +1,8 @@
 """Distance of every pixel to the nearest and to the second-nearest instance."""
 
-import numba
 import numpy as np
+
+from ulens.compiled import compiled
 
 
 def two_nearest(
@@ -44,7 +45,7 @@ def _root(squared: np.ndarray, largest: np.int32) -> np.ndarray:
     return distance
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _along_columns(labels: np.ndarray, largest: np.int32) -> tuple[np.ndarray, ...]:
     """Squared distances to the nearest two instances in a pixel's own column, and who they are.
 
@@ -80,7 +81,7 @@ def _along_columns(labels: np.ndarray, largest: np.int32) -> tuple[np.ndarray, .
     return first, first_id, second, second_id
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _across_columns(columns: tuple[np.ndarray, ...], largest: np.int32) -> tuple[np.ndarray, ...]:
     """Squared distances to the nearest two instances of all columns, and who the nearest is."""
     first, first_id, second, second_id = columns
@@ -105,7 +106,7 @@ def _across_columns(columns: tuple[np.ndarray, ...], largest: np.int32) -> tuple
     return nearest, farther, owner
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _compare(
     found: tuple[np.ndarray, ...],
     columns: tuple[np.ndarray, ...],

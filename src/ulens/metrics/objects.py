@@ -108,7 +108,7 @@ class ObjectTable:
         writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)
-        write_file(self.path, text.getvalue().encode())
+        write_file(self.path, text.getvalue().encode(errors="backslashreplace"))
 
 
 def columns(num_channels: int) -> list[str]:

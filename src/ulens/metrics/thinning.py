@@ -1,8 +1,9 @@
 """Thin a binary membrane to lines of one pixel, as the ISBI 2012 measures do."""
 
-import numba
 import numpy as np
 from scipy import ndimage
+
+from ulens.compiled import compiled
 
 DAM, UNVISITED, QUEUED = 0, -1, -2
 
@@ -37,7 +38,7 @@ def thin_membrane(interior: np.ndarray) -> np.ndarray:
     return labels
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _flood(labels: np.ndarray) -> None:
     """Flood all unvisited pixels of `labels` in place, first in first out."""
     height, width = labels.shape
@@ -72,7 +73,7 @@ def _flood(labels: np.ndarray) -> None:
         labels[y, x] = own
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _first_front(labels: np.ndarray, steps: tuple[tuple[int, int], ...]) -> tuple[np.ndarray, int]:
     """Queue the unvisited pixels beside a cell, column by column."""
     height, width = labels.shape

@@ -1,8 +1,9 @@
 """The warping error: mergers and splits that no deformation of the borders can explain."""
 
-import numba
 import numpy as np
 from scipy import ndimage
+
+from ulens.compiled import compiled
 
 CROP_RADIUS = 20
 
@@ -62,7 +63,7 @@ def warp(
     return padded[1:-1, 1:-1], points[:num_left]
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _flip_simple_points(padded: np.ndarray, points: np.ndarray) -> int:
     """Flip points in rounds until none is simple; move those left over to the front."""
     num_left = len(points)
@@ -80,7 +81,7 @@ def _flip_simple_points(padded: np.ndarray, points: np.ndarray) -> int:
         num_left = num_kept
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _is_simple(padded: np.ndarray, y: int, x: int) -> bool:
     """Whether exactly one 4-connected foreground part of the ring of eight touches (y, x).
 
@@ -98,7 +99,7 @@ def _is_simple(padded: np.ndarray, y: int, x: int) -> bool:
     return num_parts == 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _count_mergers_and_splits(cells: np.ndarray, mismatches: np.ndarray) -> int:
     num_errors = 0
     for k in range(len(mismatches)):
@@ -110,7 +111,7 @@ def _count_mergers_and_splits(cells: np.ndarray, mismatches: np.ndarray) -> int:
     return num_errors
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _num_ids_around(cells: np.ndarray, y: int, x: int) -> int:
     """Count the distinct labels, background included, of the up to eight neighbours."""
     height, width = cells.shape
@@ -124,7 +125,7 @@ def _num_ids_around(cells: np.ndarray, y: int, x: int) -> int:
     return num_ids
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _splits_without(cells: np.ndarray, y: int, x: int) -> bool:
     """Whether the white neighbours of (y, x) part when it turns black, seen in a local crop."""
     top, left = max(y - CROP_RADIUS, 0), max(x - CROP_RADIUS, 0)
@@ -141,7 +142,7 @@ def _splits_without(cells: np.ndarray, y: int, x: int) -> bool:
     return num_parts > 1
 
 
-@numba.njit(cache=True, nogil=True)
+@compiled
 def _erase_component(crop: np.ndarray, y: int, x: int) -> None:
     height, width = crop.shape
     stack = np.empty((height * width, 2), np.int64)

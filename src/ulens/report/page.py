@@ -130,7 +130,9 @@ def write_report(
     """
     path = Path(path)
     try:
-        replace_files(path.parent, {path.name: _render(title, summary, sections).encode()})
+        # names that the system could not decode have no letters in UTF-8
+        page = _render(title, summary, sections).encode(errors="backslashreplace")
+        replace_files(path.parent, {path.name: page})
     except OSError as error:
         raise OutputError(
             f"cannot write the report {path}: {error.strerror}; "

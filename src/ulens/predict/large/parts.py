@@ -105,6 +105,7 @@ def describe_labels(bundle: ModelBundle, volume: Volume, job: LargeJob) -> Label
         ),
         dtype=np.min_scalar_type(max(bundle.class_values)) if is_classes else np.dtype(np.uint32),
         spacing_um=volume.spacing_um,
+        steps=volume.steps,
         tile_px=job.piece_px,
     )  # fmt: skip
 

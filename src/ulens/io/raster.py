@@ -1,0 +1,90 @@
+"""PNG, JPEG and BMP files."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+import imagecodecs
+import numpy as np
+import PIL.Image
+
+from ulens.channels import is_grey
+from ulens.image import Image
+from ulens.io.axes import find_axes, in_standard_order
+from ulens.io.orientation import describe_turn, known_orientation, turn
+
+_PNG_START = b"\x89PNG\r\n\x1a\n"
+_ORIENTATION = 0x0112  # of EXIF
+
+
+def read_raster(path: Path, axes: str | None = None, *, resolve_palette: bool) -> Image:
+    """Read a PNG, JPEG or BMP file, turned as viewers show it.
+
+    Parameters
+    ----------
+    axes : what the user says of its axes, see `find_axes`
+    resolve_palette : whether a pixel is its color; else it is the index of that
+
+    Raises
+    ------
+    SettingError : `axes` do not fit
+    Exception : of any kind where the file is damaged or of another format
+    """
+    with path.open("rb") as file, _open_with_pillow(file) as opened:
+        orientation = known_orientation(opened.getexif().get(_ORIENTATION))
+        data = _decode_deep_png(path)
+        if data is None:
+            data = _decode(opened, resolve_palette)
+    if data.ndim == 3 and data.shape[2] in (2, 4):  # Pillow and libpng put alpha last
+        data = data[..., :-1]
+    found = find_axes("YXS"[: data.ndim], data.shape, path, asked=axes, source=None)
+    data, letters = in_standard_order(data, found.stored)
+    return Image(
+        data=np.ascontiguousarray(turn(data, orientation)),
+        axes=letters,
+        source=path,
+        axes_from=found.found,
+        notes=describe_turn(orientation),
+    )
+
+
+def _decode_deep_png(path: Path) -> np.ndarray | None:
+    """Return the pixels of a 16-bit PNG file, None for any other.
+
+    Pillow cuts 16-bit color down to 8 bits.
+    """
+    with path.open("rb") as file:
+        header = file.read(25)
+        if not header.startswith(_PNG_START) or header[24:] != b"\x10":
+            return None
+        file.seek(0)
+        return imagecodecs.png_decode(file.read())
+
+
+def _decode(image: PIL.Image.Image, resolve_palette: bool) -> np.ndarray:
+    """Return (Y, X) or (Y, X, samples) pixels."""
+    if image.mode in ("P", "PA"):
+        colors = np.asarray(image.convert("RGB"))
+        if is_grey(np.moveaxis(colors, 2, 0)):
+            return np.ascontiguousarray(colors[..., 0])
+        return colors if resolve_palette else np.asarray(image.getchannel(0))
+    if image.mode == "1":
+        return np.asarray(image.convert("L"))
+    if image.mode in ("CMYK", "YCbCr", "LAB", "HSV"):
+        return np.asarray(image.convert("RGB"))
+    return np.asarray(image)
+
+
+def _open_with_pillow(file: BinaryIO) -> PIL.Image.Image:
+    """Open a PNG, JPEG or BMP file of any size.
+
+    `PIL.Image.open` refuses images of more than 179 million pixels, unless that limit is lifted for
+    the whole process.
+    """
+    PIL.Image.preinit()
+    start = file.read(16)
+    file.seek(0)
+    for name in ("PNG", "JPEG", "BMP"):
+        make, accepts = PIL.Image.OPEN[name]
+        if accepts is not None and accepts(start):
+            return make(file, "")
+    raise PIL.UnidentifiedImageError("neither PNG, JPEG nor BMP")
