@@ -19,7 +19,7 @@ from ulens.nets.network import Network
 from ulens.nets.properties import count_multiplications
 from ulens.nets.unet import UNet
 from ulens.planning.plan import Plan
-from ulens.training.begin import begin_network
+from ulens.training.begin import begin_network, images_seen
 from ulens.training.calendar import Calendar
 from ulens.training.examples import cut_example
 from ulens.training.model_folder import HELD_OUT, LOG, PLAN, STATE, ModelFolder
@@ -29,13 +29,13 @@ from ulens.training.state import load_state, save_state
 from ulens.training.tensors import class_frequencies
 from ulens.training.trainer import StepLog, Trainer
 from ulens.training.training_set import TrainingSet
+from ulens.training.tuning import decode_across, tune_thresholds
 from ulens.training.validate import (
     Prediction,
     first_decoding,
     predict_unseen,
     score,
     score_held_out,
-    tune_thresholds,
 )
 
 NUM_EXAMPLES = 8
@@ -57,8 +57,8 @@ class Scored:
 
     Parameters
     ----------
-    predictions : of these
-    decoding : as tuned on them
+    predictions : of these, each half decoded as tuned on the other
+    decoding : as tuned on all of them
     scores : by name
     step : steps done then
     """
@@ -102,6 +102,7 @@ class Session:
         self.samples = TrainingSet(annotated, split, plan, device)
         self.decoding = first_decoding(split.training, plan.encoding.name, plan.tiles.zoom)
         start = load_bundle(start_from) if start_from is not None else None
+        self._seen_before = images_seen(start, start_from)
         if start is not None and start.encoding == plan.encoding.name and start_from != START:
             grid = ENCODINGS[plan.encoding.name].grid
             self.decoding |= {name: start.decoding[name] for name in grid if name in start.decoding}
@@ -158,6 +159,7 @@ class Session:
         self.trainer.restore(*load_state(self.folder.path / STATE))
         saved = load_bundle(self.folder.path)
         begun_on, self.decoding = saved.provenance.get("data_sha256"), saved.decoding
+        self._seen_before = saved.provenance.get("seen")
         if begun_on != self.samples.data_sha256:
             raise TrainingError(
                 f"the training in {self.folder.path} was on other images or labels; resume it with "
@@ -206,10 +208,10 @@ class Session:
         """Score the held-out annotations, tune the decoding, and train on all images from now."""
         with self._calendar.counting():
             scored = self._score()
-            tensors = {
-                str(number): torch.from_numpy(prediction.maps)
-                for number, prediction in enumerate(scored.predictions)
-            }
+            tensors = {}
+            for number, prediction in enumerate(scored.predictions):
+                tensors[str(number)] = torch.from_numpy(prediction.maps)
+                tensors[f"labels of {number}"] = torch.from_numpy(prediction.labels)
             record = {"decoding": scored.decoding, "scores": scored.scores, "step": scored.step}
             save_state(self.folder.path / HELD_OUT, tensors, record)
             self._scored, self.decoding = scored, scored.decoding
@@ -272,9 +274,9 @@ class Session:
         self.folder.append_to_log(row)
 
     def _score(self) -> Scored:
-        predictions, decoding = self._predict(), self.decoding
-        if ENCODINGS[self.plan.encoding.name].grid:
-            predictions, decoding = tune_thresholds(predictions, self.plan.encoding.name, decoding)
+        predictions, encoding = self._predict(), self.plan.encoding.name
+        _, decoding = tune_thresholds(predictions, encoding, self.decoding)
+        predictions = decode_across(predictions, encoding, self.decoding)
         return Scored(
             predictions=predictions,
             decoding=decoding,
@@ -287,8 +289,9 @@ class Session:
         way = ENCODINGS[self.plan.encoding.name]
         predictions = []
         for number, sample in enumerate(self.samples.split.held_out):
-            maps = tensors[str(number)].numpy()
-            labels = way.decode(maps, **record["decoding"])
+            maps, saved = tensors[str(number)].numpy(), tensors.get(f"labels of {number}")
+            # older versions saved the maps alone
+            labels = way.decode(maps, **record["decoding"]) if saved is None else saved.numpy()
             predictions.append(Prediction(sample=sample, maps=maps, labels=labels))
         return Scored(predictions=predictions, **record)
 
@@ -302,6 +305,12 @@ class Session:
             shares = class_frequencies(self.samples.images, len(self.plan.encoding.class_weights))
             undo_balance(net, shares.clip(1e-6))
         return net
+
+    def _seen(self) -> list[str] | None:
+        """Return the hashes of all images that the model or those before it have seen."""
+        if self._seen_before is None:
+            return None
+        return sorted({*self._seen_before, *self.samples.hashes})
 
     def _bundle(self) -> ModelBundle:
         annotated, split = self.samples.annotated, self.samples.split
@@ -321,8 +330,8 @@ class Session:
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "data_sha256": self.samples.data_sha256,
                 "num_images": len(annotated.samples),
-                "held_out": [sample.name for sample in split.held_out],
-                "held_out_blocks": {name: list(block) for name, block in split.blocks.items()},
+                **split.chosen.to_json(),
+                "seen": self._seen(),
                 "scored_at_step": self._scored.step if self._scored else None,
                 "steps": self.trainer.clock.step,
                 "training_seconds": round(self.trainer.clock.seconds, 1),
