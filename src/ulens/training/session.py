@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -25,18 +24,12 @@ from ulens.training.examples import cut_example
 from ulens.training.model_folder import HELD_OUT, LOG, PLAN, STATE, ModelFolder
 from ulens.training.quantization import prepare_int8
 from ulens.training.ranks import ALONE, Ranks
+from ulens.training.scored import Scored, load_scored, score_predictions
 from ulens.training.state import load_state, save_state
 from ulens.training.tensors import class_frequencies
 from ulens.training.trainer import StepLog, Trainer
 from ulens.training.training_set import TrainingSet
-from ulens.training.tuning import decode_across, tune_thresholds
-from ulens.training.validate import (
-    Prediction,
-    first_decoding,
-    predict_unseen,
-    score,
-    score_held_out,
-)
+from ulens.training.validate import Prediction, first_decoding, predict_unseen, score
 
 NUM_EXAMPLES = 8
 NUM_WINDOWS, WINDOW_PX = 2, 196
@@ -49,24 +42,6 @@ class Validation:
 
     step: int
     scores: dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scored:
-    """What the network made of the held-out annotations when it had not been trained on them.
-
-    Parameters
-    ----------
-    predictions : of these, each half decoded as tuned on the other
-    decoding : as tuned on all of them
-    scores : by name
-    step : steps done then
-    """
-
-    predictions: list[Prediction]
-    decoding: dict[str, Any]
-    scores: dict[str, float]
-    step: int
 
 
 class Session:
@@ -166,7 +141,11 @@ class Session:
                 "those it was started with, or start a new one with --overwrite"
             )
         if self.trainer.tiles.uses_all:
-            self._scored = self._read_scored()
+            self._scored = load_scored(
+                self.folder.path / HELD_OUT,
+                self.samples.split.held_out,
+                self.plan.encoding.name,
+            )
             self.decoding = self._scored.decoding
         log = self.folder.log_up_to(self.trainer.clock.step)
         # the plan too: it may now be longer than the one the training was started with
@@ -208,12 +187,7 @@ class Session:
         """Score the held-out annotations, tune the decoding, and train on all images from now."""
         with self._calendar.counting():
             scored = self._score()
-            tensors = {}
-            for number, prediction in enumerate(scored.predictions):
-                tensors[str(number)] = torch.from_numpy(prediction.maps)
-                tensors[f"labels of {number}"] = torch.from_numpy(prediction.labels)
-            record = {"decoding": scored.decoding, "scores": scored.scores, "step": scored.step}
-            save_state(self.folder.path / HELD_OUT, tensors, record)
+            scored.save(self.folder.path / HELD_OUT)
             self._scored, self.decoding = scored, scored.decoding
             self._log_scores(scored.scores)
             self.trainer.use_all()
@@ -274,26 +248,8 @@ class Session:
         self.folder.append_to_log(row)
 
     def _score(self) -> Scored:
-        predictions, encoding = self._predict(), self.plan.encoding.name
-        _, decoding = tune_thresholds(predictions, encoding, self.decoding)
-        predictions = decode_across(predictions, encoding, self.decoding)
-        return Scored(
-            predictions=predictions,
-            decoding=decoding,
-            scores=score_held_out(predictions, self.samples.annotated.labels_are),
-            step=self.trainer.clock.step,
-        )
-
-    def _read_scored(self) -> Scored:
-        tensors, record = load_state(self.folder.path / HELD_OUT)
-        way = ENCODINGS[self.plan.encoding.name]
-        predictions = []
-        for number, sample in enumerate(self.samples.split.held_out):
-            maps, saved = tensors[str(number)].numpy(), tensors.get(f"labels of {number}")
-            # older versions saved the maps alone
-            labels = way.decode(maps, **record["decoding"]) if saved is None else saved.numpy()
-            predictions.append(Prediction(sample=sample, maps=maps, labels=labels))
-        return Scored(predictions=predictions, **record)
+        step = self.trainer.clock.step
+        return score_predictions(self._predict(), self.plan.encoding.name, self.decoding, step=step)
 
     def _predict(self) -> list[Prediction]:
         return predict_unseen(self._bundle(), self.samples.split.held_out, str(self.trainer.device))
@@ -313,7 +269,7 @@ class Session:
         return sorted({*self._seen_before, *self.samples.hashes})
 
     def _bundle(self) -> ModelBundle:
-        annotated, split = self.samples.annotated, self.samples.split
+        annotated, split, scored = self.samples.annotated, self.samples.split, self._scored
         return ModelBundle(
             net=self._trained_network().eval(),
             normalization=self.samples.normalization,
@@ -323,7 +279,7 @@ class Session:
             spacing_um=annotated.spacing_um,
             zoom=self.plan.tiles.zoom,
             plan=self.plan.to_json(),
-            scores=self._scored.scores if self._scored else {},
+            scores=scored.scores if scored else {},
             provenance={
                 "ulens": version("ulens"),
                 "torch": torch.__version__,
@@ -332,7 +288,8 @@ class Session:
                 "num_images": len(annotated.samples),
                 **split.chosen.to_json(),
                 "seen": self._seen(),
-                "scored_at_step": self._scored.step if self._scored else None,
+                "scored_at_step": scored.step if scored else None,
+                "scores_rest_on": scored.evidence.to_json() if scored and scored.evidence else None,
                 "steps": self.trainer.clock.step,
                 "training_seconds": round(self.trainer.clock.seconds, 1),
             },
