@@ -44,7 +44,8 @@ from ulens.planning.recipes import make_plan
 from ulens.predict.timing import time_once
 from ulens.tracking.field_of_interest import find_field_of_interest
 from ulens.training.calendar import SCORED_AT
-from ulens.training.validate import Prediction, first_decoding, score, score_unseen, tune_thresholds
+from ulens.training.tuning import tune_thresholds
+from ulens.training.validate import Prediction, first_decoding, score, score_unseen
 
 DATASET = "Dataset001_compare"
 PATCH_PX, BATCH, NUM_RUNS, SIDE_PX = 96, 20, 3, 512

@@ -3,8 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ulens.annotated.holdout import split_as, split_samples
+from ulens.annotated.blocks import Block
+from ulens.annotated.holdout import HeldOut, leave_gap, split_as, split_samples
 from ulens.annotated.samples import Sample
+from ulens.annotated.seen import hash_image
 from ulens.errors import DataError
 
 
@@ -37,18 +39,18 @@ def test_one_image_in_ten_is_held_out(number, held_out):
 def test_what_was_held_out_stays_and_of_new_images_one_in_ten_is_added():
     every = samples(25)
     new = [sample.name for sample in every[15:]]
-    split = split_as(every, ["image 3"], new=new, labels_are="classes")
+    split = split_as(every, HeldOut(names=["image 3"]), new=new, labels_are="classes")
     assert [sample.name for sample in split.held_out] == ["image 3", "image 15"]
     assert len(split.training) == 23
     assert split.whole == every
-    assert not split.blocks
+    assert not split.chosen.blocks
 
 
 def test_blocks_stay_and_whole_images_are_added_to_them():
     every = samples(10)
     before = split_samples(every[:2], labels_are="classes")
-    split = split_as(every, [], blocks=before.blocks, new=["image 9"], labels_are="classes")
-    assert split.blocks == before.blocks == {"image 0": (1, 40), "image 1": (1, 40)}
+    split = split_as(every, before.chosen, new=["image 9"], labels_are="classes")
+    assert split.chosen.blocks == {"image 0": Block(1, 40), "image 1": Block(1, 40)}
     assert [sample.name for sample in split.held_out] == ["image 0", "image 1", "image 9"]
     assert len(split.training) == 9
     assert split.description == (
@@ -91,7 +93,7 @@ def test_an_instance_in_the_middle_of_the_first_line_held_out_is_held_out():
     label[2:5, 45:48], label[10:16, 40], label[2:5, 2:5] = 1, 2, 3
     sample = Sample(name="cells", image=np.zeros((1, 20, 50)), label=label)
     split = split_samples([sample], labels_are="instances")
-    assert split.blocks == {"cells": (1, 40)}
+    assert split.chosen.blocks == {"cells": Block(1, 40)}
     assert set(np.unique(split.held_out[0].label)) == {-1, 0, 1, 2}
     assert set(np.unique(split.training[0].label)) == {-1, 0, 3}
 
@@ -148,30 +150,39 @@ def frames(*counts):
 
 
 @pytest.mark.parametrize(
-    ("counts", "held_out"),
+    ("counts", "held_out", "between"),
     [
-        ((6,), ["01/t005"]),
-        ((20,), ["01/t018", "01/t019"]),
-        ((29,), ["01/t027", "01/t028"]),
-        ((20, 10, 9), ["01/t018", "01/t019", "02/t009"]),
-        ((5, 6), ["02/t005"]),
-        ((6, 5), ["01/t005"]),
+        ((6,), ["01/t005"], ["01/t004"]),
+        ((20,), ["01/t018", "01/t019"], ["01/t017"]),
+        ((29,), ["01/t027", "01/t028"], ["01/t026"]),
+        ((20, 10, 9), ["01/t018", "01/t019", "02/t009"], ["01/t017", "02/t008"]),
+        ((5, 6), ["02/t005"], ["02/t004"]),
+        ((6, 5), ["01/t005"], ["01/t004"]),
+        ((5, 6, 7, 8), [f"03/t{k:03d}" for k in range(7)], []),
     ],
-)
-def test_the_last_frames_of_sequences_are_held_out(counts, held_out):
+)  # fmt: skip
+@pytest.mark.parametrize("are_planes", [False, True])
+def test_the_last_planes_and_frames_are_held_out_and_the_one_before_left_out(
+    counts, held_out, between, are_planes
+):
     originals = frames(*counts)
+    if are_planes:
+        originals = [replace(each, sequence=None, stack=each.sequence) for each in originals]
     split = split_samples(originals, labels_are="instances")
     assert [sample.name for sample in split.held_out] == held_out
-    names = [sample.name for sample in originals]
-    assert [sample.name for sample in split.training] == [n for n in names if n not in held_out]
-    assert ", ".join(held_out) in split.description
+    assert list(split.chosen.between) == between
+    names = [sample.name for sample in originals if sample.name not in (*held_out, *between)]
+    assert [sample.name for sample in split.training] == names
+    assert split.whole == originals
+    assert all(name in split.description for name in [*held_out[:5], *between])
+    assert split.chosen.not_independent == ""
 
 
 def test_silver_truth_in_the_score_is_told():
     gold_and_silver = split_samples(frames(30), labels_are="instances")
     assert gold_and_silver.description == (
         "held out for the score: 3 of 30 images (01/t027, 01/t028, 01/t029); 2 of them with silver "
-        "truth alone"
+        "truth alone; beside them, left out until then: 01/t026"
     )
     gold = [replace(sample, is_silver=False) for sample in frames(30)]
     assert "silver" not in split_samples(gold, labels_are="instances").description
@@ -180,3 +191,115 @@ def test_silver_truth_in_the_score_is_told():
 def test_few_frames_are_divided_like_images():
     split = split_samples(frames(2, 1), labels_are="classes")
     assert len(split.training) == len(split.held_out) == 3
+
+
+def hashes(samples):
+    return {hash_image(sample.image) for sample in samples}
+
+
+def test_only_images_that_were_never_seen_are_held_out():
+    originals = samples(20)
+    seen = [k for k in range(20) if k not in (3, 7, 11, 12)]
+    split = split_samples(originals, labels_are="classes", seen=hashes(originals[k] for k in seen))
+    assert [sample.name for sample in split.held_out] == ["image 11"]
+    assert len(split.training) == 19
+    assert split.chosen.not_independent == ""
+
+
+def test_of_few_images_that_were_never_seen_blocks_are_held_out():
+    originals = samples(6)
+    split = split_samples(originals, labels_are="classes", seen=hashes(originals[:4]))
+    assert [sample.name for sample in split.held_out] == ["image 4", "image 5"]
+    assert list(split.chosen.blocks) == ["image 4", "image 5"]
+    assert len(split.training) == 6
+
+
+@pytest.mark.parametrize(
+    ("number", "seen", "reason"),
+    [(6, True, "has seen all of these images"), (2, True, "has seen all of these images"),
+     (6, None, "does not tell which images it has seen")],
+)  # fmt: skip
+def test_a_score_on_what_was_seen_is_called_not_independent(number, seen, reason):
+    originals = samples(number)
+    split = split_samples(originals, labels_are="classes", seen=hashes(originals) if seen else None)
+    plain = split_samples(originals, labels_are="classes")
+    assert split.chosen.names == plain.chosen.names
+    assert reason in split.chosen.not_independent
+    assert f"the score will not be independent: {split.chosen.not_independent}" in split.description
+
+
+@pytest.mark.parametrize(("num_unseen", "is_blocks"), [(6, False), (2, True)])
+def test_planes_beside_those_that_were_seen_are_not_independent(num_unseen, is_blocks):
+    stack = [replace(each, stack="a.tif") for each in samples(12)]
+    split = split_samples(stack, labels_are="classes", seen=hashes(stack[num_unseen:]))
+    assert bool(split.chosen.blocks) == is_blocks
+    assert "planes beside" in split.chosen.not_independent
+    others = split_samples(stack, labels_are="classes", seen=hashes(stack[:num_unseen]))
+    assert others.chosen.not_independent == ""
+
+
+def test_planes_of_a_short_stack_are_divided_at_one_place():
+    stack = [replace(each, stack="a.tif") for each in samples(3)]
+    stack[1] = annotate(stack[1], slice(0, 20))
+    stack[1].label[:, 30:] = -1
+    split = split_samples(stack, labels_are="classes")
+    assert len(set(split.chosen.blocks.values())) == 1
+    assert split.chosen.not_independent == ""
+
+
+def test_a_gap_as_wide_as_the_network_sees_is_left_beside_a_block():
+    (sample,) = samples(1, shape=(20, 100))
+    split = leave_gap(split_samples([sample], labels_are="classes"), (7, 15), labels_are="classes")
+    trained, scored = split.training[0].label >= 0, split.held_out[0].label >= 0
+    assert trained[:, :65].all()
+    assert scored[:, 80:].all()
+    assert not (trained | scored)[:, 65:80].any()
+    assert "with a gap of 15 px before it" in split.description
+    assert split.chosen.not_independent == ""
+    again = split_as([sample], HeldOut.from_json(split.chosen.to_json()), labels_are="classes")
+    assert np.array_equal(again.training[0].label, split.training[0].label)
+    assert np.array_equal(split.whole[0].label, sample.label)
+
+
+def test_the_gap_begins_where_scored_instances_do_and_takes_whole_ones():
+    label = np.zeros((20, 100), np.int32)
+    label[2:8, 70:95], label[10:16, 50:60], label[2:16, 20:30], label[10:16, 64:72] = 1, 2, 3, 4
+    sample = Sample(name="cells", image=np.zeros((1, 20, 100)), label=label)
+    split = leave_gap(
+        split_samples([sample], labels_are="instances"), (15, 15), labels_are="instances"
+    )
+    training, scored = split.training[0].label, split.held_out[0].label
+    assert set(np.unique(scored)) == {-1, 0, 1}
+    assert (scored == 1).sum() == (label == 1).sum()
+    assert set(np.unique(training)) == {-1, 0, 3}
+    first, last = np.flatnonzero((scored >= 0).any(0)).min(), np.flatnonzero((training >= 0).any(0))
+    assert (first, last.max()) == (70, 54)
+
+
+@pytest.mark.parametrize("reach", [41, 200])
+def test_without_room_for_a_gap_there_is_none_and_the_score_is_not_independent(reach):
+    originals = samples(1, shape=(20, 100))
+    plain = split_samples(originals, labels_are="classes")
+    split = leave_gap(plain, (reach, reach), labels_are="classes")
+    assert np.array_equal(split.training[0].label, plain.training[0].label)
+    assert f"the network looks {reach} px far, and image 0 leaves no room" in split.description
+    assert leave_gap(plain, (38, 38), labels_are="classes").chosen.not_independent == ""
+
+
+def test_no_gap_is_left_where_it_would_take_the_objects():
+    label = np.zeros((20, 100), np.int32)
+    label[2:8, 66:76], label[2:8, 84:90] = 1, 2
+    sample = Sample(name="cells", image=np.zeros((1, 20, 100)), label=label)
+    split = split_samples([sample], labels_are="instances")
+    assert "no room" in leave_gap(split, (20, 20), labels_are="instances").description
+
+
+def test_whole_images_need_no_gap():
+    split = split_samples(samples(6), labels_are="classes")
+    assert leave_gap(split, (99, 99), labels_are="classes") is split
+
+
+def test_what_older_versions_held_out_is_read():
+    old = HeldOut.from_json({"held_out": ["a"], "held_out_blocks": {"a": [1, 30]}})
+    assert old.blocks == {"a": Block(1, 30, 0)}
+    assert (list(old.between), old.not_independent) == ([], "")

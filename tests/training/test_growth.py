@@ -112,13 +112,13 @@ def test_once_it_is_scored_nothing_more_is_held_out(tmp_path):
 def test_changed_labels_take_the_place_of_the_old_ones_on_the_same_side(tmp_path):
     session, _ = begin(write_folder(tmp_path, number=2), number=2)
     samples = session.samples
-    axis, start = samples.split.blocks["0"]
+    axis, start, _ = samples.split.chosen.blocks["0"]
     old = samples.annotated.samples[0]
     label = old.label.copy()
     label[:, :3] = -1  # with fewer annotated pixels the block would begin elsewhere
     label[10:14, 20:24] = 1 - label[10:14, 20:24]
     session.add([replace(old, label=label)])
-    assert samples.split.blocks["0"] == (axis, start)
+    assert samples.split.chosen.blocks["0"][:2] == (axis, start)
     training, held_out = samples.split.training[0].label, samples.split.held_out[0].label
     np.testing.assert_array_equal(np.where(training >= 0, training, held_out), label)
     lines = np.arange(label.shape[axis])

@@ -6,6 +6,7 @@ import pytest
 from ulens.annotated.samples import Sample
 from ulens.encodings import distance
 from ulens.encodings.table import ENCODINGS
+from ulens.training.tuning import tune_thresholds
 from ulens.training.validate import (
     Prediction,
     quality,
@@ -14,7 +15,6 @@ from ulens.training.validate import (
     score_held_out,
     score_membranes,
     score_unseen,
-    tune_thresholds,
 )
 
 

@@ -1,23 +1,57 @@
 """What is kept out of training, so that the score is honest."""
 
+import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-import numpy as np
-from scipy import ndimage
-
+from ulens.annotated.blocks import BLOCK_FRACTION, Block, divide, find_block, widen_gap
 from ulens.annotated.samples import Sample
+from ulens.annotated.seen import hash_image
 from ulens.errors import DataError
 from ulens.io.files import list_some
 from ulens.labels.meaning import IGNORED
 
 IMAGES_PER_HELD_OUT = 10
 FEWEST_FOR_WHOLE_IMAGES = 4
-BLOCK_FRACTION = 0.2
 
 
-Block = tuple[int, int]
-"""Axis along which an image is divided, and the first line there that is held out."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldOut:
+    """What was chosen to be held out.
+
+    Parameters
+    ----------
+    names : of the images that are held out, wholly or in part
+    blocks : of those of which a block is held out, by name
+    between : names of the planes beside them, which are trained on only after the score
+    not_independent : why the score is not that of images which are new to the network; empty where
+        it is
+    """
+
+    names: Collection[str]
+    blocks: Mapping[str, Block] = field(default_factory=dict)
+    between: Collection[str] = ()
+    not_independent: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return entries for a model's provenance."""
+        return {
+            "held_out": list(self.names),
+            "held_out_blocks": {name: list(block) for name, block in self.blocks.items()},
+            "left_between": list(self.between),
+            "not_independent": self.not_independent,
+        }
+
+    @classmethod
+    def from_json(cls, entries: Mapping[str, Any]) -> "HeldOut":
+        """Read what `to_json` wrote; models of older versions tell less."""
+        return cls(
+            names=entries["held_out"],
+            blocks={name: Block(*block) for name, block in entries["held_out_blocks"].items()},
+            between=entries.get("left_between", ()),
+            not_independent=entries.get("not_independent", ""),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,43 +62,92 @@ class Split:
     ----------
     training, held_out : samples; pixels that belong to the other side are −1 (ignored)
     whole : all of them, undivided
-    blocks : of the images that are divided, by name
+    chosen : what is held out, by name
     description : the sentence the program prints
     """
 
     training: list[Sample]
     held_out: list[Sample]
     whole: list[Sample]
-    blocks: dict[str, Block]
+    chosen: HeldOut
     description: str
 
 
-def split_samples(samples: Sequence[Sample], *, labels_are: str) -> Split:
+def split_samples(
+    samples: Sequence[Sample], *, labels_are: str, seen: Collection[str] | None = ()
+) -> Split:
     """Hold out one image in ten, or blocks of each image where there are few.
 
-    Held-out images are spread evenly over the others. Of the frames of a sequence the last tenth
-    is held out, since a frame between two training frames is nearly known. From fewer than four
-    images a block is held out of each: the last fifth along its longer axis. Images without any
-    annotated pixel are on neither side.
+    Held-out images are spread evenly over the others. Planes of a stack and frames of a sequence
+    are nearly known where their neighbours are trained on, so of fewer than four stacks the last
+    tenth of the planes is held out, and the plane before it is not trained on either; of more,
+    whole stacks are held out. From fewer than four images a block is held out of each: the last
+    fifth along its longer axis. Images without any annotated pixel are on neither side.
+
+    Parameters
+    ----------
+    seen : hashes of the images that the model to start from has seen; None where it does not tell.
+        All of this holds for the images that it has not seen; the others are trained on
 
     Raises
     ------
     DataError : the images are too small to be divided
     """
     samples = [sample for sample in samples if _is_annotated(sample)]
-    if len(samples) < FEWEST_FOR_WHOLE_IMAGES:
-        blocks = {sample.name: _find_block(sample.label) for sample in samples}
-        return split_as(samples, blocks, blocks=blocks, labels_are=labels_are)
-    is_series = all(sample.sequence is not None for sample in samples)
-    chosen = _last_frames(samples) if is_series else _spread(len(samples))
-    return split_as(samples, [samples[k].name for k in chosen], labels_are=labels_are)
+    known = {sample.name for sample in samples if seen and hash_image(sample.image) in seen}
+    unseen = [sample for sample in samples if sample.name not in known]
+    chosen = _choose(unseen or samples, samples)
+    beside = _beside(chosen.names, samples)
+    reason = ""
+    if seen is None:
+        reason = (
+            "the model that training starts from does not tell which images it has seen; a "
+            "model trained with this version does"
+        )
+    elif not unseen:
+        reason = (
+            "the model that training starts from has seen all of these images; add images that it "
+            "has not seen"
+        )
+    elif beside if chosen.blocks else beside & known:
+        reason = "planes beside those held out are trained on"
+    return split_as(samples, replace(chosen, not_independent=reason), labels_are=labels_are)
+
+
+def leave_gap(split: Split, reach_px: tuple[int, int], *, labels_are: str) -> Split:
+    """Leave a gap between held-out blocks and what is trained on; other splits stay as they are.
+
+    Parameters
+    ----------
+    reach_px : (y, x) how far around a pixel the network sees, in pixels of the images
+    """
+    chosen = split.chosen
+    if not chosen.blocks:
+        return split
+    blocks, too_small = dict(chosen.blocks), []
+    for sample in split.whole:
+        if (block := blocks.get(sample.name)) is None:
+            continue
+        wide = widen_gap(sample, block, reach_px, labels_are)
+        if wide is None:
+            too_small.append(sample.name)
+        else:
+            blocks[sample.name] = wide
+    reason = chosen.not_independent
+    if too_small and not reason:
+        reason = (
+            f"the network looks {max(reach_px)} px far, and {list_some(too_small)} leaves no room "
+            "for a gap as wide between what is trained on and what is scored; "
+            f"annotate more, best {FEWEST_FOR_WHOLE_IMAGES} images"
+        )
+    chosen = replace(chosen, blocks=blocks, not_independent=reason)
+    return split_as(split.whole, chosen, labels_are=labels_are)
 
 
 def split_as(
     samples: Sequence[Sample],
-    held_out: Collection[str],
+    chosen: HeldOut,
     *,
-    blocks: Mapping[str, Block] | None = None,
     new: Collection[str] = (),
     labels_are: str,
 ) -> Split:
@@ -73,15 +156,15 @@ def split_as(
     Parameters
     ----------
     samples : with names of their own
-    held_out, blocks : names of what was held out, and those images' blocks where it was a part
+    chosen : what was held out
     new : names of images that were not there before; all others were trained on
 
     Raises
     ------
     DataError : the images are too small to be divided
     """
-    samples, blocks = [sample for sample in samples if _is_annotated(sample)], dict(blocks or {})
-    names = set(held_out)
+    samples, blocks = [sample for sample in samples if _is_annotated(sample)], chosen.blocks
+    names = set(chosen.names)
     for sample in samples:
         if sample.name in new and len(names) < len(samples) // IMAGES_PER_HELD_OUT:
             names.add(sample.name)
@@ -89,11 +172,13 @@ def split_as(
     scored: list[Sample] = []
     for sample in samples:
         if sample.name in blocks:
-            rest, block = _divide(sample, blocks[sample.name], labels_are)
+            rest, block = divide(sample, blocks[sample.name], labels_are)
             training.append(rest)
             scored.append(block)
-        else:
-            (scored if sample.name in names else training).append(sample)
+        elif sample.name in names:
+            scored.append(sample)
+        elif sample.name not in chosen.between:
+            training.append(sample)
     training, scored = (
         [part for part in side if _is_annotated(part)] for side in (training, scored)
     )
@@ -102,19 +187,46 @@ def split_as(
             f"the annotated part of {samples[0].name} is too small to be divided into one for "
             f"training and one for the score; annotate more, best {FEWEST_FOR_WHOLE_IMAGES} images"
         )
+    chosen = replace(chosen, names=[sample.name for sample in scored])
     return Split(
         training=training,
         held_out=scored,
         whole=samples,
-        blocks=blocks,
-        description=_describe(scored, samples, blocks),
+        chosen=chosen,
+        description=_describe(scored, samples, chosen),
     )
 
 
-def _describe(
-    held_out: Sequence[Sample], samples: Sequence[Sample], blocks: Collection[str]
-) -> str:
-    words = []
+def _choose(candidates: Sequence[Sample], samples: Sequence[Sample]) -> HeldOut:
+    """Choose among some of all samples."""
+    stacks = _by_stack(range(len(candidates)), candidates)
+    if len(candidates) < FEWEST_FOR_WHOLE_IMAGES:
+        blocks: dict[str, Block] = {}
+        for stack in stacks:
+            block = find_block([candidates[k].label for k in stack])
+            blocks |= {candidates[k].name: block for k in stack}
+        return HeldOut(names=list(blocks), blocks=blocks)
+    if len(stacks) < FEWEST_FOR_WHOLE_IMAGES:
+        numbers = _last_planes(stacks)
+    else:
+        numbers = [k for number in _spread(len(stacks)) for k in stacks[number]]
+    names = [candidates[k].name for k in numbers]
+    return HeldOut(names=names, between=sorted(_beside(names, samples)))
+
+
+def _beside(names: Collection[str], samples: Sequence[Sample]) -> set[str]:
+    """Return the names of the planes beside these in their stacks, these left out."""
+    found: set[str] = set()
+    for stack in _by_stack(range(len(samples)), samples):
+        ordered = [samples[k].name for k in stack]
+        for one, other in itertools.pairwise(ordered):
+            if one in names or other in names:
+                found |= {one, other}
+    return found - set(names)
+
+
+def _describe(held_out: Sequence[Sample], samples: Sequence[Sample], chosen: HeldOut) -> str:
+    blocks, words = chosen.blocks, []
     if whole := [sample for sample in held_out if sample.name not in blocks]:
         names = list_some([sample.name for sample in whole])
         words.append(f"{len(whole)} of {len(samples)} images ({names}){_name_silver(whole)}")
@@ -122,8 +234,15 @@ def _describe(
         of = "the image" if len(blocks) == 1 else f"each of the {len(blocks)} images"
         if len(blocks) < len(samples):
             of = list_some(list(blocks))
-        words.append(f"the last {BLOCK_FRACTION:.0%} of {of}")
-    return f"held out for the score: {' and '.join(words)}"
+        gaps = sorted({block.gap for block in blocks.values()} - {0})
+        gap = f", with a gap of {' or '.join(map(str, gaps))} px before it" if gaps else ""
+        words.append(f"the last {BLOCK_FRACTION:.0%} of {of}{gap}")
+    description = f"held out for the score: {' and '.join(words)}"
+    if chosen.between:
+        description += f"; beside them, left out until then: {list_some(list(chosen.between))}"
+    if chosen.not_independent:
+        description += f"\nthe score will not be independent: {chosen.not_independent}"
+    return description
 
 
 def _spread(num_images: int) -> list[int]:
@@ -140,25 +259,28 @@ def last_of_sequences(
     ----------
     numbers : of the samples to choose from, ascending; those of no sequence count as one
     """
-    return [
-        k
-        for frames in _by_sequence(numbers, samples)
-        for k in frames[len(frames) - len(frames) // one_in :]
-    ]
-
-
-def _last_frames(samples: Sequence[Sample]) -> list[int]:
-    """Return the last tenth of each sequence, or the last frame of the longest one."""
-    numbers = range(len(samples))
-    chosen = last_of_sequences(numbers, samples, one_in=IMAGES_PER_HELD_OUT)
-    return chosen or max(_by_sequence(numbers, samples), key=len)[-1:]
-
-
-def _by_sequence(numbers: Iterable[int], samples: Sequence[Sample]) -> list[list[int]]:
     series: dict[str | None, list[int]] = {}
     for k in numbers:
         series.setdefault(samples[k].sequence, []).append(k)
-    return list(series.values())
+    return _last_of_each(series.values(), one_in)
+
+
+def _last_of_each(series: Iterable[Sequence[int]], one_in: int) -> list[int]:
+    return [k for each in series for k in each[len(each) - len(each) // one_in :]]
+
+
+def _last_planes(stacks: Sequence[Sequence[int]]) -> Sequence[int]:
+    """Return the last tenth of each stack, or the last plane of the longest one."""
+    return _last_of_each(stacks, IMAGES_PER_HELD_OUT) or max(stacks, key=len)[-1:]
+
+
+def _by_stack(numbers: Iterable[int], samples: Sequence[Sample]) -> list[list[int]]:
+    """Gather planes of a stack and frames of a sequence; an image of its own is by itself."""
+    stacks: dict[object, list[int]] = {}
+    for k in numbers:
+        sample = samples[k]
+        stacks.setdefault(sample.sequence or sample.stack or k, []).append(k)
+    return list(stacks.values())
 
 
 def _name_silver(held_out: Sequence[Sample]) -> str:
@@ -168,27 +290,3 @@ def _name_silver(held_out: Sequence[Sample]) -> str:
 
 def _is_annotated(sample: Sample) -> bool:
     return bool((sample.label != IGNORED).any())
-
-
-def _find_block(label: np.ndarray) -> Block:
-    """Return the block that holds the last fifth of the annotated pixels along the longer axis."""
-    axis = int(np.argmax(label.shape))
-    annotated_before = np.append(0, np.cumsum((label != IGNORED).sum(axis=1 - axis)))
-    wanted = (1 - BLOCK_FRACTION) * annotated_before[-1]
-    return axis, int(np.argmin(np.abs(annotated_before - wanted)))
-
-
-def _divide(sample: Sample, block: Block, labels_are: str) -> tuple[Sample, Sample]:
-    """Divide the annotated pixels of an image; an instance goes whole to its centroid's side."""
-    label, (axis, start) = sample.label, block
-    in_block = np.zeros(label.shape, bool)
-    in_block[(slice(None),) * axis + (slice(start, None),)] = True
-    if labels_are == "instances":
-        numbers = np.unique(label[label > 0])
-        centres = np.reshape(ndimage.center_of_mass(label > 0, label, numbers), (-1, 2))
-        held_out = np.isin(label, numbers[centres[:, axis] >= start])
-        in_block = np.where(label > 0, held_out, in_block)
-    return (
-        replace(sample, label=np.where(in_block, IGNORED, label)),
-        replace(sample, label=np.where(in_block, label, IGNORED)),
-    )

@@ -46,6 +46,7 @@ class Sample:
         where pixels are to be ignored
     sequence : the sequence of the Cell Tracking Challenge that it is a frame of, or None
     is_silver : whether programs made the label
+    stack : the file that it is a plane of; planes of one file are neighbours, in their order
     """
 
     name: str
@@ -53,6 +54,7 @@ class Sample:
     label: np.ndarray
     sequence: str | None = None
     is_silver: bool = False
+    stack: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -150,7 +152,7 @@ def read_annotated(
     encoded = [store.keep(encode(label, meaning, values)) for label in labels_found]
     return Annotated(
         samples=[
-            Sample(name=plane.name, image=plane.image, label=label)
+            Sample(name=plane.name, image=plane.image, label=label, stack=plane.pair.image.name)
             for plane, label in zip(selected, encoded, strict=True)
         ],
         labels_are=meaning,

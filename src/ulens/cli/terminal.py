@@ -10,6 +10,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from ulens.jobs.train import Message, Trained, TrainEvent
 from ulens.report.page import Table, format_cell
+from ulens.training.evidence import name_grounds, name_scores
 from ulens.training.session import Validation
 from ulens.training.trainer import StepLog
 
@@ -34,10 +35,12 @@ def show_training(events: Iterable[TrainEvent]) -> bool:
                     is_trained = True
                     word = "stopped early" if stopped else "done"
                     progress.update(task, visible=False)
+                    named = ", ".join(name_scores(bundle))
                     progress.console.print(
-                        f"[bold]{word}[/bold]; on what was held out: {in_words(bundle.scores)}",
-                        soft_wrap=True,
+                        f"[bold]{word}[/bold]; on what was held out: {named}", soft_wrap=True
                     )
+                    for sentence in name_grounds(bundle):
+                        say(f"  {sentence}")
     return is_trained
 
 

@@ -16,6 +16,7 @@ from ulens.nets.network import Network
 from ulens.nets.unet import UNet
 from ulens.planning.plan import Recipe
 from ulens.planning.recipes import DEFAULT_WIDTH, NEGATIVE_SLOPE, PAPER_WIDTH
+from ulens.training.evidence import name_grounds, name_scores
 
 RECIPES = {"default": (DEFAULT_WIDTH, NEGATIVE_SLOPE), "paper": (PAPER_WIDTH, 0.0)}
 
@@ -89,5 +90,5 @@ def _network(model_or_recipe: str) -> tuple[Network, list[str]]:
         f"model {folder}: {bundle.labels_are}, encoding {bundle.encoding}, "
         f"label values {bundle.class_values}"
     ]
-    lines += [f"held-out {name}: {value:.4f}" for name, value in bundle.scores.items()]
+    lines += [f"held-out {score}" for score in name_scores(bundle)] + name_grounds(bundle)
     return bundle.net, lines

@@ -10,20 +10,21 @@ from typing import cast
 
 import torch
 
-from ulens.annotated.holdout import Split, split_as, split_samples
+from ulens.annotated.holdout import HeldOut, Split, leave_gap, split_as, split_samples
 from ulens.annotated.samples import Annotated, hash_samples, read_annotated
-from ulens.bundle import MODEL, WEIGHTS, ModelBundle, load_bundle
+from ulens.bundle import MODEL, WEIGHTS, ModelBundle, find_model, load_bundle
 from ulens.errors import Stopped, TrainingError
 from ulens.io.atomic import replace_files
 from ulens.io.files import name_some, other_files
 from ulens.io.writable import check_writable, make_folder
-from ulens.jobs.planning import TrainSettings, choose_plan, choose_start, describe_plan
+from ulens.jobs.planning import NOISE, TrainSettings, choose_plan, choose_start, describe_plan
 from ulens.labels.meaning import LabelsAre
 from ulens.planning.durations import parse_duration
 from ulens.planning.fingerprint import Fingerprint, take_fingerprint
 from ulens.planning.plan import Plan, Recipe
 from ulens.predict.engines import choose_device
 from ulens.predict.model import Model
+from ulens.training.begin import images_seen, reach_px
 from ulens.training.model_folder import PLAN, STATE, read_log
 from ulens.training.ranks import Ranks, join_ranks
 from ulens.training.session import Session, Validation
@@ -78,7 +79,6 @@ def run_training(
     annotated = _read(settings)
     yield from _tell_what_was_read(annotated, settings.images)
     split = _split(settings, annotated)
-    yield Message(split.description)
     fingerprint = take_fingerprint(annotated)
     is_chosen = settings.start_from is None
     settings = replace(settings, start_from=choose_start(settings, fingerprint))
@@ -88,6 +88,8 @@ def run_training(
             "--from noise starts from random weights"
         )
     plan = ranks.from_first(choose_plan(settings, fingerprint, annotated, split, device))
+    split = _leave_gap(split, settings, plan, annotated)
+    yield Message(split.description)
     yield Message(describe_plan(plan, device))
     if stop.is_set():
         raise Stopped("the training was stopped before its first step; nothing was written")
@@ -181,6 +183,7 @@ def _train_along(settings: TrainSettings, ranks: Ranks, device: torch.device) ->
     plan = ranks.from_first(cast(Plan, None))
     if settings.plan_only:
         return
+    split = _leave_gap(split, settings, plan, annotated)
     session = Session(settings.out, annotated, split, plan, device=device, ranks=ranks)
     for _ in session.trainer:
         pass
@@ -192,13 +195,19 @@ def _split(settings: TrainSettings, annotated: Annotated) -> Split:
         before = load_bundle(settings.out).provenance
         is_same = before.get("data_sha256") == hash_samples(annotated.samples)
         if is_same and "held_out_blocks" in before:
-            return split_as(
-                annotated.samples,
-                before["held_out"],
-                blocks={name: (axis, at) for name, (axis, at) in before["held_out_blocks"].items()},
-                labels_are=annotated.labels_are,
-            )
-    return split_samples(annotated.samples, labels_are=annotated.labels_are)
+            chosen = HeldOut.from_json(before)
+            return split_as(annotated.samples, chosen, labels_are=annotated.labels_are)
+    start = settings.start_from
+    path = None if start in (None, NOISE) else find_model(start)
+    seen = images_seen(None if path is None else load_bundle(path), path)
+    return split_samples(annotated.samples, labels_are=annotated.labels_are, seen=seen)
+
+
+def _leave_gap(split: Split, settings: TrainSettings, plan: Plan, annotated: Annotated) -> Split:
+    """Leave a gap beside held-out blocks; where a training goes on, it is there."""
+    if settings.resume:
+        return split
+    return leave_gap(split, reach_px(plan), labels_are=annotated.labels_are)
 
 
 def _read(settings: TrainSettings) -> Annotated:

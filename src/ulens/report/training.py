@@ -16,6 +16,7 @@ from ulens.planning.plan_in_words import put_in_words
 from ulens.report.charts import figure_png, loss_chart
 from ulens.report.overlays import color_labels, color_probability, overlay, stretch_contrast
 from ulens.report.page import Picture, Section, Table, write_report
+from ulens.training.evidence import find_evidence, name_grounds
 from ulens.training.validate import Prediction, quality
 
 EXPLANATIONS = {
@@ -54,11 +55,10 @@ def write_training_report(
     sections = [
         Section(
             title="How good is it?",
-            text=_how_measured(bundle, held_out) + _tuned(bundle),
-            table=Table(
-                header=("measure", "value", "meaning"),
-                rows=[(n, v, EXPLANATIONS[n]) for n, v in bundle.scores.items()],
-            ),
+            text=_how_measured(bundle, held_out)
+            + "".join(f" The score is {sentence}." for sentence in name_grounds(bundle))
+            + _tuned(bundle),
+            table=_scores(bundle),
         ),
         *_pictures(predictions, bundle),
         Section(
@@ -71,6 +71,17 @@ def write_training_report(
         *_how_trained(plan),
     ]
     write_report(path, title=f"Model {path.parent.name}", summary=summary, sections=sections)
+
+
+def _scores(bundle: ModelBundle) -> Table:
+    evidence = find_evidence(bundle)
+    intervals = evidence.intervals if evidence else {}
+    rows = []
+    for name, value in bundle.scores.items():
+        interval = intervals.get(name)
+        shown = "" if interval is None else f"{interval[0]:.3f} to {interval[1]:.3f}"
+        rows.append((name, value, shown, EXPLANATIONS[name]))
+    return Table(header=("measure", "value", "95 % interval", "meaning"), rows=rows)
 
 
 def _how_measured(bundle: ModelBundle, held_out: str) -> str:
@@ -89,8 +100,8 @@ def _tuned(bundle: ModelBundle) -> str:
     if not sentence:
         return ""
     return (
-        f" In the segmentation {sentence}; these values were chosen on the same annotations, which "
-        "flatters the score a little."
+        f" In the segmentation {sentence}; these values were chosen on the held-out annotations. "
+        "For the score, each half of these was segmented with values chosen on the other half."
     )
 
 

@@ -1,12 +1,14 @@
 """The weights that a training begins with."""
 
+import math
 from pathlib import Path
 from typing import Any
 
-from ulens.bundle import ModelBundle
+from ulens.bundle import START, ModelBundle
 from ulens.errors import ModelError, SettingError
 from ulens.nets.build import describe_architecture, name_network
 from ulens.nets.network import Network
+from ulens.nets.properties import receptive_field
 from ulens.planning.plan import Plan
 
 SHARED = ("name", "width", "depth", "window", "negative_slope")
@@ -61,6 +63,30 @@ def begin_network(
     }
     net.load_state_dict({**own, **fitting})
     return net
+
+
+def images_seen(start: ModelBundle | None, path: Path | None) -> list[str] | None:
+    """Return the hashes of the images that a model has seen, and those it was trained from.
+
+    Parameters
+    ----------
+    start : None = random weights, which have seen none
+    path : of `start`; the model that comes with ulens has seen none of the user's images
+
+    Returns
+    -------
+    as `ulens.annotated.seen.hash_image` makes them; None where the model does not tell
+    """
+    if start is None or path == START:
+        return []
+    return start.provenance.get("seen")
+
+
+def reach_px(plan: Plan) -> tuple[int, int]:
+    """Return how far around a pixel the network sees: (y, x) in pixels of the images."""
+    half = receptive_field(plan.make_network(1)) // 2
+    y, x = plan.tiles.zoom
+    return math.ceil(half / y), math.ceil(half / x)
 
 
 def _shape(net: Network) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -19,24 +18,18 @@ from ulens.nets.network import Network
 from ulens.nets.properties import count_multiplications
 from ulens.nets.unet import UNet
 from ulens.planning.plan import Plan
-from ulens.training.begin import begin_network
+from ulens.training.begin import begin_network, images_seen
 from ulens.training.calendar import Calendar
 from ulens.training.examples import cut_example
 from ulens.training.model_folder import HELD_OUT, LOG, PLAN, STATE, ModelFolder
 from ulens.training.quantization import prepare_int8
 from ulens.training.ranks import ALONE, Ranks
+from ulens.training.scored import Scored, load_scored, score_predictions
 from ulens.training.state import load_state, save_state
 from ulens.training.tensors import class_frequencies
 from ulens.training.trainer import StepLog, Trainer
 from ulens.training.training_set import TrainingSet
-from ulens.training.validate import (
-    Prediction,
-    first_decoding,
-    predict_unseen,
-    score,
-    score_held_out,
-    tune_thresholds,
-)
+from ulens.training.validate import Prediction, first_decoding, predict_unseen, score
 
 NUM_EXAMPLES = 8
 NUM_WINDOWS, WINDOW_PX = 2, 196
@@ -49,24 +42,6 @@ class Validation:
 
     step: int
     scores: dict[str, float]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scored:
-    """What the network made of the held-out annotations when it had not been trained on them.
-
-    Parameters
-    ----------
-    predictions : of these
-    decoding : as tuned on them
-    scores : by name
-    step : steps done then
-    """
-
-    predictions: list[Prediction]
-    decoding: dict[str, Any]
-    scores: dict[str, float]
-    step: int
 
 
 class Session:
@@ -102,6 +77,7 @@ class Session:
         self.samples = TrainingSet(annotated, split, plan, device)
         self.decoding = first_decoding(split.training, plan.encoding.name, plan.tiles.zoom)
         start = load_bundle(start_from) if start_from is not None else None
+        self._seen_before = images_seen(start, start_from)
         if start is not None and start.encoding == plan.encoding.name and start_from != START:
             grid = ENCODINGS[plan.encoding.name].grid
             self.decoding |= {name: start.decoding[name] for name in grid if name in start.decoding}
@@ -158,13 +134,18 @@ class Session:
         self.trainer.restore(*load_state(self.folder.path / STATE))
         saved = load_bundle(self.folder.path)
         begun_on, self.decoding = saved.provenance.get("data_sha256"), saved.decoding
+        self._seen_before = saved.provenance.get("seen")
         if begun_on != self.samples.data_sha256:
             raise TrainingError(
                 f"the training in {self.folder.path} was on other images or labels; resume it with "
                 "those it was started with, or start a new one with --overwrite"
             )
         if self.trainer.tiles.uses_all:
-            self._scored = self._read_scored()
+            self._scored = load_scored(
+                self.folder.path / HELD_OUT,
+                self.samples.split.held_out,
+                self.plan.encoding.name,
+            )
             self.decoding = self._scored.decoding
         log = self.folder.log_up_to(self.trainer.clock.step)
         # the plan too: it may now be longer than the one the training was started with
@@ -206,12 +187,7 @@ class Session:
         """Score the held-out annotations, tune the decoding, and train on all images from now."""
         with self._calendar.counting():
             scored = self._score()
-            tensors = {
-                str(number): torch.from_numpy(prediction.maps)
-                for number, prediction in enumerate(scored.predictions)
-            }
-            record = {"decoding": scored.decoding, "scores": scored.scores, "step": scored.step}
-            save_state(self.folder.path / HELD_OUT, tensors, record)
+            scored.save(self.folder.path / HELD_OUT)
             self._scored, self.decoding = scored, scored.decoding
             self._log_scores(scored.scores)
             self.trainer.use_all()
@@ -272,25 +248,8 @@ class Session:
         self.folder.append_to_log(row)
 
     def _score(self) -> Scored:
-        predictions, decoding = self._predict(), self.decoding
-        if ENCODINGS[self.plan.encoding.name].grid:
-            predictions, decoding = tune_thresholds(predictions, self.plan.encoding.name, decoding)
-        return Scored(
-            predictions=predictions,
-            decoding=decoding,
-            scores=score_held_out(predictions, self.samples.annotated.labels_are),
-            step=self.trainer.clock.step,
-        )
-
-    def _read_scored(self) -> Scored:
-        tensors, record = load_state(self.folder.path / HELD_OUT)
-        way = ENCODINGS[self.plan.encoding.name]
-        predictions = []
-        for number, sample in enumerate(self.samples.split.held_out):
-            maps = tensors[str(number)].numpy()
-            labels = way.decode(maps, **record["decoding"])
-            predictions.append(Prediction(sample=sample, maps=maps, labels=labels))
-        return Scored(predictions=predictions, **record)
+        step = self.trainer.clock.step
+        return score_predictions(self._predict(), self.plan.encoding.name, self.decoding, step=step)
 
     def _predict(self) -> list[Prediction]:
         return predict_unseen(self._bundle(), self.samples.split.held_out, str(self.trainer.device))
@@ -303,8 +262,14 @@ class Session:
             undo_balance(net, shares.clip(1e-6))
         return net
 
+    def _seen(self) -> list[str] | None:
+        """Return the hashes of all images that the model or those before it have seen."""
+        if self._seen_before is None:
+            return None
+        return sorted({*self._seen_before, *self.samples.hashes})
+
     def _bundle(self) -> ModelBundle:
-        annotated, split = self.samples.annotated, self.samples.split
+        annotated, split, scored = self.samples.annotated, self.samples.split, self._scored
         return ModelBundle(
             net=self._trained_network().eval(),
             normalization=self.samples.normalization,
@@ -314,16 +279,17 @@ class Session:
             spacing_um=annotated.spacing_um,
             zoom=self.plan.tiles.zoom,
             plan=self.plan.to_json(),
-            scores=self._scored.scores if self._scored else {},
+            scores=scored.scores if scored else {},
             provenance={
                 "ulens": version("ulens"),
                 "torch": torch.__version__,
                 "created": datetime.now(UTC).isoformat(timespec="seconds"),
                 "data_sha256": self.samples.data_sha256,
                 "num_images": len(annotated.samples),
-                "held_out": [sample.name for sample in split.held_out],
-                "held_out_blocks": {name: list(block) for name, block in split.blocks.items()},
-                "scored_at_step": self._scored.step if self._scored else None,
+                **split.chosen.to_json(),
+                "seen": self._seen(),
+                "scored_at_step": scored.step if scored else None,
+                "scores_rest_on": scored.evidence.to_json() if scored and scored.evidence else None,
                 "steps": self.trainer.clock.step,
                 "training_seconds": round(self.trainer.clock.seconds, 1),
             },

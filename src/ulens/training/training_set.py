@@ -7,6 +7,7 @@ import torch
 
 from ulens.annotated.holdout import Split, split_as
 from ulens.annotated.samples import Annotated, Sample, hash_samples
+from ulens.annotated.seen import hash_image
 from ulens.errors import DataError
 from ulens.normalize import fit_normalization
 from ulens.planning.plan import Plan
@@ -27,6 +28,7 @@ class TrainingSet:
     normalization : of the grey values, fitted to what is trained on at first
     images, all_images : to train on before and after what is held out was scored
     data_sha256 : tells images and labels from all others
+    hashes : of the pixels of the images
     """
 
     def __init__(
@@ -69,8 +71,7 @@ class TrainingSet:
         every += changed.values()
         split = split_as(
             every,
-            {sample.name for sample in self.split.held_out},
-            blocks=self.split.blocks,
+            self.split.chosen,
             new=changed if hold_out else (),
             labels_are=self.annotated.labels_are,
         )
@@ -88,3 +89,4 @@ class TrainingSet:
         self.images: list[TrainingImage] = [ready[id(s)][1] for s in split.training]
         self.all_images: list[TrainingImage] = [ready[id(s)][1] for s in split.whole]
         self.data_sha256 = hash_samples(annotated.samples)
+        self.hashes = [hash_image(sample.image) for sample in split.whole]

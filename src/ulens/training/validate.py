@@ -1,11 +1,10 @@
 """Scores on held-out images, by the predictor that users get."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import ndimage
 
 from ulens.annotated.samples import Sample
 from ulens.bundle import ModelBundle
@@ -18,9 +17,6 @@ from ulens.metrics.membrane import isbi2012
 from ulens.metrics.semantic import semantic_scores
 from ulens.predict.predictor import Average, Predictor
 from ulens.resample import AS_IT_IS, Zoom
-
-CLEARLY_BETTER = 0.02
-WORTH_OF_AN_OBJECT = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -166,71 +162,6 @@ def first_decoding(
     )
     smallest = float(np.percentile(areas[areas > 0], 1)) if areas.any() else 0.0
     return {**way.decoding, "min_area_px": int(smallest / 2), **way.decoding_at(zoom)}
-
-
-def tune_thresholds(
-    predictions: Sequence[Prediction], encoding: EncodingName, decoding: Mapping[str, Any]
-) -> tuple[list[Prediction], dict[str, Any]]:
-    """Choose the decoding thresholds that score best on held-out images.
-
-    Parameters
-    ----------
-    decoding : where the search starts: one threshold after the other is varied
-
-    Returns
-    -------
-    the predictions decoded with them, and the decoding
-
-    Notes
-    -----
-    Best is the highest mean AP of instances, and for membranes the highest mean of V_Rand and
-    V_Info. Few held-out objects tell little, so a value has to be better than the one where the
-    search starts by `CLEARLY_BETTER`, and by more than half of what a single object is worth.
-    """
-    way = ENCODINGS[encoding]
-    annotated = [_annotated_part(prediction) for prediction in predictions]
-    clearly_better = CLEARLY_BETTER
-    if way.labels_are == "instances":
-        num_objects = sum(len(np.unique(each.sample.label.clip(0))) - 1 for each in annotated)
-        clearly_better = max(clearly_better, WORTH_OF_AN_OBJECT / max(1, num_objects))
-    chosen = dict(decoding)
-    for name, values in way.grid.items():
-        first = decoding[name]
-
-        def reached(value: float, name: str = name) -> float:
-            return _goodness(_decode(annotated, encoding, {**chosen, name: value}), encoding)
-
-        goodness = {value: reached(value) for value in {first, *values}}
-        # the nearest of the best wins a tie
-        best = max(goodness, key=lambda value: (goodness[value], -abs(value - first)))
-        # nothing found at all is no evidence for where the search starts
-        if goodness[first] == 0 or goodness[best] >= goodness[first] + clearly_better:
-            chosen[name] = best
-    return _decode(predictions, encoding, chosen), chosen
-
-
-def _goodness(predictions: Sequence[Prediction], encoding: EncodingName) -> float:
-    if ENCODINGS[encoding].labels_are == "instances":
-        return score(predictions, "instances")["mean AP"]
-    masks = [
-        replace(each, maps=np.stack([each.labels != 1, each.labels == 1])) for each in predictions
-    ]
-    measured = score_membranes(masks)
-    return (measured["V_Rand"] + measured["V_Info"]) / 2 if measured else 0.0
-
-
-def _decode(
-    predictions: Sequence[Prediction], encoding: EncodingName, decoding: Mapping[str, Any]
-) -> list[Prediction]:
-    decode = ENCODINGS[encoding].decode
-    return [replace(each, labels=decode(each.maps, **decoding)) for each in predictions]
-
-
-def _annotated_part(prediction: Prediction) -> Prediction:
-    """Cut out the box of the annotated pixels: of held-out blocks a fifth of the image."""
-    box = ndimage.find_objects((prediction.sample.label != IGNORED).astype(np.uint8))[0]
-    sample = replace(prediction.sample, label=prediction.sample.label[box])
-    return replace(prediction, sample=sample, maps=prediction.maps[:, *box])
 
 
 def quality(prediction: Prediction, labels_are: LabelsAre) -> float:

@@ -1,0 +1,93 @@
+"""The block of an image that is held out, and the gap between it and what is trained on."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+from scipy import ndimage
+
+from ulens.annotated.samples import Sample
+from ulens.labels.meaning import IGNORED
+
+BLOCK_FRACTION = 0.2
+LEAST_LEFT = 0.5
+
+
+class Block(NamedTuple):
+    """A block of an image, from a line to the end.
+
+    Parameters
+    ----------
+    axis : along which the image is divided
+    start : first line there that is held out
+    gap : lines before it that are neither trained on nor scored
+    """
+
+    axis: int
+    start: int
+    gap: int = 0
+
+
+def find_block(labels: Sequence[np.ndarray], fraction: float = BLOCK_FRACTION) -> Block:
+    """Return the block that holds the last part of the annotated pixels along the longer axis.
+
+    Parameters
+    ----------
+    labels : (Y, X) of one shape, −1 where not annotated: of an image, or of the planes of a stack,
+        which are divided at one place
+    fraction : of the annotated pixels
+    """
+    axis = int(np.argmax(labels[0].shape))
+    annotated = sum((label != IGNORED).sum(axis=1 - axis) for label in labels)
+    annotated_before = np.append(0, np.cumsum(annotated))
+    wanted = (1 - fraction) * annotated_before[-1]
+    return Block(axis, int(np.argmin(np.abs(annotated_before - wanted))))
+
+
+def widen_gap(
+    sample: Sample, block: Block, reach_px: tuple[int, int], labels_are: str
+) -> Block | None:
+    """Return the block with a gap as wide as the network sees, or None where there is no room.
+
+    Parameters
+    ----------
+    reach_px : (y, x) how far around a pixel the network sees, in pixels of the image
+
+    Notes
+    -----
+    There is room where at least half of what would be trained on without the gap is left, of the
+    annotated pixels and of those of objects.
+    """
+    wide = block._replace(gap=reach_px[block.axis])
+    without, left = (divide(sample, each, labels_are)[0].label for each in (block, wide))
+    for is_counted in (without != IGNORED, without > 0):
+        if (is_counted & (left != IGNORED)).sum() < LEAST_LEFT * is_counted.sum():
+            return None
+    return wide
+
+
+def divide(sample: Sample, block: Block, labels_are: str) -> tuple[Sample, Sample]:
+    """Divide the annotated pixels of an image in two: to train on, and to score.
+
+    An instance goes whole to its centroid's side. The gap begins where what is scored begins; an
+    instance that reaches into it is on neither side.
+    """
+    label, (axis, start, gap) = sample.label, block
+    lines = np.arange(label.shape[axis]).reshape((-1, 1) if axis == 0 else (1, -1))
+    held_out = np.broadcast_to(lines >= start, label.shape)
+    if labels_are == "instances":
+        numbers = np.unique(label[label > 0])
+        centres = np.reshape(ndimage.center_of_mass(label > 0, label, numbers), (-1, 2))
+        inside = np.isin(label, numbers[centres[:, axis] >= start])
+        held_out = np.where(label > 0, inside, held_out)
+    left_out = held_out
+    if gap and held_out.any():
+        scored_from = int(held_out.any(axis=1 - axis).argmax())
+        left_out = held_out | (lines >= scored_from - gap)
+        if labels_are == "instances":
+            left_out = left_out | ((label > 0) & np.isin(label, label[left_out]))
+    return (
+        replace(sample, label=np.where(left_out, IGNORED, label)),
+        replace(sample, label=np.where(held_out, label, IGNORED)),
+    )
