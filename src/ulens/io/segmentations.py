@@ -87,17 +87,18 @@ def check_table(table: Path, out: Path, overwrite: bool) -> None:
         check_parent(table, "table")
 
 
-def write_labels(targets: Targets, image: Image, labels: np.ndarray) -> None:
+def write_labels(targets: Targets, image: Image, labels: np.ndarray, warning: str = "") -> None:
     """Write the label image, and its outlines if they are asked for.
 
     Parameters
     ----------
     image : what was segmented; the label image gets its axes, without C, and its pixel size
     labels : integers, those axes
+    warning : kept as the file's description
     """
     axes = image.axes.replace("C", "")
     in_file = Image(data=_for_file(labels), axes=axes, spacing_um=image.spacing_um)
-    write_tiff(targets.labels, in_file)
+    write_tiff(targets.labels, in_file, warning)
     if targets.rois is not None:
         write_rois(targets.rois, labels, axes=axes)
 

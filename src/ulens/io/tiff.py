@@ -68,7 +68,7 @@ def read_tiff(path: Path) -> Image:
     return Image(data=data, axes=axes, spacing_um=spacing_um, source=path)
 
 
-def write_tiff(path: Path, image: Image) -> None:
+def write_tiff(path: Path, image: Image, description: str = "") -> None:
     """Write a deflate-compressed OME-TIFF that appears complete or not at all.
 
     Parameters
@@ -76,6 +76,7 @@ def write_tiff(path: Path, image: Image) -> None:
     path : file to write; an existing one is replaced once the new one is on disk
     image : integers up to 32 bits or float32/float64; axes of length one except Y and X are
         not kept, since OME does not tell them from absent ones
+    description : for the reader, in the OME metadata
 
     Raises
     ------
@@ -99,14 +100,18 @@ def write_tiff(path: Path, image: Image) -> None:
         ome=True,
         photometric="minisblack",
         compression="zlib",
-        **size_tags(image.axes, image.spacing_um),
+        **size_tags(image.axes, image.spacing_um, description),
     )
     write_file(path, encoded.getvalue())
 
 
-def size_tags(axes: str, spacing_um: tuple[float, float] | None) -> dict[str, Any]:
-    """Return what tells tifffile the axes and the pixel size."""
+def size_tags(
+    axes: str, spacing_um: tuple[float, float] | None, description: str = ""
+) -> dict[str, Any]:
+    """Return what tells tifffile the axes, the pixel size and a description."""
     metadata: dict[str, Any] = {"axes": axes}
+    if description:
+        metadata["Description"] = description
     if spacing_um is None:
         return {"metadata": metadata}
     size_y, size_x = (float(size) for size in spacing_um)

@@ -326,7 +326,9 @@ class Session:
                 "scored_at_step": self._scored.step if self._scored else None,
                 "steps": self.trainer.clock.step,
                 "training_seconds": round(self.trainer.clock.seconds, 1),
+                "progress": round(self.trainer.clock.progress, 4),
             },
             example=self.examples[0].image,
             example_label=self.examples[0].label,
+            familiar=self.samples.familiar,
         )
