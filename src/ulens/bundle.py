@@ -5,7 +5,7 @@ The folder may hold other files (plan, log, training state); they are never touc
 
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ import torch
 from safetensors import SafetensorError
 from torch import Tensor
 
+from ulens.appearance import Familiar
 from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.errors import ModelError, OutputError, SettingError
 from ulens.io.atomic import new_name, replace_files
@@ -23,7 +24,9 @@ from ulens.nets.build import NETWORKS, build_network, describe_architecture
 from ulens.nets.network import Network
 from ulens.nets.quantized import Ranges
 from ulens.normalize import Normalization
+from ulens.record import read_record
 from ulens.resample import AS_IT_IS, Zoom, check_zoom
+from ulens.selftest import check_selftest, make_selftest
 
 FORMAT = "ulens model"
 FORMAT_VERSION = 4
@@ -35,7 +38,7 @@ MODEL, WEIGHTS, SELFTEST, REPORT = (
     "selftest.safetensors",
     "report.html",
 )
-SELFTEST_TOLERANCE = 1e-3
+HARDLY_SECONDS, HARDLY_PROGRESS = 60.0, 0.9
 START = Path(__file__).parent / "start"
 """The model that comes with ulens: cells and nuclei of many looks; its README.md tells of it."""
 # what reading values of a wrong kind out of model.json can raise
@@ -64,6 +67,7 @@ class ModelBundle:
         in a size that the network takes; on it the ways to compute the network are compared
     example_label : (Y, X) int32, the truth of the example's output, −1 = ignored
     int8 : ranges of the inputs of the convolutions that 8-bit integers compute well enough
+    familiar : what the training images looked like; None in models made before that was kept
     """
 
     net: Network
@@ -79,6 +83,7 @@ class ModelBundle:
     example: np.ndarray | None = None
     example_label: np.ndarray | None = None
     int8: Ranges = field(default_factory=dict)
+    familiar: Familiar | None = None
 
     def __post_init__(self) -> None:
         if self.encoding not in ENCODINGS:
@@ -93,6 +98,16 @@ class ModelBundle:
     def labels_are(self) -> LabelsAre:
         """What the training labels meant."""
         return ENCODINGS[self.encoding].labels_are
+
+    @property
+    def hardly_trained(self) -> str | None:
+        """Why nothing is to be expected of the model yet; None of one that was trained."""
+        steps, seconds = (self.provenance.get(each, 0) for each in ("steps", "training_seconds"))
+        if self.provenance.get("scored_at_step", 0) is None:
+            return f"it has no score yet: its training was cut off, or goes on, at step {steps}"
+        if seconds < HARDLY_SECONDS and self.provenance.get("progress", 1.0) < HARDLY_PROGRESS:
+            return f"its training was stopped after {seconds:.0f} seconds, at step {steps}"
+        return None
 
     def name_classes(self, labels: np.ndarray) -> np.ndarray:
         """Return decoded classes by the values of the training labels; instances as they are."""
@@ -160,7 +175,9 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
     description = _read_description(folder)
     try:
         net = _read_net(folder, description)
-        selftest = _check_selftest(folder, description, net)
+        selftest = _read_tensors(folder, SELFTEST, description)
+        check_selftest(folder, selftest, net)
+        arrays = {name: tensor.numpy() for name, tensor in selftest.items()}
         int8 = {name: (low, high) for name, (low, high) in description.get("int8", {}).items()}
         for name in int8:
             net.get_submodule(name)
@@ -178,9 +195,10 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
             plan=description["plan"],
             scores=description["scores"],
             provenance=description["provenance"],
-            example=selftest.get("example"),
-            example_label=selftest.get("example_label"),
+            example=arrays.get("example"),
+            example_label=arrays.get("example_label"),
             int8=int8,
+            familiar=_read_familiar(description),
         )
     except DAMAGE as error:
         raise ModelError(
@@ -204,6 +222,8 @@ def _describe(bundle: ModelBundle, hashes: dict[str, str]) -> dict[str, Any]:
         "zoom": bundle.zoom,
         "scores": bundle.scores,
         "provenance": bundle.provenance,
+        "hardly_trained": bundle.hardly_trained,
+        "familiar": bundle.familiar and asdict(bundle.familiar),
         "plan": bundle.plan,
         "sha256": hashes,
     }
@@ -214,6 +234,11 @@ def _read_zoom(description: dict[str, Any]) -> Zoom:
     zoom = float(y), float(x)
     check_zoom(zoom)
     return zoom
+
+
+def _read_familiar(description: dict[str, Any]) -> Familiar | None:
+    entries = description.get("familiar")
+    return None if entries is None else read_record(Familiar, entries, "familiar")
 
 
 def _read_description(folder: Path) -> dict[str, Any]:
@@ -269,43 +294,11 @@ def _read_net(folder: Path, description: dict[str, Any]) -> Network:
 
 
 def _selftest(bundle: ModelBundle) -> dict[str, Tensor]:
-    net = bundle.net
-    size = net.geometry.base
-    noise = torch.randn(1, net.in_channels, size, size, generator=torch.Generator().manual_seed(0))
-    tensors = {"input": noise, "output": _run_on_cpu(net, noise)}
+    tensors = make_selftest(bundle.net)
     for name in ("example", "example_label"):
         if (array := getattr(bundle, name)) is not None:
             tensors[name] = torch.from_numpy(array)
     return tensors
-
-
-def _run_on_cpu(net: Network, x: Tensor) -> Tensor:
-    """Run a float32 copy of `net` as for prediction; `net` keeps its device and mode."""
-    with torch.device("meta"):
-        copy = build_network(describe_architecture(net))
-    state = {name: tensor.float().cpu() for name, tensor in net.state_dict().items()}
-    copy.load_state_dict(state, assign=True)
-    with torch.inference_mode():
-        return copy.eval()(x)
-
-
-def _check_selftest(
-    folder: Path, description: dict[str, Any], net: Network
-) -> dict[str, np.ndarray]:
-    """Raise unless `net` computes what it once computed; return the arrays of the self-test."""
-    selftest = _read_tensors(folder, SELFTEST, description)
-    expected = selftest["output"]
-    output = _run_on_cpu(net, selftest["input"])
-    difference = float((output - expected).abs().max())
-    # logits have no fixed scale: rounding grows with them
-    allowed = SELFTEST_TOLERANCE * max(1.0, float(expected.abs().max()))
-    if not difference <= allowed:
-        raise ModelError(
-            f"{folder} fails its self-test: the output differs by {difference:.2g} from the one "
-            f"saved with it, {allowed:.2g} is allowed; this computer's torch {torch.__version__} "
-            "computes another function; install the version in constraints.txt"
-        )
-    return {name: tensor.numpy() for name, tensor in selftest.items()}
 
 
 def _read_tensors(folder: Path, name: str, description: dict[str, Any]) -> dict[str, Tensor]:

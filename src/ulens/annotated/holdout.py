@@ -164,7 +164,7 @@ def split_as(
     DataError : the images are too small to be divided
     """
     samples, blocks = [sample for sample in samples if _is_annotated(sample)], chosen.blocks
-    names = set(chosen.names)
+    names = set(chosen.names) - set(blocks)
     for sample in samples:
         if sample.name in new and len(names) < len(samples) // IMAGES_PER_HELD_OUT:
             names.add(sample.name)

@@ -10,6 +10,7 @@ from ulens.io.files import name_some, other_files
 from ulens.jobs.options import EACH_AN_OPTION
 from ulens.jobs.segment import run_segmentation
 from ulens.jobs.segmenting import SegmentProgress, SegmentSettings
+from ulens.jobs.strange import Strange
 from ulens.jobs.tracking import Tracked
 
 
@@ -18,7 +19,9 @@ def segment(settings: Annotated[SegmentSettings, EACH_AN_OPTION]) -> None:
     events = run_segmentation(settings)
     if not settings.is_large and (others := other_files(settings.images)):
         console.print(f"left out, in no format that ulens reads: {escape(name_some(others))}")
-    num_written, tracked = _show(events)
+    num_written, tracked, strange = _show(events)
+    for line in strange.sum_up():
+        say(line)
     if tracked is None:
         say(f"{num_written} segmentations in {settings.out}")
         return
@@ -31,10 +34,13 @@ def segment(settings: Annotated[SegmentSettings, EACH_AN_OPTION]) -> None:
         say(f"as a graph: {tracked.graph}")
 
 
-def _show(events: Iterator[SegmentProgress | Tracked]) -> tuple[int, Tracked | None]:
-    """Show the work as it goes; return how many images were written, and the tracks if any."""
+def _show(
+    events: Iterator[SegmentProgress | Tracked],
+) -> tuple[int, Tracked | None, Strange]:
+    """Show the work; return how many images were written, the tracks, and what is strange."""
     num_written = 0
     tracked: Tracked | None = None
+    strange = Strange(0)
     with progress_bar() as progress:
         task = progress.add_task("segmenting", total=1.0, details="")
         for event in events:
@@ -48,9 +54,12 @@ def _show(events: Iterator[SegmentProgress | Tracked]) -> tuple[int, Tracked | N
                 details=f"{event.number}/{event.num_images} {event.image.name}",
             )
             num_written += bool(event.written)
+            strange.num_images = event.num_images
+            if line := strange.tell(event.image.name, event.unlike):
+                progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
             if event.note:
                 progress.console.print(event.note, markup=False, highlight=False, soft_wrap=True)
             if event.error:
                 left_out = f"[yellow]left out[/yellow]: {escape(event.error)}"
                 progress.console.print(left_out, soft_wrap=True)
-    return num_written, tracked
+    return num_written, tracked, strange

@@ -92,8 +92,12 @@ class ZarrLabels:
             array: Any = group[str(level)]
             array[(*place, rows, columns)] = small
 
-    def tidy(self) -> None:
-        """Remove what a killed run left of pieces that it was writing."""
+    def tidy(self, warning: str = "") -> None:
+        """Remove what a killed run left of pieces that it was writing; keep a warning."""
+        import zarr
+
+        if warning:
+            zarr.open_group(self._path, mode="r+").attrs["ulens"] = {"warning": warning}
         for left in self._path.rglob("*.partial"):
             left.unlink()
 
@@ -123,15 +127,18 @@ class ZarrLabels:
         return {"version": "0.5", "multiscales": [multiscales], "image-label": {}}
 
 
-def write_label_tiff(path: Path, labels: LabelShape, tiles: Iterator[np.ndarray]) -> None:
+def write_label_tiff(
+    path: Path, labels: LabelShape, tiles: Iterator[np.ndarray], description: str = ""
+) -> None:
     """Write a tiled, deflate-compressed BigTIFF with OME metadata.
 
     Parameters
     ----------
     tiles : (tile_px, tile_px) pieces plane by plane in reading order, those at the lower and
         right edge filled up
+    description : for the reader, in the OME metadata
     """
-    tags = size_tags(labels.axes, labels.spacing_um, labels.steps)
+    tags = size_tags(labels.axes, labels.spacing_um, labels.steps, description)
     # a name of its own for each file, which OME would have, makes equal results differ
     tags["metadata"]["UUID"] = "urn:uuid:00000000-0000-0000-0000-000000000000"
     with tifffile.TiffWriter(path, bigtiff=True, ome=True) as tif:

@@ -87,16 +87,17 @@ def check_table(table: Path, out: Path, overwrite: bool) -> None:
         check_parent(table, "table")
 
 
-def write_labels(targets: Targets, image: Image, labels: np.ndarray) -> None:
+def write_labels(targets: Targets, image: Image, labels: np.ndarray, warning: str = "") -> None:
     """Write the label image, and its outlines if they are asked for.
 
     Parameters
     ----------
     image : what was segmented; the label image gets its axes, without C, its pixel size and steps
     labels : integers, those axes
+    warning : kept as the file's description
     """
     axes = image.axes.replace("C", "")
-    write_tiff(targets.labels, replace(image, data=_for_file(labels), axes=axes))
+    write_tiff(targets.labels, replace(image, data=_for_file(labels), axes=axes), warning)
     if targets.rois is not None:
         write_rois(targets.rois, labels, axes=axes)
 

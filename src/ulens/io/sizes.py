@@ -47,9 +47,13 @@ def read_sizes(tif: tifffile.TiffFile) -> tuple[tuple[float, float] | None, Step
     return spacing_um if spacing_um and max(spacing_um) < _PRINTING_UM else None, Steps()
 
 
-def size_tags(axes: str, spacing_um: tuple[float, float] | None, steps: Steps) -> dict[str, Any]:
-    """Return what tells tifffile the axes, the pixel size and the steps."""
+def size_tags(
+    axes: str, spacing_um: tuple[float, float] | None, steps: Steps, description: str = ""
+) -> dict[str, Any]:
+    """Return what tifffile needs to write the axes, the pixel size, the steps and a description."""
     metadata: dict[str, Any] = {"axes": axes}
+    if description:
+        metadata["Description"] = description
     if steps.z_um is not None:
         metadata |= {"PhysicalSizeZ": float(steps.z_um), "PhysicalSizeZUnit": "µm"}
     if steps.t_seconds is not None:

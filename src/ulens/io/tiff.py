@@ -164,7 +164,7 @@ def read_tiff(path: Path, axes: str | None = None, *, is_label: bool = False) ->
     )
 
 
-def write_tiff(path: Path, image: Image) -> None:
+def write_tiff(path: Path, image: Image, description: str = "") -> None:
     """Write a deflate-compressed OME-TIFF that appears complete or not at all.
 
     Parameters
@@ -172,6 +172,7 @@ def write_tiff(path: Path, image: Image) -> None:
     path : file to write; an existing one is replaced once the new one is on disk
     image : integers up to 32 bits or float32/float64; axes of length one except Y and X are
         not kept, since OME does not tell them from absent ones
+    description : for the reader, in the OME metadata
 
     Raises
     ------
@@ -195,7 +196,7 @@ def write_tiff(path: Path, image: Image) -> None:
         ome=True,
         photometric="minisblack",
         compression="zlib",
-        **size_tags(image.axes, image.spacing_um, image.steps),
+        **size_tags(image.axes, image.spacing_um, image.steps, description),
     )
     write_file(path, encoded.getvalue())
 

@@ -90,5 +90,7 @@ def _network(model_or_recipe: str) -> tuple[Network, list[str]]:
         f"model {folder}: {bundle.labels_are}, encoding {bundle.encoding}, "
         f"label values {bundle.class_values}"
     ]
+    if bundle.hardly_trained:
+        lines.append(f"hardly trained: {bundle.hardly_trained}")
     lines += [f"held-out {score}" for score in name_scores(bundle)] + name_grounds(bundle)
     return bundle.net, lines

@@ -26,9 +26,11 @@ from ulens.jobs.segmenting import (
     open_image,
     segment_plane,
 )
+from ulens.jobs.strange import in_one_line, join_planes
 from ulens.metrics.objects import ObjectTable
 from ulens.predict.model import stack_labels, stack_maps
 from ulens.predict.segmenter import Segmenter
+from ulens.predict.unlike import Unlike
 
 
 def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
@@ -110,16 +112,20 @@ def _segment_file(
     image, factor, progress = yield from open_image(segmenter, progress, noted, axes)
     cut = planes(image)
     labels: list[np.ndarray] = []
+    each_unlike: list[tuple[Unlike, ...]] = []
     maps: list[np.ndarray] = []
     for _, plane in cut:
         found, progress = yield from segment_plane(segmenter, plane, factor, progress)
         labels.append(found.labels)
+        each_unlike.append(found.unlike)
         if targets.maps is not None:
             maps.append(found.maps)
-    write_labels(targets, image, stack_labels(labels, image))
+    unlike = join_planes(each_unlike)
+    write_labels(targets, image, stack_labels(labels, image), in_one_line(unlike))
     if targets.maps is not None:
         write_maps(targets.maps, image, stack_maps(maps, image))
     if table is not None:
-        for (name, plane), found_labels in zip(cut, labels, strict=True):
-            table.add(progress.image.name, name, found_labels, plane, image.spacing_um)
-    yield replace(progress, written=targets.paths)
+        for (name, plane), own, strange in zip(cut, labels, each_unlike, strict=True):
+            warning = in_one_line(strange)
+            table.add(progress.image.name, name, own, plane, image.spacing_um, warning)
+    yield replace(progress, written=targets.paths, unlike=unlike)

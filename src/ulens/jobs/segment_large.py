@@ -12,6 +12,7 @@ from ulens.io.atomic import write_file
 from ulens.io.label_volumes import write_label_tiff
 from ulens.io.regions import Volume, open_volume
 from ulens.jobs.segmenting import SegmentProgress, SegmentSettings
+from ulens.jobs.strange import in_one_line, join_planes
 from ulens.predict.engine_choice import choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.large.in_words import foretell, report
@@ -75,7 +76,8 @@ def segment_large(settings: SegmentSettings) -> Iterator[SegmentProgress]:
         progress = SegmentProgress(image=settings.images, number=1, num_images=1)
         request = yield from _plan(settings, folder, bundle, volume, progress)
         if not (folder / COMPLETE).is_file():
-            progress = yield from _do_all(out, request, bundle, volume, client, progress)
+            zoom = settings.zoom
+            progress = yield from _do_all(out, request, bundle, volume, client, progress, zoom)
             write_file(folder / COMPLETE, b"")
     put_in_place(folder, out)
     yield replace(progress, written=(out,))
@@ -92,6 +94,8 @@ def _plan(
     for note in volume.notes:
         yield replace(progress, note=f"{volume.path.name}: {note}")
     model = find_model(settings.model)
+    if bundle.hardly_trained:
+        yield replace(progress, note=f"expect little of this model: {bundle.hardly_trained}")
     own = find_factor(volume.spacing_um, bundle.spacing_um, str(volume.path))
     if resampled := describe_factor(volume.spacing_um, bundle.spacing_um, own):
         yield replace(progress, note=resampled)
@@ -140,6 +144,7 @@ def _do_all(
     volume: Volume,
     client: "Client | None",
     progress: SegmentProgress,
+    zoom: float,
 ) -> Generator[SegmentProgress, None, SegmentProgress]:
     """Do the blocks that are missing, here or on the workers, and complete the output."""
     folder, job = request.folder, request.job
@@ -169,12 +174,15 @@ def _do_all(
             progress = replace(progress, tile=progress.tile + step)
             yield progress
         yield replace(progress, note=report(works, job))
+        unlike = join_planes([work.find_unlike(zoom) for work in works])
+        warning = in_one_line(unlike)
         if output is None:
             labels = describe_labels(bundle, volume, job)
-            write_label_tiff(folder / OUTPUT, labels, label_tiles(works, job.piece_px))
+            tiles = label_tiles(works, job.piece_px)
+            write_label_tiff(folder / OUTPUT, labels, tiles, warning)
         else:
-            output.tidy()
-    return progress
+            output.tidy(warning)
+    return replace(progress, unlike=unlike)
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from ulens.predict.large.job import SUFFIXES
 from ulens.predict.predictor import Average
 from ulens.predict.segmenter import Found, Segmenter
 from ulens.predict.spacing import describe_factor
+from ulens.predict.unlike import Unlike
 from ulens.resample import Zoom, check_zoom
 
 
@@ -154,6 +155,7 @@ class SegmentProgress:
     tile, num_tiles : tiles done of this image, all its planes counted
     written : its output files, once they are written
     note : what the user should know of this image and others like it, or None
+    unlike : how the image is unlike those of the training, once it is segmented
     error : why the image was given up, or None
     """
 
@@ -164,6 +166,7 @@ class SegmentProgress:
     num_tiles: int = 0
     written: tuple[Path, ...] = ()
     note: str | None = None
+    unlike: tuple[Unlike, ...] = ()
     error: str | None = None
 
 
@@ -199,7 +202,9 @@ def open_image(
     own = factor[0] / segmenter.zoom, factor[1] / segmenter.zoom
     resampled = describe_factor(image.spacing_um, segmenter.bundle.spacing_um, own)
     choice = str(segmenter.choice) if segmenter.choice and segmenter.choice.is_new else None
-    for note in (*image.notes, choice, resampled):
+    reason = segmenter.bundle.hardly_trained
+    doubt = f"expect little of this model: {reason}" if reason else None
+    for note in (*image.notes, doubt, choice, resampled):
         if note and note not in noted:
             noted.add(note)
             about = f"{progress.image.name}: " if note in image.notes else ""

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -178,6 +178,7 @@ def _segment_frames(
             if frame in wanted:
                 pictures[frame] = fit_image(plane)
             packed.append(PackedLabels(drop_outside_field(found.labels, border_px)))
+            yield replace(progress, unlike=found.unlike)
     return packed, pictures
 
 

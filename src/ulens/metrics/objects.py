@@ -84,6 +84,7 @@ class ObjectTable:
         labels: np.ndarray,
         pixels: np.ndarray,
         spacing_um: tuple[float, float] | None,
+        warning: str = "",
     ) -> None:
         """Measure the objects of one plane.
 
@@ -91,10 +92,12 @@ class ObjectTable:
         ----------
         image, plane : names; that of a single plane is empty
         labels, pixels, spacing_um : as in `object_table`
+        warning : what makes this plane doubtful, in the last column of all its rows
         """
         self._num_channels.append(len(pixels))
         names: Row = {"image": image, "plane": plane}
-        self._rows.extend(names | row for row in object_table(labels, pixels, spacing_um))
+        rows = object_table(labels, pixels, spacing_um)
+        self._rows.extend({**names, **row, "warning": warning} for row in rows)
 
     def write(self) -> None:
         """Write the table, in UTF-8; images with fewer channels leave fields empty.
@@ -104,7 +107,7 @@ class ObjectTable:
         OutputError : the file cannot be written
         """
         text = io.StringIO(newline="")
-        names = ["image", "plane", *columns(max(self._num_channels))]
+        names = ["image", "plane", *columns(max(self._num_channels)), "warning"]
         writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
         writer.writeheader()
         writer.writerows(self._rows)

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ulens.appearance import measure_look, measure_objects
 from ulens.bundle import ModelBundle
 from ulens.channels import check_channels, fit_channels
 from ulens.encodings.table import ENCODINGS, decode_maps
@@ -13,6 +14,7 @@ from ulens.predict.engine_choice import EngineChoice, choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.spacing import find_factor
+from ulens.predict.unlike import Unlike, find_unlike
 from ulens.resample import AS_IT_IS, Zoom, check_zoom, inverse, resample, size_at
 
 
@@ -24,10 +26,12 @@ class Found(NamedTuple):
     labels : (Y, X); for classes the smallest unsigned dtype, holding the class values of the
         training labels; for instances int32, 0 = background, then 1…N without gaps
     maps : (K, Y, X) float32 in [0, 1], what the labels come from
+    unlike : how the plane, or what was found in it, is unlike those of the training
     """
 
     labels: np.ndarray
     maps: np.ndarray
+    unlike: tuple[Unlike, ...] = ()
 
 
 class Segmenter:
@@ -119,7 +123,7 @@ class Segmenter:
         for write, part in self._predictor.stream(prepared):
             maps[:, *write] = part
             yield
-        return self._find(maps, plane.shape[1:], factor)
+        return self._find(prepared, maps, plane.shape[1:], factor)
 
     def _prepare(self, plane: np.ndarray, factor: Zoom, name: str) -> np.ndarray:
         """Return a plane as the network takes it."""
@@ -132,7 +136,21 @@ class Segmenter:
         """Return the pixels of the network for each pixel of the image."""
         return factor[0] * self.bundle.zoom[0], factor[1] * self.bundle.zoom[1]
 
-    def _find(self, maps: np.ndarray, size: tuple[int, ...], factor: Zoom) -> Found:
+    def _find(
+        self, prepared: np.ndarray, maps: np.ndarray, size: tuple[int, ...], factor: Zoom
+    ) -> Found:
         maps = resample(maps, inverse(self._zoom(factor)), size)
         maps, labels = decode_maps(self.bundle.encoding, maps, self.bundle.decoding, factor)
-        return Found(labels=self.bundle.name_classes(labels), maps=maps)
+        return Found(
+            labels=self.bundle.name_classes(labels),
+            maps=maps,
+            unlike=self._compare(prepared, labels, factor),
+        )
+
+    def _compare(
+        self, prepared: np.ndarray, labels: np.ndarray, factor: Zoom
+    ) -> tuple[Unlike, ...]:
+        if self.bundle.familiar is None:
+            return ()
+        look, objects = measure_look(prepared), measure_objects(labels, factor[0] * factor[1])
+        return find_unlike(self.bundle.familiar, look, objects, zoom=self.zoom)

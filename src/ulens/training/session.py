@@ -292,7 +292,9 @@ class Session:
                 "scores_rest_on": scored.evidence.to_json() if scored and scored.evidence else None,
                 "steps": self.trainer.clock.step,
                 "training_seconds": round(self.trainer.clock.seconds, 1),
+                "progress": round(self.trainer.clock.progress, 4),
             },
             example=self.examples[0].image,
             example_label=self.examples[0].label,
+            familiar=self.samples.familiar,
         )

@@ -8,10 +8,14 @@ import torch
 from ulens.annotated.holdout import Split, split_as
 from ulens.annotated.samples import Annotated, Sample, hash_samples
 from ulens.annotated.seen import hash_image
+from ulens.appearance import Familiar, familiarize
 from ulens.errors import DataError
 from ulens.normalize import fit_normalization
 from ulens.planning.plan import Plan
 from ulens.training.tensors import TrainingImage, prepare
+
+MOST_FAMILIAR = 200
+"""Up to so many images tell what images look like."""
 
 
 class TrainingSet:
@@ -38,7 +42,19 @@ class TrainingSet:
         self.normalization = fit_normalization(sample.image for sample in split.training)
         self._plan, self._device = plan, device
         self._ready: dict[int, tuple[Sample, TrainingImage]] = {}
+        self._familiar: Familiar | None = None
         self._take(annotated, split)
+
+    @property
+    def familiar(self) -> Familiar:
+        """What the images look like, those that are held out too: they are trained on at last."""
+        if self._familiar is None:
+            step = -(-len(self.split.whole) // MOST_FAMILIAR)
+            chosen = self.split.whole[::step]
+            images = ((self._ready[id(each)][1].image.cpu().numpy(), each.label) for each in chosen)
+            is_instances = self.annotated.labels_are == "instances"
+            self._familiar = familiarize(images, is_instances=is_instances)
+        return self._familiar
 
     @property
     def num_channels(self) -> int:
@@ -86,6 +102,7 @@ class TrainingSet:
             tensors = prepare(new, self.normalization, plan=self._plan, device=self._device)
             ready |= {id(sample): (sample, each) for sample, each in zip(new, tensors, strict=True)}
         self.annotated, self.split, self._ready = annotated, split, ready
+        self._familiar = None
         self.images: list[TrainingImage] = [ready[id(s)][1] for s in split.training]
         self.all_images: list[TrainingImage] = [ready[id(s)][1] for s in split.whole]
         self.data_sha256 = hash_samples(annotated.samples)

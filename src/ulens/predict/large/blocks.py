@@ -162,13 +162,14 @@ class PlaneFiles:
     maps, seeds, labels : what the network, the search for seeds and the decoding give
     numbers : of each block's seeds in the whole plane
     unsure : instances that may differ from those of the whole plane
-    table : the final number of each instance, by that of its seed
+    table, areas : the final number of each instance, by that of its seed, and its pixels
     written : empty, for blocks that the output has
     """
 
     def __init__(self, folder: Path, blocks: Blocks) -> None:
         self.blocks = blocks
-        self.statistics, self.table = folder / "statistics.json", folder / "table.npy"
+        self.statistics = folder / "statistics.json"
+        self.table, self.areas = folder / "table.npy", folder / "areas.npy"
         names = ("strips", "maps", "seeds", "numbers", "labels", "unsure", "written")
         self.strips, self.maps, self.seeds, self.numbers, *rest = (
             BlockFiles(folder / name, blocks) for name in names

@@ -124,8 +124,8 @@ class Predict:
             maps[:, *write] = piece
             yield 1
         window, back = self.files.blocks.window(part), inverse(self.zoom)
-        needed = within(window_needed(window, self._whole, back), seen)
-        maps = resample(maps[:, *needed], back, self.volume.size, window=window, whole=self._whole)
+        needed = within(window_needed(window, self.whole, back), seen)
+        maps = resample(maps[:, *needed], back, self.volume.size, window=window, whole=self.whole)
         if self.decode is None:
             self.files.maps.write(part, maps)
         else:
@@ -134,14 +134,23 @@ class Predict:
     def finish(self) -> None:
         pass
 
+    def read(self, window: Window) -> np.ndarray:
+        """Return the normalised pixels of a window of the network's grid, within the plane."""
+        found = json.loads(self.files.statistics.read_bytes())
+        statistics = Statistics(*(tuple(found[name]) for name in Statistics._fields))
+        size = self.volume.size
+        pixels = self.volume.read(self.plane, *window_needed(window, size, self.zoom))
+        normalized = self.bundle.normalization.apply(pixels[found["channels"]], statistics)
+        return resample(normalized, self.zoom, window=window, whole=size)
+
     @property
-    def _whole(self) -> tuple[int, int]:
+    def whole(self) -> tuple[int, int]:
         """Size of the plane on the network's grid."""
         return size_at(self.volume.size, self.zoom)
 
     def _window_seen(self, part: Block, predictor: Predictor) -> Window:
         """Return the network's pixels that the maps of a block are made of, from a valid origin."""
-        needed = window_needed(self.files.blocks.window(part), self._whole, inverse(self.zoom))
+        needed = window_needed(self.files.blocks.window(part), self.whole, inverse(self.zoom))
         alignment = predictor.geometry.alignment
         rows, columns = (slice(side.start // alignment * alignment, side.stop) for side in needed)
         return rows, columns
@@ -153,24 +162,15 @@ class Predict:
         ----------
         block : (y, x) slices of the network's grid
         """
-        found = json.loads(self.files.statistics.read_bytes())
-        statistics = Statistics(*(tuple(found[name]) for name in Statistics._fields))
         tiles = plan_tiles(_size(block), predictor.geometry, predictor.max_input)
         seen = tuple(slice(tiles[0].read[axis].start, tiles[-1].read[axis].stop) for axis in (0, 1))
         rows, columns = (
             mirror_indices(own.start + side.start, own.start + side.stop, length)
-            for own, side, length in zip(block, seen, self._whole, strict=True)
+            for own, side, length in zip(block, seen, self.whole, strict=True)
         )
         top, left = rows.min(), columns.min()
         window = slice(top, rows.max() + 1), slice(left, columns.max() + 1)
-        size = self.volume.size
-        pixels = self.volume.read(self.plane, *window_needed(window, size, self.zoom))
-        normalized = resample(
-            self.bundle.normalization.apply(pixels[found["channels"]], statistics),
-            self.zoom,
-            window=window,
-            whole=size,
-        )
+        normalized = self.read(window)
         mirrored = normalized[:, (rows - top)[:, None], columns - left]
 
         def read(window: Window) -> np.ndarray:
@@ -239,12 +239,14 @@ class Label(_ByBlock):
 
     def finish(self) -> None:
         if self.decoder is not None and not self.files.table.is_file():
-            write_array(self.files.table, self._number(self.decoder.min_area_px))
+            table, areas = self._number(self.decoder.min_area_px)
+            write_array(self.files.areas, areas)
+            write_array(self.files.table, table)
         for files in (self.files.maps, self.files.seeds, self.files.numbers):
             shutil.rmtree(files.folder, ignore_errors=True)
 
-    def _number(self, min_area_px: int) -> np.ndarray:
-        """Number the instances that are large enough, in the order of their seeds."""
+    def _number(self, min_area_px: int) -> tuple[np.ndarray, np.ndarray]:
+        """Number the instances that are large enough, in the order of their seeds; and measure."""
         area = np.zeros(1, np.int64)
         for block in self.files.blocks:
             counts = np.bincount(self.files.labels.read(block).ravel(), minlength=len(area))
@@ -252,7 +254,7 @@ class Label(_ByBlock):
             area = counts
         kept = area >= max(1, min_area_px)
         kept[0] = False
-        return np.where(kept, np.cumsum(kept), 0).astype(np.uint32)
+        return np.where(kept, np.cumsum(kept), 0).astype(np.uint32), area[kept]
 
 
 @dataclass(frozen=True, slots=True)

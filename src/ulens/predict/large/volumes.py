@@ -10,13 +10,16 @@ from typing import Literal
 
 import numpy as np
 
+from ulens.appearance import Objects, count_objects
 from ulens.bundle import ModelBundle
 from ulens.encodings.table import ENCODINGS, decode_maps, in_pixels
 from ulens.io.label_volumes import ZarrLabels
 from ulens.io.regions import Plane, Volume
 from ulens.predict.large.blocks import Block, Blocks, PlaneFiles, Window
+from ulens.predict.large.sampled import sample_look
 from ulens.predict.large.stages import Label, Measure, Predict, Seed, Stage, Write
 from ulens.predict.predictor import Predictor
+from ulens.predict.unlike import Unlike, find_unlike
 from ulens.resample import AS_IT_IS, Zoom
 
 StageName = Literal["measure", "predict", "seed", "label", "write"]
@@ -63,6 +66,7 @@ class PlaneWork:
     ) -> None:
         files = PlaneFiles(folder, blocks)
         self.blocks = blocks
+        self._bundle, self._factor, self._areas_file = bundle, factor, files.areas
         self._labels, self._unsure, self._table_file = files.labels, files.unsure, files.table
         way = ENCODINGS[bundle.encoding]
         decoder = way.decoder and way.decoder(**in_pixels(bundle.decoding, factor))
@@ -73,10 +77,13 @@ class PlaneWork:
             _, classes = decode_maps(bundle.encoding, maps, bundle.decoding, factor)
             return bundle.name_classes(classes)
 
-        at_once = decode if way.pixel_by_pixel else None
+        predict = Predict(
+            files, volume, plane, bundle, zoom, decode if way.pixel_by_pixel else None
+        )
+        self._read, self._seen_size = predict.read, predict.whole
         self._stages: dict[StageName, Stage] = {
             "measure": Measure(files, volume, plane, bundle.net.in_channels),
-            "predict": Predict(files, volume, plane, bundle, zoom, at_once),
+            "predict": predict,
         }
         if decoder is not None:
             self._stages["seed"] = Seed(files, decoder)
@@ -152,6 +159,27 @@ class PlaneWork:
             seen.update(table[unsure].tolist())
             num_losses += 0 in unsure
         return min(len(seen - {0}) + num_losses, self.num_objects)
+
+    def find_unlike(self, zoom: float) -> tuple[Unlike, ...]:
+        """Return how the plane is unlike those of the training, once all stages are done.
+
+        What it looks like is taken from parts of it, the size of objects from all; classes are not
+        looked at.
+
+        Parameters
+        ----------
+        zoom : that the user asked for
+        """
+        if self._bundle.familiar is None:
+            return ()
+        objects = Objects(0, 0.0, 0.0, is_uniform=False)
+        if self._is_instances:
+            area_factor = self._factor[0] * self._factor[1]
+            areas = np.load(self._areas_file, allow_pickle=False) * area_factor
+            num_px = self.blocks.size[0] * self.blocks.size[1] * area_factor
+            objects = count_objects(areas, num_px)
+        look = sample_look(self._read, self._seen_size)
+        return find_unlike(self._bundle.familiar, look, objects, zoom=zoom)
 
     def _table(self) -> np.ndarray:
         """The final number of each instance, by that of its seed."""
