@@ -7,7 +7,6 @@ import zarr
 
 from ulens.errors import FileError, SettingError
 from ulens.image import Image
-from ulens.io import regions
 from ulens.io.files import planes, read_image, write_tiff
 from ulens.io.regions import open_volume
 
@@ -133,14 +132,14 @@ def test_the_fingerprint_is_of_the_pixels(tmp_path):
     assert prints[0] == prints[1] != prints[2]
 
 
-def test_files_that_cannot_be_read_window_by_window(tmp_path, monkeypatch):
+def test_files_that_cannot_be_read_window_by_window(tmp_path):
     (tmp_path / "a.png").write_bytes(b"\x89PNG")
     (tmp_path / "folder").mkdir()
     zarr.create_group(tmp_path / "plate.zarr").create_group("0")
     zarr.create_array(tmp_path / "bare.zarr", data=pixels(2, 3, 4))
     zarr.create_array(tmp_path / "complex.zarr", data=np.zeros((4, 4), complex))
-    zarr.create_array(tmp_path / "large.zarr", data=pixels(64, 64), chunks=(64, 64))
-    monkeypatch.setattr(regions, "_LARGEST_PIECE_BYTES", 5000)
+    side = (20_000, 20_000)  # of pieces that nothing is written to
+    zarr.create_array(tmp_path / "large.zarr", shape=side, chunks=side, dtype=np.uint8)
     for name, message in {
         "a.png": "convert the image, or segment it into a folder",
         "folder": "is a folder of no Zarr",
@@ -148,7 +147,7 @@ def test_files_that_cannot_be_read_window_by_window(tmp_path, monkeypatch):
         "plate.zarr": "holds 0, zarr.json; give the folder of one image",
         "bare.zarr": "without names of sizes 2×3×4.*--axes ZYX",
         "complex.zarr": "complex128 pixels",
-        "large.zarr": "pieces of 64×64 pixels",
+        "large.zarr": "pieces of 20000×20000 pixels, 0.4 GB each",
     }.items():
         with pytest.raises(FileError, match=message), open_volume(tmp_path / name):
             pass

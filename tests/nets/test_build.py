@@ -5,6 +5,7 @@ from ulens.nets.build import (
     NETWORKS,
     build_network,
     describe_architecture,
+    name_network,
     network_geometry,
     undo_balance,
 )
@@ -51,3 +52,28 @@ def test_dropout_goes_to_the_networks_that_have_it():
     architecture = {"name": "unet", **SMALL}
     assert build_network(architecture, dropout=0.25).dropout.p == 0.25
     build_network({**architecture, "name": "sliding-window"}, dropout=0.25)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("unet", "U-Net of width 4 and depth 2"),
+        ("sliding-window", "sliding-window of width 4 and window 33"),
+        ("fcn-8s", "fcn-8s of width 4"),
+    ],
+)
+def test_a_network_is_named_by_what_sets_it_apart(name, words):
+    assert name_network({"name": name, **SMALL}) == words
+
+
+def test_weights_depend_on_the_seed_alone_and_other_draws_stay_as_they_are():
+    architecture = {"name": "unet", **SMALL}
+    torch.manual_seed(7)
+    expected = torch.rand(3)
+    torch.manual_seed(7)
+    first = build_network(architecture, seed=1).head.weight
+    assert torch.equal(torch.rand(3), expected)
+    assert torch.equal(build_network(architecture, seed=1).head.weight, first)
+    assert not torch.equal(build_network(architecture, seed=2).head.weight, first)
+    plain = build_network(architecture).head.weight
+    assert torch.equal(build_network(architecture, seed=0).head.weight, plain)

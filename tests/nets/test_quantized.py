@@ -41,7 +41,7 @@ def test_weights_have_a_scale_for_each_output_channel():
         convolution.weight.copy_((weight.T if transposed else weight)[..., None, None])
         x = torch.tensor([0.0, 1.0])[None, :, None, None]
         found = QuantizedConvolution(convolution, 0.0, 1.0)(x).flatten()
-        # 0.3 is lost between steps of 100 / 127; the small channel has small steps
+        # 0.3 is lost between steps of 100 / 64; the small channel has small steps
         torch.testing.assert_close(found, torch.tensor([0.0, 0.002]))
 
 
@@ -114,3 +114,21 @@ def test_multiplications_are_counted_where_they_happen():
     assert inputs["down.0.0"].multiplications == 2 * 26**2 * 9 * 4
     assert inputs["up.0"].multiplications == 2 * 8**2 * 4 * 8 * 4
     assert inputs["head"].multiplications == 2 * 12**2 * 4 * 2
+
+
+def test_the_range_is_that_of_all_windows():
+    windows = [value * torch.ones(1, 1, 28, 28) for value in (-1.0, 3.0, 0.5)]
+    first = measure_inputs(make_net(), windows)["down.0.0"]
+    # three values that lie on steps of the whole range are best left unclipped
+    assert (first.low, first.high) == (-1.0, 3.0)
+
+
+def test_channels_are_scaled_by_powers_of_two_near_the_square_root_of_their_share():
+    net = make_net()
+    net.down[0][0].weight.zero_()
+    net.down[0][0].bias.copy_(torch.tensor([1.0, 1 / 4, 1 / 64, 0.0]))
+    equal = equalize(net, [torch.zeros(1, 1, 28, 28)])
+    assert equal.down[0][0].bias.tolist() == [1.0, 1 / 2, 1 / 8, 0.0]
+    taken_up = equal.down[0][2].weight / net.down[0][2].weight
+    scales = torch.tensor([1.0, 1 / 2, 1 / 8, 1.0])[:, None, None]
+    torch.testing.assert_close(taken_up[0], scales.expand(4, 3, 3))

@@ -240,8 +240,8 @@ def test_a_part_that_takes_workers_down_is_named(client, monkeypatch, tmp_path):
         list(large_workers._compute(client, request, [large_workers.Part(0, "seed", (1, 2))]))
 
 
-def test_without_workers_the_job_gives_up(monkeypatch, tmp_path):
-    monkeypatch.setattr(large_workers, "WAIT_SECONDS", 0.5)
+def test_without_workers_the_job_gives_up(tmp_path):
+    part = large_workers.Part(0, "seed", (1, 2))
     request = JobRequest(
         model=tmp_path, image=tmp_path, axes=None, job=A_JOB, folder=tmp_path, device="cpu",
         suffix=".tif",
@@ -252,5 +252,5 @@ def test_without_workers_the_job_gives_up(monkeypatch, tmp_path):
         Client(cluster) as client,
         pytest.raises(OutputError, match=r"no worker .* what is done stays in"),
     ):
-        list(large_workers._compute(client, request, [large_workers.Part(0, "seed", (1, 2))]))
+        list(large_workers._compute(client, request, [part], wait_seconds=0.5))
     assert monotonic() - start < 60

@@ -143,8 +143,10 @@ def _num_under_way(client: "Client") -> int:
     return PARTS_PER_THREAD * max(1, sum(client.nthreads().values()))
 
 
-def _compute(client: "Client", request: JobRequest, parts: list[Part]) -> Iterator[Part]:
-    """Have parts done; yield them in the order in which they are."""
+def _compute(
+    client: "Client", request: JobRequest, parts: list[Part], wait_seconds: float = WAIT_SECONDS
+) -> Iterator[Part]:
+    """Have parts done; yield them in the order in which they are. Without workers give up."""
     from distributed import CancelledError, Future, KilledWorker, wait
     from distributed.comm import CommClosedError  # type: ignore[attr-defined]
 
@@ -161,9 +163,9 @@ def _compute(client: "Client", request: JobRequest, parts: list[Part]) -> Iterat
             except TimeoutError:
                 if client.nthreads():
                     last_seen = monotonic()
-                elif monotonic() - last_seen > WAIT_SECONDS:
+                elif monotonic() - last_seen > wait_seconds:
                     raise OutputError(
-                        f"no worker is left since {WAIT_SECONDS:.0f} seconds; what is done stays "
+                        f"no worker is left since {wait_seconds:.0f} seconds; what is done stays "
                         f"in {request.folder}: start workers and the job again"
                     ) from None
                 continue
