@@ -225,7 +225,6 @@ def test_a_score_on_what_was_seen_is_called_not_independent(number, seen, reason
     plain = split_samples(originals, labels_are="classes")
     assert split.chosen.names == plain.chosen.names
     assert reason in split.chosen.not_independent
-    assert f"the score will not be independent: {split.chosen.not_independent}" in split.description
 
 
 @pytest.mark.parametrize(("num_unseen", "is_blocks"), [(6, False), (2, True)])
@@ -282,7 +281,8 @@ def test_without_room_for_a_gap_there_is_none_and_the_score_is_not_independent(r
     plain = split_samples(originals, labels_are="classes")
     split = leave_gap(plain, (reach, reach), labels_are="classes")
     assert np.array_equal(split.training[0].label, plain.training[0].label)
-    assert f"the network looks {reach} px far, and image 0 leaves no room" in split.description
+    reason = split.chosen.not_independent
+    assert f"the network looks {reach} px far, and image 0 leaves no room" in reason
     assert leave_gap(plain, (38, 38), labels_are="classes").chosen.not_independent == ""
 
 
@@ -291,7 +291,7 @@ def test_no_gap_is_left_where_it_would_take_the_objects():
     label[2:8, 66:76], label[2:8, 84:90] = 1, 2
     sample = Sample(name="cells", image=np.zeros((1, 20, 100)), label=label)
     split = split_samples([sample], labels_are="instances")
-    assert "no room" in leave_gap(split, (20, 20), labels_are="instances").description
+    assert "no room" in leave_gap(split, (20, 20), labels_are="instances").chosen.not_independent
 
 
 def test_whole_images_need_no_gap():

@@ -10,6 +10,7 @@ import torch
 from tiny_training import squares, tiny_plan, write_folder
 from ulens.annotated.holdout import split_samples
 from ulens.annotated.samples import hash_samples, read_annotated
+from ulens.annotated.seen import hash_image
 from ulens.errors import DataError
 from ulens.image import Image
 from ulens.io.files import write_tiff
@@ -98,6 +99,14 @@ def test_of_new_images_one_in_ten_is_held_out_and_none_that_was_trained_on(tmp_p
     assert len(session.samples.split.held_out) == 2
     assert not {sample.name for sample in session.samples.split.held_out} & set(before)
     assert len(session.samples.split.training) == 19
+
+
+def test_new_images_that_were_seen_before_are_not_held_out(tmp_path):
+    session, new = begin(write_folder(tmp_path, number=21))
+    session._seen_before = [hash_image(sample.image) for sample in new]
+    session.add(new)
+    assert names(session.samples.split.held_out) == ["2"]
+    assert set(session._bundle().provenance["seen"]) >= set(session._seen_before)
 
 
 def test_once_it_is_scored_nothing_more_is_held_out(tmp_path):

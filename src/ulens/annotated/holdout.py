@@ -240,8 +240,6 @@ def _describe(held_out: Sequence[Sample], samples: Sequence[Sample], chosen: Hel
     description = f"held out for the score: {' and '.join(words)}"
     if chosen.between:
         description += f"; beside them, left out until then: {list_some(list(chosen.between))}"
-    if chosen.not_independent:
-        description += f"\nthe score will not be independent: {chosen.not_independent}"
     return description
 
 

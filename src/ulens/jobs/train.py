@@ -90,6 +90,8 @@ def run_training(
     plan = ranks.from_first(choose_plan(settings, fingerprint, annotated, split, device))
     split = _leave_gap(split, settings, plan, annotated)
     yield Message(split.description)
+    if split.chosen.not_independent:
+        yield Message(f"the score will not be independent: {split.chosen.not_independent}")
     yield Message(describe_plan(plan, device))
     if stop.is_set():
         raise Stopped("the training was stopped before its first step; nothing was written")

@@ -86,11 +86,13 @@ def _scores(bundle: ModelBundle) -> Table:
 
 def _how_measured(bundle: ModelBundle, held_out: str) -> str:
     step, steps = bundle.provenance["scored_at_step"], bundle.provenance["steps"]
+    is_independent = not bundle.provenance.get("not_independent")
     if step == steps:
-        return f"Measured on annotations the network was never trained on; {held_out}."
+        which = "the network was never trained on" if is_independent else "that were kept back"
+        return f"Measured on annotations {which}; {held_out}."
+    which = "that the network had not been trained on" if is_independent else "kept back until then"
     return (
-        f"Measured after {step} of {steps} steps on annotations that the network had not been "
-        f"trained on; {held_out}. The other {steps - step} steps were on all annotations, these "
+        f"Measured after {step} of {steps} steps on annotations {which}; {held_out}. The other {steps - step} steps were on all annotations, these "
         "included, so the model is likely to be a little better than the score."
     )
 

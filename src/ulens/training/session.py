@@ -99,7 +99,8 @@ class Session:
         """Train on more annotated images, or on changed labels, from the next step on.
 
         What is held out stays so. Of new images one in ten is held out, too, as long as nothing is
-        scored. Normalisation and decoding stay those of the images that were there at first.
+        scored and the model that training started from has not seen them. Normalisation and
+        decoding stay those of the images that were there at first.
 
         Parameters
         ----------
@@ -110,7 +111,8 @@ class Session:
         ------
         DataError : an image has other channels
         """
-        self.samples.add(samples, hold_out=self.is_unscored)
+        seen = self._seen_before or ()
+        self.samples.add(samples, hold_out=self.is_unscored, seen=seen)
         self.trainer.tiles.images, self.trainer.tiles.all_images = (
             self.samples.images,
             self.samples.all_images,

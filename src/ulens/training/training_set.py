@@ -1,6 +1,6 @@
 """The annotated images of one training, which may grow while it runs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 import torch
@@ -61,7 +61,7 @@ class TrainingSet:
         """Channels of the images."""
         return len(self.annotated.samples[0].image)
 
-    def add(self, samples: Sequence[Sample], *, hold_out: bool) -> None:
+    def add(self, samples: Sequence[Sample], *, hold_out: bool, seen: Collection[str] = ()) -> None:
         """Take more annotated images, or changed labels.
 
         What is held out stays so. The normalisation stays that of the images at first.
@@ -71,6 +71,7 @@ class TrainingSet:
         samples : of the same kind of labels and channels; one of a name that is known takes the
             place of that image
         hold_out : whether one in ten of the new images is held out
+        seen : hashes of images that are never held out
 
         Raises
         ------
@@ -85,10 +86,15 @@ class TrainingSet:
         changed = {sample.name: sample for sample in samples}
         every = [changed.pop(sample.name, sample) for sample in self.annotated.samples]
         every += changed.values()
+        new = [
+            name
+            for name, sample in changed.items()
+            if hold_out and hash_image(sample.image) not in seen
+        ]
         split = split_as(
             every,
             self.split.chosen,
-            new=changed if hold_out else (),
+            new=new,
             labels_are=self.annotated.labels_are,
         )
         self._take(replace(self.annotated, samples=every), split)
