@@ -130,9 +130,9 @@ def test_a_paired_image_takes_no_second_label(tmp_path):
 def test_no_pairs_lists_what_was_seen_and_tried(tmp_path):
     touch(tmp_path, "a/cat.png", "a/cow.png", "b/dog.png")
     message = (
-        r"saw cat\.png, cow\.png as images in .*a and dog\.png as labels in .*b; tried equal names"
-        r".*_mask, _masks, _label, _labels or _seg, equal numbers.*image or images with label, "
-        r"labels, mask or masks; rename the files"
+        r"saw cat\.png, cow\.png as images in .*a and dog\.png as label images in .*b; tried "
+        r"equal names.*_mask, _masks, _label, _labels or _seg, equal numbers.*image or images with "
+        r"label, labels, mask or masks; rename the files"
     )
     with pytest.raises(PairingError, match=message):
         find_pairs(tmp_path / "a", tmp_path / "b")
@@ -140,7 +140,9 @@ def test_no_pairs_lists_what_was_seen_and_tried(tmp_path):
 
 def test_no_labels_anywhere(tmp_path):
     touch(tmp_path, "images/cat.png", "images/cow.png")
-    with pytest.raises(PairingError, match="nothing as labels there and in folders beside it"):
+    with pytest.raises(
+        PairingError, match="nothing as label images there and in folders beside it"
+    ):
         find_pairs(tmp_path / "images")
     with pytest.raises(PairingError, match=r"no image has a label image"):
         find_pairs(tmp_path / "images" / "cat.png")

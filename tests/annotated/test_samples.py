@@ -62,8 +62,6 @@ def test_masks_told_to_be_instances(folder):
 def test_instances_are_numbered_per_image(tmp_path):
     save(tmp_path / "images" / "0.png", GREY)
     save(tmp_path / "labels" / "0.tif", np.array([[9, 0, 300, 0], [0, 0, 0, 0], [40, 0, 0, 7]]))
-    annotated = read_annotated(tmp_path)
-    assert annotated.labels_are == "classes"  # four values, nothing to compare with
     save(tmp_path / "images" / "1.png", GREY)
     save(tmp_path / "labels" / "1.tif", np.array([[0, 0, 7, 0], [0, 0, 0, 0], [300, 0, 0, 0]]))
     annotated = read_annotated(tmp_path)
@@ -71,6 +69,54 @@ def test_instances_are_numbered_per_image(tmp_path):
     assert annotated.class_values == (0, 1)
     assert annotated.samples[0].label.tolist() == [[2, 0, 4, 0], [0, 0, 0, 0], [3, 0, 0, 1]]
     assert annotated.samples[1].label.tolist() == [[0, 0, 1, 0], [0, 0, 0, 0], [2, 0, 0, 0]]
+
+
+def test_swapped_folders_are_suspected(tmp_path):
+    for i in range(2):
+        label = cases.cells(i)
+        save(tmp_path / "images" / f"{i}.png", label.astype(np.uint8))
+        save(tmp_path / "labels" / f"{i}.png", cases.picture(label, i))
+    message = r"are images and labels swapped\? .*images.0\.png, an image, looks like labels; and"
+    with pytest.raises(LabelError, match=message):
+        read_annotated(tmp_path / "images", tmp_path / "labels")
+    (tmp_path / "images").rename(tmp_path / "x")
+    for i in range(2):
+        save(tmp_path / "images" / f"{i}.png", cases.picture(cases.cells(i), i + 5))
+    with pytest.raises(LabelError, match=r"^label images such as .*grey values, not labels"):
+        read_annotated(tmp_path / "images", tmp_path / "labels")
+
+
+def test_every_pair_of_files_has_a_row(tmp_path):
+    stack = np.stack([cases.cells(0), cases.cells(1)])
+    for role, pixels in (("images", stack), ("labels", stack.astype(np.uint16))):
+        (tmp_path / role).mkdir()
+        write_tiff(tmp_path / role / "a.tif", Image(data=pixels.astype(np.uint16), axes="ZYX"))
+    save(tmp_path / "images" / "b.png", np.dstack([cases.picture(cases.cells(2), 0)] * 3))
+    save(tmp_path / "labels" / "b.png", cases.cells(2, number=5).astype(np.uint8))
+    rows = read_annotated(tmp_path).rows
+    assert [row.image.name for row in rows] == ["a.tif", "b.png"]
+    assert [row.label.parent.name for row in rows] == ["labels", "labels"]
+    assert [(row.axes, row.size) for row in rows] == [("ZYX", "2×96×96"), ("CYX", "96×96")]
+    assert [row.num_channels for row in rows] == [1, 1]
+    num_objects = sum(len(np.unique(plane)) - 1 for plane in stack)
+    assert [row.reading for row in rows] == [f"{num_objects} objects", "5 objects"]
+
+
+def test_classes_and_ignored_pixels_stand_in_the_row(folder):
+    label = MASK.copy()
+    label[0, 0] = 7
+    save(folder / "labels" / "1.png", label)
+    readings = [row.reading for row in read_annotated(folder, ignore=7).rows]
+    assert readings == ["classes 0, 255", "classes 0, 255; 8.3% ignored", "classes 0, 255"]
+
+
+def test_that_files_were_paired_by_numbers_is_noted(folder):
+    assert read_annotated(folder).notes == ()
+    for i in range(3):
+        (folder / "labels" / f"{i}.png").rename(folder / "labels" / f"truth{i}.png")
+    (note,) = read_annotated(folder).notes
+    assert note.startswith("names differ, so files were paired by the numbers in their names; che")
+    assert "1.png with truth1.png" in note
 
 
 def test_ignored_pixels_are_minus_one(folder):
@@ -142,7 +188,7 @@ def test_files_outside_the_selection_are_not_read(folder, monkeypatch):
     monkeypatch.setattr(
         ulens.annotated.samples,
         "read_image",
-        lambda path: seen.append(path.name) or read_image(path),
+        lambda path, axes: seen.append(path.name) or read_image(path, axes),
     )
     read_annotated(folder, frames="0,2")
     assert seen == ["0.png", "2.png"]
@@ -288,7 +334,7 @@ def test_outlines_are_instances(tmp_path, suffix):
         write_rois(tmp_path / f"{name}{suffix}", label)
     annotated = read_annotated(tmp_path)
     assert annotated.labels_are == "instances"
-    assert annotated.reading == "2 label images hold 1…3 ids, one connected object each: instances"
+    assert annotated.reading == "2 label images hold 1…3 ids: instances"
     np.testing.assert_array_equal(annotated.samples[0].label, cases.three_in_a_row())
     np.testing.assert_array_equal(annotated.samples[1].label, cases.cell_with_hole())
 

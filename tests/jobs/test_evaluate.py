@@ -268,7 +268,7 @@ def test_a_measure_that_the_files_do_not_allow_is_an_error_when_asked_for(folder
     fill(folders[0], {"a": labels})
     fill(folders[1], {"a": labels})
     with pytest.raises(DataError, match="isbi2012 cannot be computed: the truth must hold two cl"):
-        evaluate(*folders, measures=["isbi2012"])
+        evaluate(*folders, measures=["isbi2012"], labels_are="instances")
 
 
 def test_unknown_measures_are_named(folders):
@@ -304,6 +304,106 @@ def test_the_truth_of_real_membranes_scores_one(real_data, tmp_path):
     assert found.scores["isbi2012"]["v_rand"] == pytest.approx(1, abs=1e-3)
     assert found.scores["isbi2012"]["pixel_error"] == 0.0
     assert found.scores["semantic"]["mean_iou"] == 1.0
+
+
+@pytest.mark.parametrize("measure", ["semantic", "instances"])
+@pytest.mark.parametrize("ids", [(5, 9), (70, 9), (1, 255)])
+def test_the_same_cells_with_other_ids_score_one(folders, ids, measure):
+    labels = cases.two_touching_discs()
+    fill(folders[0], {"a": labels.astype(np.uint16)})
+    fill(folders[1], {"a": cases.renumbered(labels, ids).astype(np.uint16)})
+    found = evaluate(*folders, measures=[measure])
+    assert found.notes[0] == (
+        "truth: 1 label image holds 2 ids: instances, since truth and predictions hold other values"
+    )
+    assert found.scores[measure].get("AP", 1) == found.scores[measure].get("mean_iou", 1) == 1
+
+
+def test_two_cells_alone_do_not_tell(folders):
+    for folder in folders:
+        fill(folder, {"a": cases.two_touching_discs().astype(np.uint16)})
+    with pytest.raises(
+        LabelError, match=r"truth such as .* may be classes or instances.*--labels-"
+    ):
+        evaluate(*folders)
+    assert evaluate(*folders, labels_are="instances").scores["instances"]["AP"] == 1
+    assert evaluate(*folders, labels_are="classes").scores["semantic"]["mean_iou"] == 1
+
+
+@pytest.mark.parametrize("predicted", [(20, 220), (0, 255), (1, 2)])
+def test_one_reading_of_a_mask_holds_for_all_measures(folders, predicted):
+    mask = np.sign(cases.cells(0))
+    fill(folders[0], {"a": (255 * mask).astype(np.uint8)})
+    fill(folders[1], {"a": np.array(predicted, np.uint8)[mask]})
+    found = evaluate(*folders, measures=["isbi2012", "semantic", "instances"])
+    assert found.scores["isbi2012"]["v_rand"] == found.scores["semantic"]["mean_iou"] == 1
+    assert found.scores["instances"]["AP"] == 1
+
+
+def test_ids_count_as_foreground_and_as_objects_of_a_mask(folders):
+    labels = cases.two_touching_discs()
+    fill(folders[0], {"a": np.sign(labels).astype(np.uint8)})
+    fill(folders[1], {"a": cases.renumbered(labels, (20, 220)).astype(np.uint8)})
+    found = evaluate(*folders, measures=["semantic", "instances"])
+    assert found.scores["semantic"]["mean_iou"] == 1
+    assert found.scores["instances"]["num_extra@0.50"] == 1  # half of the region
+
+
+def test_maps_and_images_given_as_predictions_are_refused(folders):
+    labels = cases.cells(0)
+    fill(folders[0], {"a": (255 * np.sign(labels)).astype(np.uint8)})
+    for grey in (cases.probabilities(labels), cases.picture(labels, 0)):
+        fill(folders[1], {"a": grey})
+        with pytest.raises(LabelError, match=r"predictions such as .*a\.tif hold .* grey values"):
+            evaluate(*folders)
+
+
+def test_soft_edges_of_predictions_are_cut_and_said(folders):
+    fill(folders[0], {"a": (255 * np.sign(cases.cells(0))).astype(np.uint8)})
+    fill(folders[1], {"a": cases.through_jpeg(255 * np.sign(cases.cells(0)), 90)})
+    found = evaluate(*folders)
+    assert found.scores["semantic"]["mean_iou"] == 1
+    assert any("predictions: 1 label image holds {0, 255}" in note for note in found.notes)
+
+
+def test_a_folder_against_itself_is_said_in_words_of_evaluation(folders):
+    fill(folders[0], {"a": CELLS})
+    for path in (folders[0], folders[0] / "a.tif"):
+        with pytest.raises(PairingError, match=r"truth and predictions are both .*with itself"):
+            evaluate(path, path)
+
+
+def test_truth_and_prediction_are_called_so_when_none_fit(folders):
+    fill(folders[0], {"cat": CELLS, "cow": CELLS})
+    fill(folders[1], {"dog": CELLS})
+    message = r"no prediction has a truth: saw dog\.tif as predictions in .*cow\.tif as truths in"
+    with pytest.raises(PairingError, match=message):
+        evaluate(*folders)
+
+
+def test_pairs_by_numbers_are_noted(folders):
+    fill(folders[0], {"truth1": CELLS, "truth2": CELLS})
+    fill(folders[1], {"mine2": CELLS, "mine1": CELLS})
+    assert evaluate(*folders).notes[0].startswith("names differ, so files were paired by the numb")
+
+
+def test_a_bad_file_does_not_keep_the_others_from_being_scored(folders, ulens):
+    fill(folders[0], {"a": CELLS, "b": CELLS, "c": CELLS})
+    fill(folders[1], {"a": CELLS, "b": CELLS[:5]})
+    (folders[1] / "c.tif").write_bytes(b"II*\0 not an image")
+    found = evaluate(*folders)
+    assert found.num_images == 1
+    assert found.scores["semantic"]["mean_iou"] == 1
+    assert len(found.errors) == 2
+    assert "b.tif is 12×16 pixels" in found.errors[0]
+    status, out, err = ulens("evaluate", *folders)
+    assert status == 1
+    assert "semantic mean_iou" in out
+    assert "2 files could not be compared, the scores are of all others" in err
+    assert "c.tif is truncated" in err
+    fill(folders[1], {"a": CELLS[:5]})
+    with pytest.raises(DataError, match=r"none of 3 files could be compared:\n- .*a\.tif is 12×16"):
+        evaluate(*folders)
 
 
 def test_panoptic_quality_and_counts_are_shown(folders):

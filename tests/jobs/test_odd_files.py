@@ -1,4 +1,4 @@
-"""What jobs make of odd files: the user's axes everywhere, notes told, one bad file ends nothing."""
+"""What jobs make of odd files: axes as the user says, notes, and no end by one bad file."""
 
 import numpy as np
 import PIL.Image
@@ -83,29 +83,33 @@ def test_axes_and_notes_of_annotated_images(images, tmp_path):
     for name in ("a", "b"):
         untagged(images / f"{name}.tif", pixels(64, 64, 2))
         PIL.Image.fromarray(label).save(labels / f"{name}.png")
-    annotated = read_annotated(images, labels)
+    annotated = read_annotated(images, labels, labels_are="instances")
     assert [sample.image.shape for sample in annotated.samples] == [(2, 64, 64)] * 2
     (note,) = annotated.notes
     assert note.startswith("a.tif, b.tif: 64 pages of 64×2 px without axes, taken as 64×64 px")
-    settings = TrainSettings(images, labels, out=tmp_path / "m", steps=1, plan_only=True)
+    settings = TrainSettings(
+        images, labels, out=tmp_path / "m", steps=1, plan_only=True, labels_are="instances"
+    )
     assert Message(note) in list(run_training(settings))
-    asked = read_annotated(images, labels, axes="YXC")
+    asked = read_annotated(images, labels, axes="YXC", labels_are="instances")
     assert asked.notes == ()
     with pytest.raises(SettingError, match="name 4 dimensions"):
         read_annotated(images, labels, axes="TZYX")
 
 
 def test_axes_of_planes_and_their_labels(images, tmp_path):
-    data = pixels(3, 64, 64)
+    data, known = pixels(3, 64, 64), {"labels_are": "instances"}
     labels = np.zeros((3, 64, 64), np.uint8)
     for z in range(3):
         labels[z, 8 + z : 20, 8:20], labels[z, 30:50, 30:50] = 1, 2
     wrongly_tagged(images / "a.tif", data)
     wrongly_tagged(tmp_path / "labels.tif", labels)
-    annotated = read_annotated(images / "a.tif", tmp_path / "labels.tif", axes="ZYX", frames="1-2")
+    annotated = read_annotated(
+        images / "a.tif", tmp_path / "labels.tif", axes="ZYX", frames="1-2", **known
+    )
     assert [sample.name for sample in annotated.samples] == ["a_z001", "a_z002"]
     predicted = wrongly_tagged(images / "labels.tif", labels)
-    scored = evaluate(tmp_path / "labels.tif", predicted, axes="ZYX", frames="0-1")
+    scored = evaluate(tmp_path / "labels.tif", predicted, axes="ZYX", frames="0-1", **known)
     assert scored.num_images == 2
 
 

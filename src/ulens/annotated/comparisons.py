@@ -6,7 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ulens.annotated.label_values import decide, mark_ignored
+from ulens.annotated.label_values import (
+    mark_ignored,
+)
 from ulens.annotated.pairs import Pairing, find_pairs
 from ulens.annotated.selection import select_planes
 from ulens.channels import is_grey
@@ -23,7 +25,6 @@ from ulens.io.files import (
     read_label_image,
 )
 from ulens.io.rois import read_labels
-from ulens.labels.meaning import LabelsAre
 
 # Averages of softmax outputs leave [0, 1] by rounding.
 _ROUNDING = 1e-5
@@ -36,8 +37,9 @@ class Comparison:
     Parameters
     ----------
     name : stem of the truth file, and the plane's name for a stack
-    truth : (Y, X) int64, the values of the file; -1 = ignored
-    predicted : (Y, X) int64, the values of the file; class indices where it holds probabilities
+    truth : (Y, X) integers, -1 = ignored; the values of the file, or once they are read class
+        indices or instances
+    predicted : (Y, X) integers, likewise; of two classes ids of objects may stand for the second
     foreground : (Y, X) float32 in [0, 1], probability of class 1 of two, or None if not known
     truth_file, predicted_file : where they came from
     notes : what was guessed or changed in reading, with the file
@@ -53,17 +55,19 @@ class Comparison:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
-    """What the values of the truth mean.
+class Found:
+    """Truth and predictions that could be compared, and files that could not.
 
     Parameters
     ----------
-    labels_are : 'classes' or 'instances'
-    values : the values in the files, background first; class k is ``values[k]``
+    compared : in the order of the truth files and their planes
+    notes : the files that were left out, and how pairs were made
+    errors : why a file could not be compared, for each
     """
 
-    labels_are: LabelsAre
-    values: tuple[int, ...]
+    compared: list[Comparison]
+    notes: list[str]
+    errors: list[str]
 
 
 def read_comparisons(
@@ -73,62 +77,57 @@ def read_comparisons(
     frames: str | None,
     ignore: int | None,
     axes: str | None = None,
-) -> tuple[list[Comparison], list[str]]:
+) -> Found:
     """Read truth and predictions that belong together.
 
     Parameters
     ----------
     truth, predicted, frames, ignore, axes : as in `ulens.jobs.evaluate.EvaluateSettings`
 
-    Returns
-    -------
-    comparisons : in the order of the truth files and their planes
-    notes : the files that were left out, and what was guessed or changed in reading the others
-
     Raises
     ------
     PairingError, FileError, DataError, ShapeError, LabelError, SettingError : as `run_evaluation`
     """
-    pairing = find_pairs(predicted, truth)
+    pairing = _find_pairs(truth, predicted)
     prediction_of = {pair.label: pair.image for pair in pairing.pairs}
     truth_files = list_labels(truth)
     wanted = _select_planes(truth_files, prediction_of, frames, axes)
-    found = {file: numbers for file, numbers in wanted.items() if file in prediction_of}
-    if not found:
+    chosen = {file: numbers for file, numbers in wanted.items() if file in prediction_of}
+    if not chosen:
         raise PairingError(
             f"frames {frames!r} select {name_some(wanted)}, which have no prediction in "
             f"{predicted}; it holds predictions of {name_some(prediction_of)}"
         )
-    compared = [
-        each
-        for file, numbers in found.items()
-        for each in _compare_file(file, prediction_of[file], numbers, ignore, axes)
-    ]
-    on_reading = join_notes(note for each in compared for note in each.notes)
-    return compared, _left_out(truth_files, wanted, pairing) + on_reading
+    compared: list[Comparison] = []
+    errors: list[str] = []
+    for file, numbers in chosen.items():
+        try:
+            compared += _compare_file(file, prediction_of[file], numbers, ignore, axes)
+        except (DataError, ShapeError) as error:
+            if len(chosen) == 1:
+                raise
+            errors.append(str(error))
+    if not compared:
+        listed = "\n".join(f"- {error}" for error in errors)
+        raise DataError(f"none of {len(chosen)} files could be compared:\n{listed}")
+    notes = _left_out(truth_files, wanted, pairing)
+    notes += join_notes(note for each in compared for note in each.notes)
+    return Found(compared=compared, notes=notes, errors=errors)
 
 
-def read_values(compared: list[Comparison], labels_are: LabelsAre | None) -> Reading:
-    """Decide what the values of the truth mean.
-
-    Parameters
-    ----------
-    labels_are : None to decide from the values
-    """
-    truths = [each.truth for each in compared]
-    found = values_in(truths) - {-1}
-    if labels_are is None and all(is_roi_file(each.truth_file) for each in compared):
-        labels_are = "instances"
-    if labels_are is None:
-        labels_are = decide(truths, compared[0].truth_file) if len(found) > 1 else "classes"
-    # A single value is background, or the foreground of images that it fills.
-    values = found if len(found) > 1 else {0, max(found | {1})}
-    return Reading(labels_are=labels_are, values=tuple(sorted(values)))
-
-
-def values_in(labels: list[np.ndarray]) -> set[int]:
-    """Return the values that occur."""
-    return set(np.concatenate([np.unique(label) for label in labels]).tolist())
+def _find_pairs(truth: Path, predicted: Path) -> Pairing:
+    """Return truth files as labels and predictions as images."""
+    is_same = truth.exists() and predicted.exists() and truth.samefile(predicted)
+    try:
+        if not is_same or truth.is_dir():
+            return find_pairs(predicted, truth, called=("prediction", "truth"))
+    except PairingError:
+        if not is_same:
+            raise
+    raise PairingError(
+        f"truth and predictions are both {truth}; every file would be compared with itself; give "
+        "label files as the first and what was predicted as the second"
+    )
 
 
 def _select_planes(
@@ -150,7 +149,7 @@ def _left_out(
     truth_files: list[Path], wanted: dict[Path, list[int]], pairing: Pairing
 ) -> list[str]:
     """Name the truth without prediction and the predictions without truth."""
-    notes = []
+    notes = [] if pairing.note is None else [pairing.note]
     missing = [file for file in wanted if file in pairing.unpaired]
     if missing:
         notes.append(

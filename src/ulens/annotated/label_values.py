@@ -1,19 +1,18 @@
-"""What the values of label images mean: classes or instances."""
+"""What the values of label images mean: classes, instances or a mask."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import skimage as ski
 
+from ulens.annotated.label_looks import SoftMask, find_soft_mask, refuse_blends
+from ulens.annotated.label_signs import CLEAR, Sign, examine, share_connected, weigh
 from ulens.errors import LabelError
+from ulens.io.files import list_some
 from ulens.labels.meaning import LabelsAre
 
-# Of the ids of instances nearly all are one connected region, of classes few are.
-_CONNECTED_SHARE = 0.8
-# Scattered values are classes up to this many; more are noise, such as JPEG makes.
-_MANY_CLASSES = 20
-# Connected values are ids from more than this many on; fewer need a second look.
-_FEW_VALUES = 8
 _NUMBER_WORDS = ("two", "three", "four", "five", "six", "seven", "eight", "nine", "ten")
 
 
@@ -51,72 +50,128 @@ def mark_ignored(label: np.ndarray, ignore: int | None, path: Path) -> np.ndarra
     return np.where(ignored, -1, whole)
 
 
-def find_values(labels: list[np.ndarray], example: Path) -> tuple[int, ...]:
-    """Return the label values in all planes, ascending, without the ignored.
+def find_values(labels: list[np.ndarray]) -> tuple[int, ...]:
+    """Return the label values in all planes, ascending, without the ignored."""
+    found = np.unique(np.concatenate([np.unique(label) for label in labels]))
+    return tuple(found[found >= 0].tolist())
+
+
+def check_trainable(labels: list[np.ndarray], example: Path) -> None:
+    """Raise LabelError where there is nothing to tell apart, such as background alone.
 
     Parameters
     ----------
     labels : (Y, X) int64 each, −1 where ignored
-    example : one of the files, for error messages
-
-    Raises
-    ------
-    LabelError : there is nothing to tell apart, such as background alone
+    example : one of the files, for the message
     """
-    found = np.unique(np.concatenate([np.unique(label) for label in labels]))
-    values = tuple(found[found >= 0].tolist())
+    values = find_values(labels)
     if len(values) < 2:
         held = f"only the value {values[0]}" if values else "only ignored pixels"
         raise LabelError(
             f"{_count(len(labels))} {held} (such as {example}); training needs background and at "
             "least one class or object; check that these are the label images"
         )
-    return values
 
 
-def decide(labels: list[np.ndarray], example: Path) -> LabelsAre:
-    """Tell classes from instances by the values and their connected regions.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judgement:
+    """What label images look like, all of them together.
 
     Parameters
     ----------
-    labels : (Y, X) int64 each, −1 where ignored; together at least two values
-    example : one of the files, for error messages
+    labels : (Y, X) int64 each, −1 where ignored; a mask with soft edges is hardened
+    soft : what its edges were, or None
+    signs : what speaks for instances and for classes; none for a mask
+    files : where the labels are from
+    called : what they are called in messages
+    """
+
+    labels: list[np.ndarray]
+    soft: SoftMask | None
+    signs: list[Sign]
+    files: Sequence[Path]
+    called: str
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """The label values in all planes, ascending, without the ignored."""
+        return find_values(self.labels)
+
+
+def judge(
+    labels: list[np.ndarray],
+    files: Sequence[Path],
+    *,
+    called: str = "label images",
+    is_told: bool = False,
+) -> Judgement:
+    """Look at all label images together.
+
+    Parameters
+    ----------
+    labels : (Y, X) int64 each, −1 where ignored
+    files : where they are from
+    called : what they are called in messages
+    is_told : whether the user says what they are, so that nothing is refused for its looks
 
     Raises
     ------
-    LabelError : many values, scattered over the images
+    LabelError : they hold grey values, or labels that were blended; see `refuse_blends`
+    """
+    soft = find_soft_mask(labels, files)
+    if soft is not None:
+        labels = [soft.harden(label) for label in labels]
+        return Judgement(labels=labels, soft=soft, signs=[], files=files, called=called)
+    if is_told:
+        return Judgement(labels=labels, soft=None, signs=[], files=files, called=called)
+    planes = [examine(label) for label in labels]
+    refuse_blends(labels, files, called, share_connected=share_connected(planes))
+    return Judgement(labels=labels, soft=None, signs=weigh(planes), files=files, called=called)
 
-    Notes
-    -----
-    One value besides background: two classes. Values of which nearly all are one 8-connected
-    region per image: instances, unless they are few and do not look like ids; ids count up
-    from 1, or differ from image to image. Everything else: classes.
+
+def decide(judged: Judgement, *others: Judgement, more: Sequence[Sign] = ()) -> Sign | None:
+    """Tell classes from instances by the more telling signs; None for a mask, which is classes.
+
+    Parameters
+    ----------
+    judged, others : labels of one meaning; each weighs as much as another
+    more : signs besides
+
+    Returns
+    -------
+    the sign that weighs most on the side that wins; above 0 for instances
+
+    Raises
+    ------
+    LabelError : the signs do not tell
 
     Examples
     --------
-    >>> decide([np.array([[0, 1, 0], [2, 0, 1]])], Path("labels.png"))
-    'classes'
-    >>> decide([np.array([[1, 0, 2, 0, 3, 0, 4]])], Path("labels.png"))
-    'instances'
+    >>> decide(judge([np.array([[0, 1, 0, 1], [2, 0, 2, 0]])], [Path("labels.png")])).weight
+    -3
+    >>> decide(judge([np.array([[1, 0, 2, 0, 3, 0, 4]])], [Path("labels.png")])).reason
+    'each is one connected object'
     """
-    ids_by_plane, num_connected = [], 0
-    for label in labels:
-        ids, num_regions = _count_regions(label)
-        ids_by_plane.append(tuple(ids.tolist()))
-        num_connected += int((num_regions == 1).sum())
-    values = {value for ids in ids_by_plane for value in ids}
-    if len(values) == 1:
-        return "classes"
-    share = num_connected / sum(map(len, ids_by_plane))
-    if share >= _CONNECTED_SHARE:
-        return "instances" if _look_like_ids(len(values), ids_by_plane) else "classes"
-    if len(values) <= _MANY_CLASSES:
-        return "classes"
+    telling = [each for each in (judged, *others) if each.signs]
+    signs = [sign for each in telling for sign in each.signs] + list(more)
+    if not telling:
+        return None
+    weights = [sign.weight / len(telling) for each in telling for sign in each.signs]
+    total = sum(weights) + sum(sign.weight for sign in more)
+    if abs(total) > CLEAR:
+        return max(signs, key=lambda sign: sign.weight * total)
+    held = ", ".join(map(str, judged.values[:12])) + (" …" if len(judged.values) > 12 else "")
     raise LabelError(
-        f"label images such as {example} hold {len(values)} values, {share:.0%} of them one "
-        "connected region: neither classes nor instances; JPEG files do not keep label values; "
-        "say whether labels are classes or instances if the files are right"
+        f"{judged.called} such as {judged.files[0]} hold {{{held}}}, which may be classes or "
+        f"instances: {_reasons(signs, 1)} for instances, {_reasons(signs, -1)} for classes; say "
+        "which it is with --labels-are instances or --labels-are classes (labels_are in Python)"
     )
+
+
+def _reasons(signs: list[Sign], side: int) -> str:
+    speaking = dict.fromkeys(sign.reason for sign in signs if sign.weight * side > 0)
+    found = list_some([f"that {reason}" for reason in speaking])
+    return f"{found} speaks" if speaking else "nothing speaks"
 
 
 def encode(label: np.ndarray, meaning: LabelsAre, values: tuple[int, ...]) -> np.ndarray:
@@ -172,8 +227,10 @@ def describe(
     meaning: LabelsAre,
     values: tuple[int, ...],
     *,
-    asked: bool,
-    ignore: int | None,
+    asked: bool = False,
+    why: Sign | None = None,
+    soft: SoftMask | None = None,
+    ignore: int | None = None,
 ) -> str:
     """Return the sentence that tells a user how the labels were read.
 
@@ -182,43 +239,34 @@ def describe(
     encoded : (Y, X) int32 each, as `encode` gives them
     values : the values in the files
     asked : whether the user chose `meaning`
+    why : the sign that decided, of `decide`
+    soft : what a mask was that had soft edges
     ignore : the value that is ignored
 
     Examples
     --------
-    >>> describe([np.array([[0, 1]])], "classes", (0, 255), asked=False, ignore=None)
+    >>> describe([np.array([[0, 1]])], "classes", (0, 255))
     '1 label image holds {0, 255}: two classes, 255 = foreground'
     """
     if meaning == "classes":
         sentence = f"{_count(len(encoded))} {_describe_classes(values)}"
     else:
         is_mask = len(set(values) - {0}) == 1
-        connected = "" if asked else ", one connected object each"
-        what = "connected regions" if is_mask else f"ids{connected}"
+        what = "connected regions" if is_mask else "ids"
         sentence = f"{_count(len(encoded))} {_span(encoded)} {what}: instances"
-    sentence += ", as requested" if asked else ""
+    if asked:
+        sentence += ", as requested"
+    elif why is not None:
+        sentence += f", since {why.reason}"
+    if soft is not None:
+        sentence += (
+            f"; the files hold {soft.num_values} values, by {soft.cause}, cut half way between "
+            f"{soft.low} and {soft.high}"
+        )
     if ignore is None:
         return sentence
     share = np.mean([float((label == -1).mean()) for label in encoded])
     return f"{sentence}; {ignore} is ignored ({share:.1%} of the pixels)"
-
-
-def _count_regions(label: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the positive values of a label plane and the number of 8-connected regions of each."""
-    regions = ski.measure.label(np.maximum(label, 0), background=0, connectivity=2)
-    region_ids, first_pixels = np.unique(regions, return_index=True)
-    return np.unique(label.flat[first_pixels[region_ids > 0]], return_counts=True)
-
-
-def _look_like_ids(num_values: int, ids_by_plane: list[tuple[int, ...]]) -> bool:
-    """Whether connected values are ids of objects, not classes that happen to connect."""
-    vary = len(set(ids_by_plane)) > 1
-    count_up = all(ids == tuple(range(1, len(ids) + 1)) for ids in ids_by_plane)
-    if num_values > _FEW_VALUES:
-        return True
-    if num_values > 3:
-        return vary or count_up
-    return vary and count_up
 
 
 def _describe_classes(values: tuple[int, ...]) -> str:

@@ -6,7 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ulens.errors import PairingError
-from ulens.io.files import is_roi_file, list_images, list_labels, list_rois, name_some
+from ulens.io.files import (
+    is_roi_file,
+    list_images,
+    list_labels,
+    list_rois,
+    list_some,
+    name_some,
+)
 
 _IMAGE_FOLDERS = ("image", "images")
 _LABEL_FOLDERS = ("label", "labels", "mask", "masks")
@@ -35,13 +42,17 @@ class Pairing:
     ----------
     pairs : in the order of the images
     unpaired : image files without label, then label files without image
+    note : what the user should check, where names did not match; else None
     """
 
     pairs: list[Pair]
     unpaired: list[Path]
+    note: str | None = None
 
 
-def find_pairs(images: Path, labels: Path | None = None) -> Pairing:
+def find_pairs(
+    images: Path, labels: Path | None = None, *, called: tuple[str, str] = ("image", "label image")
+) -> Pairing:
     """Match images to label images by their names.
 
     Parameters
@@ -50,6 +61,7 @@ def find_pairs(images: Path, labels: Path | None = None) -> Pairing:
         a folder that holds folders of both
     labels : a label file or stack, or a folder of labels; None to look for folders named
         label(s) or mask(s) inside `images` or beside it, then for labels among the images
+    called : what both are called in messages
 
     Returns
     -------
@@ -74,24 +86,26 @@ def find_pairs(images: Path, labels: Path | None = None) -> Pairing:
         return _for_one_image(images)
     image_files, label_files = _candidates(images, None if labels is None else Path(labels))
     image_files = _without_probabilities(image_files)
-    pairs = _match(image_files, label_files)
+    pairs, note = _match(image_files, label_files)
     if not pairs:
-        raise PairingError(_explain(images, labels, image_files, label_files))
+        raise PairingError(_explain(images, labels, image_files, label_files, called))
     pairs.sort(key=lambda pair: image_files.index(pair.image))
     paired = {path for pair in pairs for path in (pair.image, pair.label)}
     # who names one image among many labels does not want to hear of the others
     countable = image_files if images.is_file() else image_files + label_files
-    return Pairing(pairs=pairs, unpaired=[path for path in countable if path not in paired])
+    unpaired = [path for path in countable if path not in paired]
+    return Pairing(pairs=pairs, unpaired=unpaired, note=note)
 
 
 def _for_one_image(image: Path) -> Pairing:
-    pairs = [pair for pair in find_pairs(image.parent).pairs if pair.image.name == image.name]
+    pairing = find_pairs(image.parent)
+    pairs = [pair for pair in pairing.pairs if pair.image.name == image.name]
     if not pairs:
         raise PairingError(
             f"no label image found for {image} beside it or in a folder {_any_of(_LABEL_FOLDERS)} "
             "next to its folder; give the label file"
         )
-    return Pairing(pairs=pairs, unpaired=[])
+    return Pairing(pairs=pairs, unpaired=[], note=pairing.note)
 
 
 def _candidates(images: Path, labels: Path | None) -> tuple[list[Path], list[Path]]:
@@ -144,17 +158,21 @@ def _split_folder(folder: Path) -> tuple[list[Path], list[Path]]:
     return [file for file in files if file not in labels], labels
 
 
-def _match(images: list[Path], labels: list[Path]) -> list[Pair]:
+def _match(images: list[Path], labels: list[Path]) -> tuple[list[Pair], str | None]:
+    """Return the pairs, and how they were made where that was not by names."""
     pairs = _join(images, labels, _stem)
     paired = {path for pair in pairs for path in (pair.image, pair.label)}
     rest_of_images = [file for file in images if file not in paired]
     rest_of_labels = [file for file in labels if file not in paired]
     pairs += _join(rest_of_images, rest_of_labels, _bare_name)
-    if not pairs:
-        pairs = _join(images, labels, _numbers)
+    if pairs:
+        return pairs, None
+    pairs, how = _join(images, labels, _numbers), "by the numbers in their names"
     if not pairs and len(images) == len(labels) == 1:
-        pairs = [Pair(image=images[0], label=labels[0])]
-    return pairs
+        pairs, how = [Pair(image=images[0], label=labels[0])], "as the only two files"
+    pairs.sort(key=lambda pair: images.index(pair.image))
+    shown = list_some([f"{pair.image.name} with {pair.label.name}" for pair in pairs])
+    return pairs, f"names differ, so files were paired {how}; check this: {shown}"
 
 
 def _join(images: list[Path], labels: list[Path], key: Callable[[Path], Hashable]) -> list[Pair]:
@@ -208,13 +226,18 @@ def _role_pattern(role: str) -> re.Pattern[str]:
 
 
 def _explain(
-    images: Path, labels: Path | None, image_files: list[Path], label_files: list[Path]
+    images: Path,
+    labels: Path | None,
+    image_files: list[Path],
+    label_files: list[Path],
+    called: tuple[str, str],
 ) -> str:
     where = "there and in folders beside it" if labels is None else f"in {labels}"
     return (
-        f"no image has a label image: saw {name_some(image_files)} as images in {images} and "
-        f"{name_some(label_files)} as labels {where}; tried equal names, names ending in _mask, "
-        "_masks, _label, _labels or _seg, equal numbers in the names, and folders "
+        f"no {called[0]} has a {called[1]}: saw {name_some(image_files)} as {called[0]}s in "
+        f"{images} and {name_some(label_files)} as {called[1]}s {where}; tried "
+        "equal names, names ending in _mask, _masks, _label, _labels or _seg, equal numbers in the "
+        "names, and folders "
         f"{_any_of(_IMAGE_FOLDERS)} with {_any_of(_LABEL_FOLDERS)}; rename the files so, or give "
         "the label folder"
     )

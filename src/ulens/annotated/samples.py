@@ -2,11 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
+from ulens.annotated import ctc
 from ulens.annotated.challenge import (
     describe_frames,
     find_annotated_sequences,
@@ -14,16 +15,20 @@ from ulens.annotated.challenge import (
     select_frames,
     truth_without_frame,
 )
-from ulens.annotated.ctc import Sequence
+from ulens.annotated.label_looks import look_like_labels
+from ulens.annotated.label_signs import Sign
 from ulens.annotated.label_values import (
+    Judgement,
+    check_trainable,
     decide,
     describe,
     encode,
-    find_values,
+    judge,
     mark_ignored,
     number_instances,
 )
 from ulens.annotated.pairs import Pair, find_pairs
+from ulens.annotated.rows import PairRow, Source, make_rows
 from ulens.annotated.selection import select_planes
 from ulens.channels import common_channels, fit_channels, is_grey
 from ulens.errors import DataError, LabelError, SettingError, ShapeError
@@ -69,7 +74,8 @@ class Annotated:
     spacing_um : (y, x) pixel size in µm where all images tell the same, else None
     reading : one sentence for the user that tells how the labels were read
     unpaired : files that have no partner and were left out
-    notes : what was guessed or changed in reading the files, a sentence each
+    rows : what was understood of each pair of files
+    notes : what was guessed or changed in reading the files, and what the user should check
     """
 
     samples: list[Sample]
@@ -78,6 +84,7 @@ class Annotated:
     spacing_um: tuple[float, float] | None
     reading: str
     unpaired: list[Path]
+    rows: list[PairRow] = field(default_factory=list)
     notes: tuple[str, ...] = ()
 
 
@@ -85,7 +92,8 @@ class Annotated:
 class _Plane:
     """A plane as the files hold it; `label` is (Y, X) int64, −1 where ignored.
 
-    `notes` are on the reading of the files that they name.
+    `axes` and `shape` are those of the image file; `notes` are on the reading of the files that
+    they name.
     """
 
     name: str
@@ -94,6 +102,8 @@ class _Plane:
     pair: Pair
     spacing_um: tuple[float, float] | None
     notes: tuple[tuple[Path, str], ...]
+    axes: str
+    shape: tuple[int, ...]
 
 
 def read_annotated(
@@ -131,8 +141,8 @@ def read_annotated(
 
     Notes
     -----
-    Classes and instances are told apart by `annotated.label_values.decide`; what ImageJ ROIs and
-    GeoJSON outline are instances. Of the challenge, gold truth and, in frames without it, silver
+    Classes and instances are told apart by `label_values.decide`; what ImageJ ROIs and GeoJSON
+    outline are instances. Of the challenge, gold truth and, in frames without it, silver
     truth are read; see `annotated.challenge.read_frame`.
     """
     if labels is None and (sequences := find_annotated_sequences(images)):
@@ -140,16 +150,19 @@ def read_annotated(
         return _read_challenge(sequences, frames, axes)
     pairing = find_pairs(images, labels)
     store = ArrayStore()
-    selected = _agree_on_channels(list(_read_planes(pairing.pairs, frames, ignore, axes, store)))
-    labels_found = [plane.label for plane in selected]
-    values = find_values(labels_found, selected[0].pair.label)
-    meaning = labels_are
-    if meaning is None:
-        outlined = all(is_roi_file(plane.pair.label) for plane in selected)
-        meaning = "instances" if outlined else decide(labels_found, selected[0].pair.label)
+    try:
+        read = list(_read_planes(pairing.pairs, frames, ignore, axes, store))
+        files = [plane.pair.label for plane in read]
+        judged = judge([plane.label for plane in read], files, is_told=labels_are is not None)
+    except LabelError as error:
+        raise _suspect_swap(pairing.pairs[0], error) from error
+    selected = _agree_on_channels(read)
+    check_trainable(judged.labels, files[0])
+    meaning, why = _decide(judged, labels_are)
     if meaning == "instances" and ignore == 0:
         raise SettingError("ignore is 0, the background of instances; choose another value")
-    encoded = [store.keep(encode(label, meaning, values)) for label in labels_found]
+    values = judged.values
+    encoded = [store.keep(encode(label, meaning, values)) for label in judged.labels]
     return Annotated(
         samples=[
             Sample(name=plane.name, image=plane.image, label=label, stack=plane.pair.image.name)
@@ -158,10 +171,42 @@ def read_annotated(
         labels_are=meaning,
         class_values=(0, 1) if meaning == "instances" else values,
         spacing_um=_common_spacing(selected),
-        reading=describe(encoded, meaning, values, asked=labels_are is not None, ignore=ignore),
+        reading=describe(
+            encoded,
+            meaning,
+            values,
+            asked=labels_are is not None,
+            why=why,
+            soft=judged.soft,
+            ignore=ignore,
+        ),
         unpaired=pairing.unpaired,
-        notes=_notes(selected),
+        rows=make_rows(_sources(read), encoded, meaning, values),
+        notes=(*([] if pairing.note is None else [pairing.note]), *_notes(selected)),
     )
+
+
+def _decide(judged: Judgement, asked: LabelsAre | None) -> tuple[LabelsAre, Sign | None]:
+    """Return what labels are, and what tells so where it is their values."""
+    if asked is not None:
+        return asked, None
+    if all(map(is_roi_file, judged.files)):
+        return "instances", None
+    why = decide(judged)
+    return "instances" if why is not None and why.weight > 0 else "classes", why
+
+
+def _suspect_swap(pair: Pair, error: LabelError) -> LabelError:
+    """Return the error, or a question where the image looks more like a label."""
+    if look_like_labels(planes(read_image(pair.image))[0][1]):
+        return LabelError(
+            f"are images and labels swapped? {pair.image}, an image, looks like labels; and {error}"
+        )
+    return error
+
+
+def _sources(read: list[_Plane]) -> list[Source]:
+    return [Source(plane.pair, plane.axes, plane.shape, plane.image) for plane in read]
 
 
 def hash_samples(samples: Iterable[Sample]) -> str:
@@ -183,7 +228,9 @@ def _refuse_for_challenge(labels_are: LabelsAre | None, ignore: int | None) -> N
         )
 
 
-def _read_challenge(sequences: list[Sequence], frames: str | None, axes: str | None) -> Annotated:
+def _read_challenge(
+    sequences: list[ctc.Sequence], frames: str | None, axes: str | None
+) -> Annotated:
     chosen, num_left_out = select_frames(sequences, frames)
     store = ArrayStore()
     read = [
@@ -199,21 +246,24 @@ def _read_challenge(sequences: list[Sequence], frames: str | None, axes: str | N
                 pair=Pair(image=each.frame.image, label=each.frame.outlines),
                 spacing_um=each.spacing_um,
                 notes=each.notes,
+                axes="YX" if len(each.image) == 1 else "CYX",
+                shape=each.image.shape[len(each.image) == 1 :],
             )
             for each in read
         ]
     )
-    find_values([plane.label for plane in selected], chosen[0].outlines)
+    check_trainable([plane.label for plane in selected], chosen[0].outlines)
+    labels = [store.keep(number_instances(plane.label)) for plane in selected]
     return Annotated(
         samples=[
             Sample(
                 name=plane.name,
                 image=plane.image,
-                label=store.keep(number_instances(plane.label)),
+                label=label,
                 sequence=frame.sequence,
                 is_silver=frame.is_silver,
             )
-            for plane, frame in zip(selected, chosen, strict=True)
+            for plane, label, frame in zip(selected, labels, chosen, strict=True)
         ],
         labels_are="instances",
         class_values=(0, 1),
@@ -221,6 +271,7 @@ def _read_challenge(sequences: list[Sequence], frames: str | None, axes: str | N
         reading=describe_frames(read, num_left_out),
         unpaired=truth_without_frame(sequences) if frames is None else [],
         notes=_notes(selected),
+        rows=make_rows(_sources(selected), labels, "instances", (0, 1)),
     )
 
 
@@ -262,6 +313,8 @@ def _read_pair(
             pair=pair,
             spacing_um=image.spacing_um,
             notes=tuple(notes),
+            axes=image.axes,
+            shape=image.data.shape,
         )
 
 

@@ -6,6 +6,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from ulens.cli.terminal import console
+from ulens.errors import DataError
 from ulens.jobs.evaluate import EvaluateSettings, run_evaluation
 from ulens.jobs.options import EACH_AN_OPTION
 
@@ -23,3 +24,9 @@ def evaluate(settings: Annotated[EvaluateSettings, EACH_AN_OPTION]) -> None:
         for name, value in scores.items():
             table.add_row(f"{measure} {name}", f"{value:.6f}".rstrip("0").rstrip("."))
     console.print(table)
+    if evaluation.errors:
+        listed = "\n".join(f"- {error}" for error in evaluation.errors)
+        raise DataError(
+            f"{len(evaluation.errors)} files could not be compared, the scores are of all others:"
+            f"\n{listed}"
+        )

@@ -9,8 +9,8 @@ from typing import Any, get_args
 
 from cyclopts import Parameter
 
-from ulens.annotated.comparisons import Comparison, Reading, read_comparisons, read_values
-from ulens.annotated.label_values import describe, encode
+from ulens.annotated.compared_values import Reading, read_values
+from ulens.annotated.comparisons import Comparison, read_comparisons
 from ulens.errors import DataError, SettingError
 from ulens.io.atomic import write_file
 from ulens.io.writable import check_parent, check_writable
@@ -39,7 +39,7 @@ class EvaluateSettings:
     ignore
         value in the truth of pixels that are not annotated
     labels_are
-        how to read the truth, where ulens reads it wrongly
+        how to read truth and predictions, where ulens cannot tell or reads them wrongly
     axes
         what the axes of truth and prediction are, such as ZYX, where the files do not say or say
         so wrongly
@@ -79,12 +79,14 @@ class Evaluation:
     per_image : by image, measure and name, for the measures that have a value for one image;
         those of isbi2012 hold at the thresholds of the whole stack
     notes : how the files were read, what was left out and which measures they do not allow
+    errors : why a file could not be compared, for each; the scores are of all others
     """
 
     num_images: int
     scores: dict[str, Scores]
     per_image: dict[str, dict[str, Scores]]
     notes: list[str]
+    errors: list[str]
 
     def to_json(self) -> str:
         """Return all fields as a JSON object."""
@@ -135,15 +137,19 @@ def _evaluate_images(settings: EvaluateSettings) -> Evaluation:
             f"field_of_interest_px is {settings.field_of_interest_px}, but {settings.truth} is no "
             "folder of the Cell Tracking Challenge such as 01_GT; leave it out"
         )
-    compared, notes = read_comparisons(
+    if asked is not None and "ctc" in asked:
+        raise DataError(
+            "ctc cannot be computed: the truth must be a folder such as 01_GT that holds SEG or TRA"
+        )
+    found = read_comparisons(
         settings.truth,
         settings.predicted,
         frames=settings.frames,
         ignore=ignore,
         axes=settings.axes,
     )
-    reading = read_values(compared, settings.labels_are)
-    notes.append(_describe(compared, reading, ignore))
+    reading, compared = read_values(found.compared, settings.labels_are, ignore)
+    notes = [*found.notes, *reading.notes]
     chosen = _choose(asked, _objections(compared, reading, asked), notes)
     scores: dict[str, Scores] = {}
     per_image: dict[str, dict[str, Scores]] = {each.name: {} for each in compared}
@@ -151,7 +157,13 @@ def _evaluate_images(settings: EvaluateSettings) -> Evaluation:
         scores[measure], by_image = score_by(measure, compared, reading, notes)
         for each, own_scores in zip(compared, by_image, strict=True):
             per_image[each.name][measure] = own_scores
-    return Evaluation(num_images=len(compared), scores=scores, per_image=per_image, notes=notes)
+    return Evaluation(
+        num_images=len(compared),
+        scores=scores,
+        per_image=per_image,
+        notes=notes,
+        errors=found.errors,
+    )
 
 
 def _evaluate_ctc(settings: EvaluateSettings) -> Evaluation:
@@ -183,13 +195,7 @@ def _evaluate_ctc(settings: EvaluateSettings) -> Evaluation:
         scores={"ctc": found.scores},
         per_image={name: {"ctc": scores} for name, scores in found.per_image.items()},
         notes=found.notes,
-    )
-
-
-def _describe(compared: list[Comparison], reading: Reading, ignore: int | None) -> str:
-    encoded = [encode(each.truth, reading.labels_are, reading.values) for each in compared]
-    return "truth: " + describe(
-        encoded, reading.labels_are, reading.values, asked=False, ignore=ignore
+        errors=[],
     )
 
 
@@ -199,9 +205,9 @@ def _objections(
     """Say for each measure that is not to be computed why not."""
     fitting = fitting_measures(reading.labels_are, len(reading.values))
     objections = {}
-    if asked is not None:
-        objections["ctc"] = "the truth must be a folder such as 01_GT that holds SEG or TRA"
-    without_cells = [each.name for each in compared if not (each.truth == reading.values[-1]).any()]
+    without_cells = [
+        each.name for each in compared if not (each.truth == len(reading.values) - 1).any()
+    ]
     if "isbi2012" not in fitting:
         objections["isbi2012"] = "the truth must hold two classes, membrane and cell interior"
     elif without_cells:

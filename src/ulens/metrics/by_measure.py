@@ -4,10 +4,10 @@ from dataclasses import asdict
 from typing import Literal
 
 import numpy as np
+import skimage as ski
 
-from ulens.annotated.comparisons import Comparison, Reading, values_in
-from ulens.annotated.label_values import encode
-from ulens.errors import LabelError
+from ulens.annotated.compared_values import Reading
+from ulens.annotated.comparisons import Comparison
 from ulens.labels.meaning import LabelsAre
 from ulens.metrics.instance import instance_scores
 from ulens.metrics.membrane import isbi2012
@@ -38,41 +38,29 @@ def score_by(
     measure: Measure, compared: list[Comparison], reading: Reading, notes: list[str]
 ) -> tuple[Scores, list[Scores]]:
     """Compute one measure over all images and for each, {} if it has none; may add notes."""
+    truths = [each.truth for each in compared]
+    guesses = [each.predicted for each in compared]
     if measure == "instances":
-        return _score_instances(compared, reading, notes)
-    if reading.labels_are == "instances":
-        truths = [np.sign(each.truth) for each in compared]
-        return _score_classes(truths, [np.sign(each.predicted) for each in compared], (0, 1))
-    truths = [encode(each.truth, "classes", reading.values) for each in compared]
-    guesses = _encode_predicted(compared, reading.values)
+        if reading.labels_are == "classes":
+            truths = [_regions(truth) for truth in truths]
+        if reading.are_masks:
+            notes.append("the predictions are masks; their connected regions count as objects")
+            guesses = [_regions(guess) for guess in guesses]
+        return _score_instances(truths, guesses)
+    values = (0, 1) if reading.labels_are == "instances" else reading.values
+    if len(values) == 2:  # objects are foreground
+        truths, guesses = [np.sign(each) for each in truths], [np.sign(each) for each in guesses]
     if measure == "semantic":
-        return _score_classes(truths, guesses, reading.values)
+        return _score_classes(truths, guesses, values)
     foreground = [each.foreground for each in compared if each.foreground is not None]
     masks = [guess.astype(np.float32) for guess in guesses]
     return _score_membranes(truths, foreground if len(foreground) == len(masks) else masks, notes)
 
 
-def _encode_predicted(compared: list[Comparison], values: tuple[int, ...]) -> list[np.ndarray]:
-    """Return predicted class indices.
-
-    Files may hold the truth's own values, or indices, or for two classes two other values, or
-    ids of objects, which all are foreground.
-    """
-    guesses = [each.predicted for each in compared]
-    held = values_in(guesses)
-    if held <= set(values):
-        return [np.searchsorted(values, guess) for guess in guesses]
-    if held <= set(range(len(values))):
-        return guesses
-    if len(values) == 2:
-        background = min(held) if len(held) == 2 else 0
-        return [(guess != background).astype(np.int64) for guess in guesses]
-    strange = held - set(values)
-    file = next(each.predicted_file for each in compared if strange & values_in([each.predicted]))
-    raise LabelError(
-        f"{file} holds the value {min(strange)}, which is no class of the truth "
-        f"({', '.join(map(str, values))}); write the truth's values or class indices from 0"
-    )
+def _regions(label: np.ndarray) -> np.ndarray:
+    """Number the 8-connected regions of each value above 0; −1 stays."""
+    regions = ski.measure.label(np.maximum(label, 0), connectivity=2)
+    return np.where(label < 0, -1, regions).astype(np.int32)
 
 
 def _score_membranes(
@@ -108,14 +96,9 @@ def _name_classes(found: SemanticScores, values: tuple[int, ...]) -> Scores:
 
 
 def _score_instances(
-    compared: list[Comparison], reading: Reading, notes: list[str]
+    truths: list[np.ndarray], guesses: list[np.ndarray]
 ) -> tuple[Scores, list[Scores]]:
-    guesses = [each.predicted for each in compared]
-    held = tuple(sorted(values_in(guesses)))
-    if len(set(held) - {0}) == 1:
-        notes.append("the predictions are masks; their connected regions count as objects")
-    truths = [encode(each.truth, "instances", reading.values) for each in compared]
-    found = instance_scores(truths, [encode(guess, "instances", held) for guess in guesses])
+    found = instance_scores(truths, guesses)
     at_half = asdict(found.counts[0.5])
     scores = {
         "AP": found.mean_average_precision,
