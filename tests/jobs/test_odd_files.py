@@ -109,7 +109,7 @@ def test_axes_of_planes_and_their_labels(images, tmp_path):
     )
     assert [sample.name for sample in annotated.samples] == ["a_z001", "a_z002"]
     predicted = wrongly_tagged(images / "labels.tif", labels)
-    scored = evaluate(tmp_path / "labels.tif", predicted, axes="ZYX", frames="0-1", **known)
+    scored = evaluate(tmp_path / "labels.tif", predicted, frames="0-1", **known)
     assert scored.num_images == 2
 
 
