@@ -142,7 +142,7 @@ def test_files_outside_the_selection_are_not_read(folder, monkeypatch):
     monkeypatch.setattr(
         ulens.annotated.samples,
         "read_image",
-        lambda path: seen.append(path.name) or read_image(path),
+        lambda path, axes: seen.append(path.name) or read_image(path, axes),
     )
     read_annotated(folder, frames="0,2")
     assert seen == ["0.png", "2.png"]

@@ -1,4 +1,4 @@
-"""What jobs make of odd files: the user's axes everywhere, notes told, one bad file ends nothing."""
+"""What jobs make of odd files: the user's axes everywhere, notes told, no bad file ends all."""
 
 import numpy as np
 import PIL.Image
