@@ -206,13 +206,15 @@ def test_a_broken_image_is_named_and_the_others_are_segmented(ulens, folder, mod
         (("segment", "nowhere", "images", "-o", "masks"), "does not exist"),
         (("segment", "m", "a", "-o", "a.zarr", "--track"), "track came with out a.zarr, a file"),
         (
-            ("segment", "m", "a", "-o", "masks", "--axes", "ZYX"),
-            "axes came with out masks, a folder",
+            ("segment", "m", "a", "-o", "masks", "--workers", "2"),
+            "workers came with out masks, a folder",
         ),
         (("describe", "resnet"), "neither a model folder nor a recipe"),
         (("describe", "paper", "-o", "nowhere/figure.svg"), "cannot be written"),
         (("evaluate", "a", "b", "--json", "nowhere/a.json"), "there is no folder nowhere"),
         (("train", "nowhere", "-o", "m", "--seed", "-1"), "seed is -1"),
+        (("train", "nowhere", "-o", "m", "--axes", "XX"), "axes are 'XX'; need Y and X"),
+        (("evaluate", "a", "b", "--axes", "ZZYX"), "axes are 'ZZYX'; need Y and X"),
     ],
 )
 def test_mistakes_end_with_a_message_and_without_a_traceback(

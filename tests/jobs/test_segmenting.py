@@ -19,7 +19,8 @@ def settings(out, **options):
             r"track came with out a\.zarr, a file, .* give a folder",
         ),
         ("a.tif", {"rois": "imagej", "table": Path("t.csv")}, r"rois and table came .* leave rois"),
-        ("a", {"axes": "ZYX"}, r"axes came with out a, a folder; .* or leave axes out"),
+        ("a", {"workers": 2}, r"workers came with out a, a folder; .* or leave workers out"),
+        ("a", {"axes": "ZXC"}, r"axes are 'ZXC'; need Y and X and at most one each of T, C and Z"),
         ("a", {"workers": 2, "scheduler": "tcp://1"}, "workers and scheduler came with out a, a f"),
         ("a", {"halo_px": 0}, "halo_px came with out a"),
         (
@@ -45,4 +46,5 @@ def test_settings_that_do_not_go_together_are_named(out, options, message):
 def test_settings_that_go_together():
     settings("a", track=True, geff=True, average="rotations7")
     settings("a", probabilities=True, rois="geojson", table=Path("t.csv"))
+    settings("a", axes="zyx")
     settings("a.zarr", axes="ZYX", workers=2, block_px=32, halo_px=0)

@@ -95,6 +95,15 @@ def find_axes(
     return Axes(stored=stored, found=found, is_guess=True)
 
 
+def check_axes(asked: str) -> str:
+    """Return what the user says of axes in capitals, or raise SettingError where it is none."""
+    if not _are_axes(asked.upper()):
+        raise SettingError(
+            f"axes are {asked!r}; need Y and X and at most one each of T, C and Z, such as ZYX"
+        )
+    return asked.upper()
+
+
 def in_standard_order(data: np.ndarray, stored: str) -> tuple[np.ndarray, str]:
     """Return an array with its axes in the order of ``TCZYX``, and their letters.
 
@@ -133,11 +142,7 @@ def _guess(letters: str, shape: Sequence[int]) -> str | None:
 
 def _as_asked(asked: str, letters: str, shape: Sequence[int], path: Path) -> str:
     """Return a letter for each stored axis, by what the user says."""
-    asked = asked.upper()
-    if not _are_axes(asked):
-        raise SettingError(
-            f"axes are {asked!r}; need Y and X and at most one each of T, C and Z, such as ZYX"
-        )
+    asked = check_axes(asked)
     everywhere = range(len(shape))
     long = [i for i in everywhere if shape[i] > 1]
     samples = [i for i in everywhere if letters[i : i + 1] == "S"]

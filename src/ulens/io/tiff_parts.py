@@ -55,7 +55,7 @@ def check_page_chain(tif: tifffile.TiffFile, path: Path) -> None:
 
 def check_parts(series: tifffile.TiffPageSeries, path: Path) -> None:
     """Raise FileError where a page, a tile or a strip is not stored."""
-    if series.dataoffset is not None:  # one piece
+    if series.dataoffset:  # one piece; 0 is no place for pixels
         return
     for number, page in enumerate(series, start=1):
         if page is None:

@@ -13,6 +13,7 @@ from ulens.annotated.compared_values import Reading, read_values
 from ulens.annotated.comparisons import Comparison, read_comparisons
 from ulens.errors import DataError, SettingError
 from ulens.io.atomic import write_file
+from ulens.io.axes import check_axes
 from ulens.io.writable import check_parent, check_writable
 from ulens.jobs.evaluate_ctc import evaluate_ctc, is_ctc_truth
 from ulens.labels.meaning import LabelsAre
@@ -62,6 +63,8 @@ class EvaluateSettings:
     json: Path | None = None
 
     def __post_init__(self) -> None:
+        if self.axes is not None:
+            check_axes(self.axes)
         known = get_args(Measure)
         for measure in self.measures or ():
             if measure not in known:

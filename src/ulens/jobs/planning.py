@@ -15,6 +15,7 @@ from ulens.bundle import START, ModelBundle, find_model, load_bundle
 from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.encodings.weights import class_balance
 from ulens.errors import SettingError
+from ulens.io.axes import check_axes
 from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT, TIME
 from ulens.labels.meaning import LabelsAre
 from ulens.nets.build import describe_architecture
@@ -127,6 +128,8 @@ class TrainSettings:
                 "resume and overwrite are both given; resume continues the "
                 "training in the folder, overwrite throws it away"
             )
+        if self.axes is not None:
+            check_axes(self.axes)
         if self.zoom is not None:
             check_zoom((self.zoom, self.zoom))
         for name, lowest in (("width", 1), ("steps", 1), ("seed", 0)):

@@ -10,6 +10,7 @@ import numpy as np
 from ulens.bundle import ModelBundle
 from ulens.errors import SettingError
 from ulens.image import Image
+from ulens.io.axes import check_axes
 from ulens.io.files import planes, read_image
 from ulens.io.segmentations import RoiFormat
 from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT
@@ -102,6 +103,8 @@ class SegmentSettings:
 
     def __post_init__(self) -> None:
         check_zoom((self.zoom, self.zoom))
+        if self.axes is not None:
+            check_axes(self.axes)
         in_memory = self._given("track", "geff", "probabilities", "rois", "table")
         if self.is_large and in_memory:
             raise SettingError(
