@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from ulens.encodings.boundary import decode, encode
+from ulens.encodings.boundary import decode, decoding_at, encode
 
 
 def discs(seed, size=80, number=9):
@@ -55,6 +55,15 @@ def test_instances_that_do_not_touch_come_back_exactly():
 def test_instances_that_touch_along_a_line_come_back_exactly():
     labels = np.repeat([[1] * 6 + [2] * 6], 8, axis=0)
     assert np.array_equal(decode((encode(labels) == 1).astype(float)), labels)
+
+
+def test_on_a_finer_grid_the_border_is_as_wide_as_the_pixels_of_the_network():
+    labels = np.repeat([[1] * 6 + [2] * 6], 8, axis=0)
+    probability = np.kron(encode(labels) == 1, np.ones((4, 4)))
+    fine = decode(probability, **decoding_at((0.25, 0.25)))
+    assert np.array_equal(fine, np.kron(labels, np.ones((4, 4))))
+    assert decoding_at((1.0, 1.0)) == {}
+    assert decoding_at((0.25, 0.5)) == decoding_at((0.25, 0.25))
 
 
 def test_both_sides_of_a_contact_become_background_also_diagonally():

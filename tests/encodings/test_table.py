@@ -27,6 +27,7 @@ def test_what_is_encoded_is_decoded_and_costs_nothing(name):
     way = ENCODINGS[name]
     labels = np.minimum(labels, 1) if way.labels_are == "classes" else labels
     target = way.encode(labels)
+    assert target.dtype == (np.float32 if target.ndim == 3 else np.int16)
     maps = as_maps(target, way)
     _, decoded = decode_maps(name, maps, way.decoding)
     assert decoded.dtype == np.int32

@@ -81,6 +81,15 @@ def test_parameters_of_every_shape_and_precision_move_as_in_pytorch(name, moved,
         assert bool((a != 1).all()) == (ndim in moved)
 
 
+def test_steps_are_counted_beyond_the_whole_numbers_of_bfloat16():
+    parameter = nn.Parameter(torch.ones(2, dtype=torch.bfloat16))
+    ours = Optimizer("adamw", [parameter], weight_decay=0.1, momentum=0.8)
+    for _ in range(258):
+        parameter.grad = torch.ones_like(parameter)
+        ours.step(1e-3)
+    assert ours.memory()["0.step"] == 258
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_restored_it_goes_on_the_same(name):
     net, other = make_net(torch.channels_last), make_net(torch.channels_last)
