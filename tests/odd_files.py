@@ -41,7 +41,7 @@ def without_companion(folder: Path, *, is_there: bool = False) -> Path:
     """An OME-TIFF whose second channel lies in second.ome.tif, which is not there."""
     data = pixels(2, 64, 64)
     for name, channel in (("first.ome.tif", data[0]), ("second.ome.tif", data[1])):
-        description = _ome_of_two_files() if name == "first.ome.tif" else None
+        description = _ome("first", "second") if name == "first.ome.tif" else None
         tifffile.imwrite(
             folder / name, channel, photometric="minisblack", metadata=None, description=description
         )
@@ -147,15 +147,22 @@ def turned(path: Path, data: np.ndarray, orientation: int) -> Path:
     return path
 
 
-def _ome_of_two_files() -> str:
+def renamed(path: Path) -> Path:
+    """An OME-TIFF whose metadata know it as first.ome.tif."""
+    tifffile.imwrite(path, pixels(64, 64), metadata=None, description=_ome("first"))
+    return path
+
+
+def _ome(*names: str) -> str:
+    """Metadata of the first of some files, each with a channel."""
     root = ElementTree.Element(
         "OME", xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06", UUID="urn:uuid:first"
     )
     image = ElementTree.SubElement(root, "Image", ID="Image:0")
-    sizes = {"SizeX": "64", "SizeY": "64", "SizeC": "2", "SizeZ": "1", "SizeT": "1"}
+    sizes = {"SizeX": "64", "SizeY": "64", "SizeC": str(len(names)), "SizeZ": "1", "SizeT": "1"}
     kind = {"ID": "Pixels:0", "DimensionOrder": "XYCZT", "Type": "uint8"}
     stored = ElementTree.SubElement(image, "Pixels", **kind, **sizes)
-    for channel, name in enumerate(("first", "second")):
+    for channel, name in enumerate(names):
         data = ElementTree.SubElement(
             stored, "TiffData", FirstC=str(channel), IFD="0", PlaneCount="1"
         )
