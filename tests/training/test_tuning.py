@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from ulens.annotated.blocks import Block, divide, find_block
 from ulens.annotated.samples import Sample
 from ulens.encodings.table import ENCODINGS
-from ulens.training.tuning import decode_across, tune_thresholds
+from ulens.training.tuning import _join, decode_across, tune_thresholds
 from ulens.training.validate import Prediction, score
 
 START = {"threshold": 0.7, "reach_threshold": 0.1}
@@ -62,13 +63,28 @@ def test_halves_that_agree_are_decoded_as_all_together():
 
 
 def test_a_half_without_objects_has_no_say():
-    only = cells([True] * 20)
-    only.sample.label[:, 100:] = 0
-    only.maps[:, :, 200:] = 0.5  # found at the lowest threshold alone
+    only = cells([False] * 20)
+    only.sample.label[:, 200:] = 0
+    # by itself the last half would want a threshold so high that nothing is found anywhere
+    parts = [only.sample.label[:, :200], only.sample.label[:, 200:]]
+    assert [bool((part > 0).any()) for part in parts] == [True, False]
+    block = find_block([only.sample.label], 0.5)
+    assert (block.axis, block.start) == (1, 200)
+    alone = replace(only, sample=divide(only.sample, block, "instances")[1])
+    assert tune_thresholds([alone], "boundary", START)[1] != START
     (found,) = decode_across([only], "boundary", START)
     np.testing.assert_array_equal(
         found.labels[:, :200] > 0, ENCODINGS["boundary"].decode(only.maps, **START)[:, :200] > 0
     )
+
+
+def test_objects_of_both_halves_keep_numbers_of_their_own():
+    only = cells([True] * 10 + [False] * 10)
+    first, last = np.zeros_like(only.labels), np.zeros_like(only.labels)
+    first[2:5, 2:5], last[2:5, 302:305], last[12:15, 302:305] = 1, 1, 2
+    joined = _join(first, last, Block(1, 200), "instances")
+    assert len(np.unique(joined)) == 4
+    assert (joined > 0).sum() == 27
 
 
 def test_of_membranes_the_halves_are_put_side_by_side():
@@ -76,12 +92,14 @@ def test_of_membranes_the_halves_are_put_side_by_side():
     label[:, [20, 61]] = 0
     foreground = np.where(label == 0, 0.1, 0.95).astype(np.float32)
     foreground[:, 20] = 0.45  # a weak membrane: at 0.3 it would be lost
+    foreground[5, 70] = 0.45  # found at 0.3, but not at what the first half wants
     maps = np.stack([1 - foreground, foreground])
     sample = Sample(name="a", image=np.zeros((1, 40, 82)), label=label)
     only = Prediction(sample=sample, maps=maps, labels=(foreground > 0.3).astype(np.int32))
     (found,) = decode_across([only], "membrane", {"threshold": 0.3})
     assert found.labels[:, 20].all()
     assert not found.labels[:, 61].any()
+    assert found.labels[5, 70] == 0
 
 
 def test_what_has_no_thresholds_stays():
