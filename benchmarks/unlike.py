@@ -1,7 +1,9 @@
 """How often ordinary images are called unlike those of the training, and strange ones are noticed.
 
-python benchmarks/unlike.py            truth stands for what is found; about 5 minutes; needs ULENS_DATA
+python benchmarks/unlike.py                truth stands for what is found; about 10 minutes
 python benchmarks/unlike.py --time 2min    trains a model on each of two data sets, and segments
+
+Needs ULENS_DATA.
 
 Of every data set up to eight even-numbered images are learned, of those that are no test images of
 benchmarks/splits.json; all odd-numbered ones are judged, and twelve of them changed. The numbers in
@@ -21,16 +23,27 @@ import numpy as np
 from scipy import ndimage
 
 from ulens.appearance import familiarize, measure_look, measure_objects
+from ulens.bundle import ModelBundle
 from ulens.channels import is_grey
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
 from ulens.jobs.planning import TrainSettings
-from ulens.jobs.train import run_training
+from ulens.jobs.train import Trained, run_training
 from ulens.normalize import fit_normalization, measure_statistics
 from ulens.planning.durations import parse_duration
 from ulens.predict.segmenter import Segmenter
 from ulens.predict.unlike import (
-    BLURRIER, COARSER, CONSTANT, EMPTY, FINER, INVERTED, LARGER, NOISIER, SMALLER, STRANGER, Unlike,
+    BLURRIER,
+    COARSER,
+    CONSTANT,
+    EMPTY,
+    FINER,
+    INVERTED,
+    LARGER,
+    NOISIER,
+    SMALLER,
+    STRANGER,
+    Unlike,
     find_unlike,
 )  # fmt: skip
 from ulens.resample import resample
@@ -142,7 +155,7 @@ def name_kinds(found: list[set[str]]) -> str:
     return " (" + ", ".join(f"{num} {kind}" for kind, num in counts.items()) + ")" if found else ""
 
 
-def trained(learned: list[Annotated], time: str):  # noqa: ANN201
+def trained(learned: list[Annotated], time: str) -> ModelBundle:
     """Return a model trained on these images."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -156,6 +169,7 @@ def trained(learned: list[Annotated], time: str):  # noqa: ANN201
             int8=False,
         )  # fmt: skip
         *_, last = run_training(settings)
+        assert isinstance(last, Trained)
         print(f"<!-- {last.bundle.scores} after {last.bundle.provenance['steps']} steps -->")
         return replace(last.bundle, int8={})
 
@@ -211,7 +225,7 @@ def data_sets(root: Path) -> dict[str, Files]:
 
 def numbered(images: Path, labels: Path) -> list[tuple[Path, Path]]:
     """Return pairs in the order of their numbers."""
-    return list(zip(*(sorted(each.glob("*.tif*")) for each in (images, labels)), strict=True))
+    return list(zip(*(sorted(each.glob("*.*")) for each in (images, labels)), strict=True))
 
 
 def fluorescence(

@@ -5,12 +5,11 @@ import pytest
 from scipy import ndimage
 
 from ulens.appearance import Objects, familiarize, measure_look, measure_objects
-from ulens.normalize import fit_normalization, measure_statistics
+from ulens.normalize import fit_normalization
 from ulens.predict import unlike
 from ulens.predict.unlike import find_unlike
 from ulens.resample import resample
 from ulens.simulate.mixture import simulate_scene
-
 
 NUM_LEARNED = 8
 
@@ -82,7 +81,9 @@ def test_the_structures_tell_where_no_objects_do(judge):
     image, _ = magnified(*scene(9))
     (found,) = judge(image, np.eye(2, dtype=int))
     assert found.kind == unlike.COARSER
-    assert re.search(r"about [23]\.\d times coarser .* try --zoom 0\.[345]\d*, or the focus", found.text)
+    assert re.search(
+        r"about [23]\.\d times coarser .* try --zoom 0\.[345]\d*, or the focus", found.text
+    )
 
 
 def test_blurred_and_noisy_images_are_noticed(judge):
