@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import pytest
 import safetensors.torch
 import torch
 
+from ulens.appearance import familiarize
 from ulens.bundle import ModelBundle, load_bundle, save_bundle
 from ulens.errors import ModelError, OutputError, SettingError
 from ulens.nets.unet import UNet
@@ -52,6 +54,7 @@ def assert_same(one, other):
         "scores",
         "provenance",
         "int8",
+        "familiar",
     ):
         assert getattr(one, name) == getattr(other, name)
 
@@ -324,3 +327,45 @@ def test_selftest_holds_a_real_output(model):
 def test_inconsistent_bundle(changes, message):
     with pytest.raises(SettingError, match=message):
         make_bundle(**changes)
+
+
+def test_what_the_training_images_look_like_is_kept(tmp_path):
+    images = [np.random.default_rng(seed).normal(size=(2, 40, 50)) for seed in range(5)]
+    familiar = familiarize(
+        ((image, np.eye(40, 50, dtype=int)) for image in images), is_instances=True
+    )
+    bundle = make_bundle(familiar=familiar)
+    save_bundle(bundle, tmp_path / "m")
+    assert_same(load_bundle(tmp_path / "m"), bundle)
+    assert len((tmp_path / "m" / "model.json").read_text()) < 16_000
+
+
+def test_a_model_of_the_time_before_has_no_such_entry(model):
+    edit(model, familiar=None)
+    assert load_bundle(model).familiar is None
+
+
+def test_damaged_limits_are_named(model):
+    edit(model, familiar={"num_images": "many"})
+    with pytest.raises(ModelError, match=r"is damaged .*familiar"):
+        load_bundle(model)
+
+
+@pytest.mark.parametrize(
+    ("provenance", "reason"),
+    [
+        ({}, None),
+        ({"scored_at_step": None, "steps": 4}, "no score yet: .*, at step 4"),
+        (
+            {"scored_at_step": 9, "steps": 9, "training_seconds": 12.3, "progress": 0.01},
+            "stopped after 12 seconds, at step 9",
+        ),
+        ({"scored_at_step": 9, "training_seconds": 61.0, "progress": 0.01}, None),
+        ({"scored_at_step": 9, "training_seconds": 12.3, "progress": 1.0}, None),
+    ],
+)
+def test_a_model_that_was_hardly_trained_says_so(tmp_path, provenance, reason):
+    save_bundle(make_bundle(provenance=provenance), tmp_path / "m")
+    written = json.loads((tmp_path / "m" / "model.json").read_text())["hardly_trained"]
+    assert written == load_bundle(tmp_path / "m").hardly_trained
+    assert written is None if reason is None else re.search(reason, written)

@@ -120,6 +120,8 @@ def test_the_folder_holds_everything_and_the_scores_are_honest(trained):
     assert bundle.scores["Dice"] > 0.6
     assert set(bundle.scores) >= {"mean IoU", "V_Rand", "V_Info", "pixel error"}
     assert bundle.provenance["held_out"] == ["3"]
+    assert bundle.hardly_trained is None
+    assert (bundle.familiar.num_images, bundle.familiar.diameter_px[1]) == (7, 0)
     assert bundle.class_values == (0, 255)
     assert len([row for row in read_log(model) if "loss" in row]) == 120
     assert "held out" in (model / "report.html").read_text()
@@ -456,6 +458,7 @@ def test_a_training_can_be_stopped_from_another_thread(tmp_path):
         progress=progress, stop=stop,
     )  # fmt: skip
     assert model.bundle.provenance["steps"] == 3
+    assert "stopped after" in model.bundle.hardly_trained
     with pytest.raises(Stopped, match="before its first step; nothing was written"):
         ulens.train(folder / "images", folder / "labels", steps=5, out=folder / "n", stop=stop)
     assert not (folder / "n").exists()

@@ -57,5 +57,5 @@ def test_a_table_without_objects_has_a_header_alone(tmp_path):
     assert (tmp_path / "objects.csv").read_text(encoding="utf-8") == (
         "image,plane,label,area_px,area_um2,centroid_y_px,centroid_x_px,centroid_y_um,"
         "centroid_x_um,mean_intensity_c0,min_intensity_c0,max_intensity_c0,"
-        "mean_intensity_c1,min_intensity_c1,max_intensity_c1\n"
+        "mean_intensity_c1,min_intensity_c1,max_intensity_c1,warning\n"
     )

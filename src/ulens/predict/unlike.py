@@ -113,12 +113,11 @@ def find_unlike(
 def _judge_look(familiar: Familiar, look: np.ndarray, zoom: float) -> Unlike | None:
     """Return the likeliest way in which an image looks unlike those of the training."""
     limits = familiar.look()
-    energies, medians = Look.of(look).energies, Look.of(limits[1]).energies
-    if energies.max() <= CONSTANT_ENERGY:
+    if Look.of(look).energies.max() <= CONSTANT_ENERGY:
         return CONSTANT
     beyond = _beyond(look, limits, _TOLERANCES[:, None], familiar.num_images)
     is_strange = bool(np.abs(beyond).max() > 1)
-    if is_strange and _is_noise(energies) and not _is_noise(medians):
+    if is_strange and _is_noise(look) and not _is_noise(limits[1]):
         return EMPTY
     if _is_inverted(look, limits):
         return INVERTED
@@ -201,10 +200,11 @@ def _beyond(
     return np.where(values > high, values - high, np.minimum(values - low, 0)) / allowed
 
 
-def _is_noise(energies: np.ndarray) -> bool:
-    """Whether the finest details are to each other as in white noise."""
-    fine = energies[: len(_NOISE)]
-    return bool((np.abs(fine - fine[0] - (_NOISE - _NOISE[0])[:, None]) < 1).all())
+def _is_noise(look: np.ndarray) -> bool:
+    """Whether the finest details are to each other as in white noise, neither bright nor dark."""
+    _, energies, skews = (numbers[: len(_NOISE)] for numbers in Look.of(look))
+    differ = energies - energies[0] - (_NOISE - _NOISE[0])[:, None]
+    return bool((np.abs(differ) < 1).all() and (np.abs(skews) < 1).all())
 
 
 def _is_inverted(look: np.ndarray, limits: np.ndarray) -> bool:
