@@ -131,8 +131,8 @@ def test_no_pairs_lists_what_was_seen_and_tried(tmp_path):
     touch(tmp_path, "a/cat.png", "a/cow.png", "b/dog.png")
     message = (
         r"saw cat\.png, cow\.png as images in .*a and dog\.png as label images in .*b; tried "
-        r"equal names.*_mask, _masks, _label, _labels or _seg, equal numbers.*image or images with label, "
-        r"labels, mask or masks; rename the files"
+        r"equal names.*_mask, _masks, _label, _labels or _seg, equal numbers.*image or images with "
+        r"label, labels, mask or masks; rename the files"
     )
     with pytest.raises(PairingError, match=message):
         find_pairs(tmp_path / "a", tmp_path / "b")

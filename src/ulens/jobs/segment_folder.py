@@ -1,6 +1,6 @@
 """The story of segmenting the images of a folder, each into a label image of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +9,8 @@ import numpy as np
 from ulens.bundle import load_bundle
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import DataError, SettingError, ShapeError
-from ulens.io.files import list_images, planes
+from ulens.image import Image
+from ulens.io.files import list_images, planes, read_image
 from ulens.io.segmentations import (
     Targets,
     check_output_folder,
@@ -18,13 +19,14 @@ from ulens.io.segmentations import (
     write_labels,
     write_maps,
 )
-from ulens.io.writable import make_folder
+from ulens.jobs.segment_record import Record, open_record
 from ulens.jobs.segmenting import (
     SegmentProgress,
     SegmentSettings,
     make_segmenter,
     open_image,
     segment_plane,
+    take_stock,
 )
 from ulens.metrics.objects import ObjectTable
 from ulens.predict.model import stack_labels, stack_maps
@@ -38,7 +40,8 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
     (without C) and pixel size. Beside it ``<name>_probabilities.tif`` holds float32 maps with
     C = classes; of a model that learned distances these, ``<name>_distances.tif``. Outlines are
     ``<name>.zip`` for ImageJ or ``<name>.geojson`` for QuPath. The table is written when the last
-    image is done.
+    image is done. What the same model and options wrote there before, of images that have not
+    changed since, is kept; see `Record`.
 
     Raises
     ------
@@ -54,7 +57,10 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
     bundle = load_bundle(settings.model)
     maps = ENCODINGS[bundle.encoding].maps if settings.probabilities else None
     outputs = plan_targets(files, settings.out, maps=maps, rois=settings.rois)
-    check_output_folder(settings.out, files, settings.overwrite)
+    record = open_record(settings)
+    check_output_folder(settings.out, files, settings.overwrite or record.goes_on)
+    if not settings.overwrite:
+        record.check_others(outputs)
     table = settings.table
     if table is not None:
         check_table(table, settings.out, settings.overwrite)
@@ -64,19 +70,27 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
                 "leave it out, or train on instances"
             )
     segmenter = make_segmenter(settings, bundle)
-    make_folder(settings.out)
-    return _segment_files(segmenter, outputs, ObjectTable(table) if table else None)
+    record.start()
+    return _segment_files(segmenter, outputs, record, ObjectTable(table) if table else None)
 
 
 def _segment_files(
-    segmenter: Segmenter, outputs: dict[Path, Targets], table: ObjectTable | None
+    segmenter: Segmenter, outputs: dict[Path, Targets], record: Record, table: ObjectTable | None
 ) -> Iterator[SegmentProgress]:
     errors: list[str] = []
     noted: set[str] = set()
+    kept = record.find_kept(outputs)
     for number, (file, targets) in enumerate(outputs.items(), start=1):
         progress = SegmentProgress(image=file, number=number, num_images=len(outputs))
         try:
-            yield from _segment_file(segmenter, targets, progress, table, noted)
+            if file in kept:
+                _tabulate_kept(table, file, targets)
+                progress = replace(progress, written=targets.paths, found=kept[file], is_kept=True)
+            else:
+                progress = yield from _segment_file(
+                    segmenter, targets, progress, record, table, noted
+                )
+            yield progress
         except (DataError, ShapeError) as error:
             errors.append(str(error))
             yield replace(progress, error=str(error))
@@ -94,22 +108,38 @@ def _segment_file(
     segmenter: Segmenter,
     targets: Targets,
     progress: SegmentProgress,
+    record: Record,
     table: ObjectTable | None,
     noted: set[str],
-) -> Iterator[SegmentProgress]:
+) -> Generator[SegmentProgress, None, SegmentProgress]:
     image, factor, progress = yield from open_image(segmenter, progress, noted)
-    cut = planes(image)
     labels: list[np.ndarray] = []
     maps: list[np.ndarray] = []
-    for _, plane in cut:
+    for _, plane in planes(image):
         found, progress = yield from segment_plane(segmenter, plane, factor, progress)
         labels.append(found.labels)
         if targets.maps is not None:
             maps.append(found.maps)
+    record.begin(progress.image)
     write_labels(targets, image, stack_labels(labels, image))
     if targets.maps is not None:
         write_maps(targets.maps, image, stack_maps(maps, image))
+    finding = take_stock(segmenter.bundle, labels)
+    record.finish(progress.image, finding)
+    _tabulate(table, progress.image.name, image, labels)
+    return replace(progress, written=targets.paths, found=finding)
+
+
+def _tabulate(
+    table: ObjectTable | None, name: str, image: Image, labels: Iterable[np.ndarray]
+) -> None:
     if table is not None:
-        for (name, plane), found_labels in zip(cut, labels, strict=True):
-            table.add(progress.image.name, name, found_labels, plane, image.spacing_um)
-    yield replace(progress, written=targets.paths)
+        for (plane_name, plane), of_plane in zip(planes(image), labels, strict=True):
+            table.add(name, plane_name, of_plane, plane, image.spacing_um)
+
+
+def _tabulate_kept(table: ObjectTable | None, file: Path, targets: Targets) -> None:
+    """Measure the objects that an earlier run found."""
+    if table is not None:
+        labels = (plane[0].astype(np.int32) for _, plane in planes(read_image(targets.labels)))
+        _tabulate(table, file.name, read_image(file), labels)
