@@ -31,6 +31,7 @@ def test_the_public_names():
         "UlensError",
         "__version__",
         "evaluate",
+        "inspect",
         "load",
         "read_image",
         "segment",

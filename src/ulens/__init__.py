@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from ulens.image import Image
     from ulens.io.files import read_image
     from ulens.jobs.evaluate import evaluate
+    from ulens.jobs.inspect import inspect
     from ulens.jobs.segment import segment
     from ulens.jobs.train import train
     from ulens.nets.unet import UNet
@@ -26,6 +27,7 @@ _HOMES = {
     "UNet": "ulens.nets.unet",
     "UlensError": "ulens.errors",
     "evaluate": "ulens.jobs.evaluate",
+    "inspect": "ulens.jobs.inspect",
     "load": "ulens.predict.model",
     "read_image": "ulens.io.files",
     "segment": "ulens.jobs.segment",
@@ -39,6 +41,7 @@ __all__ = [
     "UlensError",
     "__version__",
     "evaluate",
+    "inspect",
     "load",
     "read_image",
     "segment",

@@ -20,6 +20,7 @@ from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
 from ulens.jobs.demo import DemoResult
 from ulens.jobs.options import FROM_PYTHON_ALONE
+from ulens.jobs.segmenting import Finding, SegmentProgress
 from ulens.planning.plan import read_plan
 
 
@@ -162,6 +163,79 @@ def test_one_image_is_segmented_into_one_file(ulens, folder, model, tmp_path):
     ulens("segment", model, image, "-o", tmp_path / "masks")
     expected = read_image(tmp_path / "masks" / "0.tif").data
     np.testing.assert_array_equal(read_image(out_file).data, expected)
+
+
+def test_segment_tells_what_it_found_in_each_of_a_few_images(ulens, folder, model, tmp_path):
+    run = ("segment", model, folder / "images", "-o", tmp_path / "masks")
+    _, out, _ = ulens(*run)
+    assert re.search(r"^3\.tif: foreground \d+\.\d%$", out, re.MULTILINE)
+    _, out, _ = ulens(*run)
+    assert re.search(r"^3\.tif: foreground \d+\.\d%, kept$", out, re.MULTILINE)
+    assert "kept 7 of 7, which the same model and options made before" in out
+
+
+def found(number, num_images, num_objects):
+    return SegmentProgress(
+        image=Path(f"{number}.tif"),
+        number=number,
+        num_images=num_images,
+        written=(Path("out"),),
+        found=Finding(num_objects=num_objects),
+    )
+
+
+def test_many_images_without_objects_are_counted_at_the_end(ulens, model, tmp_path, monkeypatch):
+    events = [found(number, 30, number % 10) for number in range(1, 31)]
+    monkeypatch.setattr("ulens.cli.segment.run_segmentation", lambda _: iter(events))
+    _, out, _ = ulens("segment", model, tmp_path, "-o", tmp_path / "masks")
+    assert "0 objects in 3 of 30 images: 10.tif, 20.tif, 30.tif" in out
+    assert "5.tif: 5 objects" not in out
+
+
+def test_without_a_terminal_a_line_tells_now_and_then_how_far_it_is(
+    ulens, model, tmp_path, monkeypatch
+):
+    events = [found(number, 30, 1) for number in range(1, 31)]
+    monkeypatch.setattr("ulens.cli.segment.run_segmentation", lambda _: iter(events))
+    times = iter(range(0, 10_000, 11))  # seconds
+    monkeypatch.setattr("ulens.cli.terminal.clock.monotonic", lambda: next(times))
+    _, out, _ = ulens("segment", model, tmp_path, "-o", tmp_path / "masks")
+    told = re.findall(r"^segmenting (\d+)/30 \d+\.tif, \d+% done$", out, re.MULTILINE)
+    assert 2 < len(told) <= 10
+    assert told == sorted(set(told), key=int)
+
+
+def test_ctrl_c_tells_what_is_done(ulens, model, tmp_path, monkeypatch):
+    def interrupted():
+        yield found(1, 3, 4)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("ulens.cli.segment.run_segmentation", lambda _: interrupted())
+    status, out, err = ulens("segment", model, tmp_path, "-o", tmp_path / "masks")
+    assert (status, err) == (130, "interrupted\n")
+    assert "stopped; 1 of 3 images are done and lie in" in out
+    assert "the same command goes on from there" in out
+
+
+def test_inspect_shows_every_pair_and_trains_nothing(ulens, folder, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    status, out, _ = ulens("inspect", folder / "images", folder / "labels")
+    assert status == 0
+    rows = [line.split("│")[1:-1] for line in out.splitlines() if "tif" in line]
+    assert [[cell.strip() for cell in row] for row in rows] == [
+        [f"{i}.tif", f"{i}.tif", "40×40", "YX", "1", "classes 0, 255"] for i in range(7)
+    ]
+    assert "7 label images hold {0, 255}: two classes, 255 = foreground" in out
+
+
+def test_train_shows_the_first_pairs_before_it_plans(ulens, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr("ulens.cli.terminal.FEW_ROWS", 2)
+    run = ("train", folder / "images", folder / "labels", "-o", tmp_path / "m")
+    _, out, _ = ulens(*run, "--steps", 2, "--plan-only")
+    table, _ = out.split("plan: ", 1)
+    assert "1.tif" in table
+    assert "2.tif" not in table.split("held out")[0]
+    assert "… and 5 more; ulens inspect shows all" in table
 
 
 def test_a_plan_alone_is_no_model(ulens, folder, tmp_path):

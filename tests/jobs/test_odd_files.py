@@ -98,15 +98,13 @@ def test_axes_and_notes_of_annotated_images(images, tmp_path):
 
 
 def test_axes_of_planes_and_their_labels(images, tmp_path):
-    data, known = pixels(3, 64, 64), {"labels_are": "instances"}
+    data, known = pixels(3, 64, 64), {"labels_are": "instances", "axes": "ZYX"}
     labels = np.zeros((3, 64, 64), np.uint8)
     for z in range(3):
         labels[z, 8 + z : 20, 8:20], labels[z, 30:50, 30:50] = 1, 2
     wrongly_tagged(images / "a.tif", data)
     wrongly_tagged(tmp_path / "labels.tif", labels)
-    annotated = read_annotated(
-        images / "a.tif", tmp_path / "labels.tif", axes="ZYX", frames="1-2", **known
-    )
+    annotated = read_annotated(images / "a.tif", tmp_path / "labels.tif", frames="1-2", **known)
     assert [sample.name for sample in annotated.samples] == ["a_z001", "a_z002"]
     predicted = wrongly_tagged(images / "labels.tif", labels)
     scored = evaluate(tmp_path / "labels.tif", predicted, frames="0-1", **known)

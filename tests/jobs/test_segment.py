@@ -13,6 +13,7 @@ from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
 from ulens.io.rois import read_rois
 from ulens.jobs.segment import segment
+from ulens.jobs.segment_record import RECORD
 
 EXPECTED = np.where(make_image(30, 40) > 100, 255, 0)
 
@@ -34,9 +35,14 @@ def images(tmp_path):
     return folder
 
 
+def names_in(folder):
+    """What a user sees there."""
+    return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
 def test_every_image_gets_labels_of_its_name_and_pixel_size(model, images, tmp_path):
     events = list(events_of(model, images, tmp_path / "out"))
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one.tif", "two.tif"]
+    assert names_in(tmp_path / "out") == ["one.tif", "two.tif"]
     for name in ("one.tif", "two.tif"):
         labels = read_image(tmp_path / "out" / name)
         assert labels.data.dtype == np.uint8
@@ -109,7 +115,7 @@ def test_other_pixel_sizes_are_told_once_and_labels_keep_the_size_of_their_image
         ("c.tif", f"images with 1 µm per pixel are resampled by 2, {learned}"),
     ]
     assert [event.num_tiles for event in events if event.written] == [1] * 5
-    for path in sorted((tmp_path / "out").iterdir()):
+    for path in sorted((tmp_path / "out").glob("*.tif")):
         labels = read_image(path)
         assert labels.data.shape == (30, 40)
         assert set(np.unique(labels.data)) == {0, 255}
@@ -125,7 +131,7 @@ def test_a_pixel_size_that_must_be_wrong_is_named_and_other_images_are_segmented
     message = r"1 of 2 images could not be segmented, 1 were:\n- .*wrong\.tif has 50 µm per pixel"
     with pytest.raises(DataError, match=message):
         segment(tmp_path / "m", tmp_path / "images", tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["good.tif"]
+    assert names_in(tmp_path / "out") == ["good.tif"]
 
 
 def test_grey_images_saved_as_color_are_accepted(model, tmp_path):
@@ -145,7 +151,7 @@ def test_bad_images_are_named_and_all_others_segmented(model, images, tmp_path):
     assert message.startswith("2 of 4 images could not be segmented, 2 were:\n- ")
     assert "broken.png cannot be read" in message
     assert "- photo.png has 3 channels; the model was trained on 1; give" in message
-    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["one.tif", "two.tif"]
+    assert names_in(tmp_path / "out") == ["one.tif", "two.tif"]
 
 
 def test_failed_images_are_reported_as_they_fail(model, images, tmp_path):
@@ -204,7 +210,7 @@ def test_full_disk_stops_the_job(model, images, tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(OutputError, match=r"one\.tif cannot be written \(No space left"):
+    with pytest.raises(OutputError, match=r"cannot be written \(No space left"):
         list(events_of(model, images, tmp_path / "out"))
 
 
@@ -226,7 +232,7 @@ def test_wrong_inputs_are_found_before_any_work(model, images, tmp_path):
 
 def test_segment_from_python_writes_and_names_the_files(model, images, tmp_path):
     written = segment(str(model), str(images), str(tmp_path / "out"))
-    assert sorted(written) == sorted((tmp_path / "out").iterdir())
+    assert sorted(path.name for path in written) == names_in(tmp_path / "out")
     assert written
 
 
@@ -235,6 +241,95 @@ def test_a_grey_image_goes_through_a_color_model(tmp_path):
     imageio.imwrite(tmp_path / "grey.png", make_image(1, 20, 30)[0])
     run = events_of(tmp_path / "m", tmp_path / "grey.png", tmp_path / "out")
     assert list(run)[-1].error is None
+
+
+def test_a_second_run_goes_on_where_the_first_was_cut_off(model, images, tmp_path):
+    run = events_of(model, images, tmp_path / "out")
+    assert next(event for event in run if event.written).image.name == "one.png"
+    run.close()  # as Ctrl-C does
+    before = (tmp_path / "out" / "one.tif").stat().st_mtime_ns
+    events = [event for event in events_of(model, images, tmp_path / "out") if event.written]
+    assert [(event.image.name, event.is_kept) for event in events] == [
+        ("one.png", True),
+        ("two.tif", False),
+    ]
+    assert (tmp_path / "out" / "one.tif").stat().st_mtime_ns == before
+    assert [event.found.foreground for event in events] == [36 / 1200] * 2
+
+
+def test_what_is_gone_or_of_a_changed_image_is_made_anew(model, images, tmp_path):
+    list(events_of(model, images, tmp_path / "out"))
+    (tmp_path / "out" / "two.tif").unlink()
+    imageio.imwrite(images / "one.png", np.zeros((30, 41), np.uint8))
+    imageio.imwrite(images / "three.png", make_image(30, 40))
+    (images / "broken.png").write_bytes(b"no image")
+    for kept in ([], ["one.png", "three.png", "two.tif"]):
+        events = []
+        with pytest.raises(DataError, match=r"1 of 4 images could not be segmented"):
+            events.extend(each for each in collect(model, images, tmp_path / "out", events))
+        assert [event.image.name for event in events if event.is_kept] == kept
+    assert read_image(tmp_path / "out" / "one.tif").data.shape == (30, 41)
+
+
+def collect(model, images, out, events):
+    for event in events_of(model, images, out):
+        events.append(event)
+    return []
+
+
+@pytest.mark.parametrize("options", [{"zoom": 2.0}, {"average": 8}, {"rois": "imagej"}])
+def test_other_options_do_not_go_on_with_a_run(model, images, tmp_path, options):
+    list(events_of(model, images, tmp_path / "out"))
+    message = rf"holds segmentations made otherwise \(other: {next(iter(options))}\); choose anoth"
+    with pytest.raises(OutputError, match=message):
+        events_of(model, images, tmp_path / "out", **options)
+    again = list(events_of(model, images, tmp_path / "out", overwrite=True, **options))
+    assert not any(event.is_kept for event in again)
+
+
+def test_another_model_does_not_go_on_with_a_run(model, images, tmp_path):
+    list(events_of(model, images, tmp_path / "out"))
+    save_bundle(make_bundle(spacing_um=(1, 1)), tmp_path / "other.model")
+    with pytest.raises(OutputError, match=r"made otherwise \(other: model\)"):
+        events_of(tmp_path / "other.model", images, tmp_path / "out")
+
+
+def test_a_run_that_goes_on_replaces_nothing_that_it_did_not_write(model, images, tmp_path):
+    list(events_of(model, images, tmp_path / "out"))
+    imageio.imwrite(images / "three.png", make_image(30, 40))
+    (tmp_path / "out" / "three.tif").write_text("precious")
+    with pytest.raises(
+        OutputError, match=r"holds three\.tif, which this run would replace and did"
+    ):
+        events_of(model, images, tmp_path / "out")
+    assert (tmp_path / "out" / "three.tif").read_text() == "precious"
+
+
+def test_a_record_that_a_crash_cut_off_is_read_up_to_there(model, images, tmp_path):
+    list(events_of(model, images, tmp_path / "out"))
+    record = tmp_path / "out" / RECORD
+    record.write_bytes(record.read_bytes()[:-9])  # in the last line, of two.tif
+    events = list(events_of(model, images, tmp_path / "out"))
+    assert [event.image.name for event in events if event.is_kept] == ["one.png"]
+    again = list(events_of(model, images, tmp_path / "out"))
+    assert [event.image.name for event in again if event.is_kept] == ["one.png", "two.tif"]
+
+
+def test_a_model_in_the_place_of_the_images_is_recognized(model, images, tmp_path):
+    message = rf"model comes first, as in: ulens segment {model} {images}.one\.png -o .*out"
+    with pytest.raises(SettingError, match=message):
+        events_of(images / "one.png", model, tmp_path / "out")
+
+
+@pytest.mark.parametrize("name", ["mask.png", "mask.JPG", "objects.csv"])
+def test_the_name_of_a_picture_is_no_folder(model, images, tmp_path, name):
+    with pytest.raises(
+        SettingError, match=r"looks like a file, .* give a folder, such as masks, or"
+    ):
+        events_of(model, images, tmp_path / name)
+    (tmp_path / name).mkdir()
+    list(events_of(model, images, tmp_path / name))
+    assert names_in(tmp_path / name) == ["one.tif", "two.tif"]
 
 
 @pytest.fixture
@@ -250,7 +345,7 @@ def test_outlines_beside_the_label_images(instance_model, images, tmp_path, rois
     stack[1, 15:25, 20:30] = 200
     write_tiff(images / "stack.tif", Image(data=stack, axes="TYX"))
     written = segment(instance_model, images, tmp_path / "out", rois=rois)
-    assert sorted(written) == sorted((tmp_path / "out").iterdir())
+    assert sorted(path.name for path in written) == names_in(tmp_path / "out")
     for name, axes in (("one", "YX"), ("two", "YX"), ("stack", "TYX")):
         labels = read_image(tmp_path / "out" / f"{name}.tif").data
         outlined = read_rois(tmp_path / "out" / f"{name}{ending}", labels.shape, axes=axes)
@@ -288,7 +383,11 @@ def test_the_table_of_the_good_images_is_written_though_others_fail(
     (images / "broken.png").write_bytes(b"no image")
     with pytest.raises(DataError, match="1 of 3 images could not be segmented"):
         segment(instance_model, images, tmp_path / "out", table=tmp_path / "objects.csv")
-    assert len((tmp_path / "objects.csv").read_text().splitlines()) == 1 + 2
+    table = (tmp_path / "objects.csv").read_text()
+    assert len(table.splitlines()) == 1 + 2
+    with pytest.raises(DataError, match="1 of 3 images could not be segmented"):
+        segment(instance_model, images, tmp_path / "out", table=tmp_path / "again.csv")
+    assert (tmp_path / "again.csv").read_text() == table  # of the label images that were kept
 
 
 def test_a_table_of_classes_is_refused(model, images, tmp_path):

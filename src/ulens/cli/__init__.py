@@ -18,9 +18,11 @@ app = App(
     name="ulens",
     help="U-Net segmentation of microscope images from a handful of annotated samples.",
     version=ulens.__version__,
+    suppress_keyboard_interrupt=False,
 )
 COMMANDS = {
     "train": "Train a model on annotated images.",
+    "inspect": "Show how images and labels are read, without training.",
     "segment": "Segment images with a trained model.",
     "evaluate": "Score segmentations against annotations.",
     "describe": "Describe a network and draw it as figure 1 of the paper.",

@@ -1,11 +1,13 @@
 """The command `ulens segment`."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated
 
 from rich.markup import escape
 
-from ulens.cli.terminal import console, progress_bar, say
+from ulens.cli.terminal import NowAndThen, console, progress_bar, say
 from ulens.io.files import name_some, other_files
 from ulens.jobs.options import EACH_AN_OPTION
 from ulens.jobs.segment import run_segmentation
@@ -13,17 +15,27 @@ from ulens.jobs.segmenting import SegmentProgress, SegmentSettings
 from ulens.jobs.strange import Strange
 from ulens.jobs.tracking import Tracked
 
+FEW_IMAGES = 20
+"""Up to so many get a line each."""
+
 
 def segment(settings: Annotated[SegmentSettings, EACH_AN_OPTION]) -> None:
     """Segment images with a trained model."""
     events = run_segmentation(settings)
     if not settings.is_large and (others := other_files(settings.images)):
         console.print(f"left out, in no format that ulens reads: {escape(name_some(others))}")
-    num_written, tracked, strange = _show(events)
-    for line in strange.sum_up():
-        say(line)
+    seen = Seen()
+    try:
+        _show(events, seen)
+    except KeyboardInterrupt:
+        say(_tell_where_it_stopped(settings, seen))
+        raise
+    finally:
+        for line in seen.in_words():
+            say(line)
+    tracked = seen.tracked
     if tracked is None:
-        say(f"{num_written} segmentations in {settings.out}")
+        say(f"{seen.num_written} segmentations in {settings.out}")
         return
     say(
         f"tracks {tracked.num_tracks}, divisions {tracked.num_divisions}, frames "
@@ -34,32 +46,82 @@ def segment(settings: Annotated[SegmentSettings, EACH_AN_OPTION]) -> None:
         say(f"as a graph: {tracked.graph}")
 
 
-def _show(
-    events: Iterator[SegmentProgress | Tracked],
-) -> tuple[int, Tracked | None, Strange]:
-    """Show the work; return how many images were written, the tracks, and what is strange."""
-    num_written = 0
+@dataclass
+class Seen:
+    """What was done so far.
+
+    Parameters
+    ----------
+    num_images, num_written, num_kept : of the images; kept ones count as written
+    empty : images in which nothing was found, or one class alone
+    word : what was found in these
+    tracked : the tracks, if any
+    strange : images unlike those of the training
+    """
+
+    num_images: int = 0
+    num_written: int = 0
+    num_kept: int = 0
+    empty: list[Path] = field(default_factory=list)
+    word: str = ""
     tracked: Tracked | None = None
-    strange = Strange(0)
+    strange: Strange = field(default_factory=lambda: Strange(0))
+
+    def add(self, event: SegmentProgress) -> None:
+        """Count one more event."""
+        self.num_images = self.strange.num_images = event.num_images
+        self.num_written += bool(event.written)
+        self.num_kept += event.is_kept
+        if event.found is not None and event.found.is_empty:
+            self.empty.append(event.image)
+            self.word = "0 objects" if event.found.num_objects == 0 else "one class alone"
+
+    def in_words(self) -> list[str]:
+        """Return what to tell at the end."""
+        lines = []
+        if self.num_kept:
+            lines.append(
+                f"kept {self.num_kept} of {self.num_images}, which the same model and options made "
+                "before"
+            )
+        if self.empty:
+            number = f"{len(self.empty)} of {self.num_images} images"
+            lines.append(f"{self.word} in {number}: {name_some(self.empty)}")
+        return lines + self.strange.sum_up()
+
+
+def _tell_where_it_stopped(settings: SegmentSettings, seen: Seen) -> str:
+    if settings.track:
+        return "stopped; no frame was written, since tracks need all of them"
+    if settings.is_large:
+        return f"stopped; what is done lies beside {settings.out}: the same command goes on there"
+    return (
+        f"stopped; {seen.num_written} of {seen.num_images} images are done and lie in "
+        f"{settings.out}: the same command goes on from there"
+    )
+
+
+def _show(events: Iterator[SegmentProgress | Tracked], seen: Seen) -> None:
+    """Show the work as it goes."""
     with progress_bar() as progress:
         task = progress.add_task("segmenting", total=1.0, details="")
+        now_and_then = NowAndThen()
         for event in events:
             if isinstance(event, Tracked):
-                tracked = event
+                seen.tracked = event
                 continue
+            seen.add(event)
             done = event.number - 1 + event.tile / max(1, event.num_tiles)
-            progress.update(
-                task,
-                completed=done / event.num_images,
-                details=f"{event.number}/{event.num_images} {event.image.name}",
-            )
-            num_written += bool(event.written)
-            strange.num_images = event.num_images
-            if line := strange.tell(event.image.name, event.unlike):
+            at = f"{event.number}/{event.num_images} {event.image.name}"
+            progress.update(task, completed=done / event.num_images, details=at)
+            now_and_then.say(f"segmenting {at}, {done / event.num_images:.0%} done")
+            if line := seen.strange.tell(event.image.name, event.unlike):
                 progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
             if event.note:
                 progress.console.print(event.note, markup=False, highlight=False, soft_wrap=True)
             if event.error:
                 left_out = f"[yellow]left out[/yellow]: {escape(event.error)}"
                 progress.console.print(left_out, soft_wrap=True)
-    return num_written, tracked, strange
+            if event.found and event.num_images <= FEW_IMAGES:
+                kept = ", kept" if event.is_kept else ""
+                say(f"{event.image.name}: {event.found}{kept}")

@@ -1,5 +1,6 @@
 """What a terminal shows of a job: lines, a progress bar, scores in words."""
 
+import time as clock
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
@@ -8,6 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
+from ulens.annotated.rows import PairRow
+from ulens.jobs.inspect import Inspected
 from ulens.jobs.train import Message, Trained, TrainEvent
 from ulens.report.page import Table, format_cell
 from ulens.training.evidence import name_grounds, name_scores
@@ -15,7 +18,23 @@ from ulens.training.session import Validation
 from ulens.training.trainer import StepLog
 
 console = Console()
+QUIET_SECONDS = 30.0
+FEW_ROWS = 10
 Result = TypeVar("Result")
+
+
+class NowAndThen:
+    """Says how far the work is every half minute, where no terminal shows a bar."""
+
+    def __init__(self) -> None:
+        self._last = clock.monotonic()
+
+    def say(self, text: str) -> None:
+        """Print the line, if it is time."""
+        now = clock.monotonic()
+        if not console.is_terminal and now - self._last >= QUIET_SECONDS:
+            self._last = now
+            say(text)
 
 
 def show_training(events: Iterable[TrainEvent]) -> bool:
@@ -23,12 +42,15 @@ def show_training(events: Iterable[TrainEvent]) -> bool:
     is_trained = False
     with progress_bar() as progress:
         task = progress.add_task("training", total=1.0, details="", visible=False)
+        now_and_then = NowAndThen()
         for event in events:
             match event:
                 case Message(text=text):
                     say(text)
+                case Inspected(rows=rows):
+                    show_rows(rows, most=FEW_ROWS)
                 case StepLog():
-                    _show_step(progress, task, event)
+                    _show_step(progress, task, event, now_and_then)
                 case Validation(step=step, scores=scores):
                     say(f"step {step}, on what is held out: {in_words(scores)}")
                 case Trained(bundle=bundle, stopped=stopped):
@@ -70,7 +92,19 @@ def show_table(title: str, table: Table) -> None:
     console.print(shown)
 
 
-def _show_step(progress: Progress, task: TaskID, log: StepLog) -> None:
+def show_rows(rows: list[PairRow], most: int | None = None) -> None:
+    """Show how pairs of files were read; the first `most` where there are more."""
+    shown = rows[:most]
+    table = rich.table.Table("image", "label", "size", "axes", "channels", "label reading")
+    for row in shown:
+        cells = (row.image.name, row.label.name, row.size, row.axes, row.num_channels, row.reading)
+        table.add_row(*(escape(str(cell)) for cell in cells))
+    console.print(table)
+    if len(shown) < len(rows):
+        say(f"… and {len(rows) - len(shown)} more; ulens inspect shows all")
+
+
+def _show_step(progress: Progress, task: TaskID, log: StepLog, now_and_then: NowAndThen) -> None:
     if log.skipped is not None:
         progress.console.print(
             f"[yellow]training went astray[/yellow] on {escape(log.skipped)}: back to step "
@@ -80,12 +114,9 @@ def _show_step(progress: Progress, task: TaskID, log: StepLog) -> None:
         return
     left = log.seconds * (1 - log.progress) / max(log.progress, 1e-9)
     speed = log.step / max(log.seconds, 1e-9)
-    progress.update(
-        task,
-        visible=True,
-        completed=log.progress,
-        details=f"step {log.step}, loss {log.loss:.3f}, {speed:.2f} steps/s, {_clock(left)} left",
-    )
+    details = f"step {log.step}, loss {log.loss:.3f}, {speed:.2f} steps/s, {_clock(left)} left"
+    progress.update(task, visible=True, completed=log.progress, details=details)
+    now_and_then.say(f"training: {details}")
 
 
 def say(text: str) -> None:

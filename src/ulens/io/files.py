@@ -57,8 +57,10 @@ def list_images(path: Path) -> list[Path]:
     images = _with_suffix(path, _SUFFIXES)
     if not images:
         held = sorted(entry for entry in path.iterdir() if not entry.name.startswith("."))
+        folders = [entry for entry in held if entry.is_dir()]
+        deeper = f"; folders in it are not searched: give {folders[0]}" if folders else ""
         raise FileError(
-            f"no images in {path}, which holds {name_some(held)}; ulens reads {FORMATS}"
+            f"no images in {path}, which holds {name_some(held)}{deeper}; ulens reads {FORMATS}"
         )
     return sorted(images, key=_natural_order)
 

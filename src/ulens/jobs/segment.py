@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ulens.bundle import MODEL, find_model
+from ulens.errors import SettingError
 from ulens.jobs.segment_folder import segment_folder
 from ulens.jobs.segment_large import segment_large
 from ulens.jobs.segmenting import SegmentProgress, SegmentSettings
@@ -19,13 +21,25 @@ def run_segmentation(settings: SegmentSettings) -> Iterator[SegmentProgress | Tr
 
     Raises
     ------
+    SettingError : the model came in the place of the images
     UlensError : as `segment_folder`, `segment_large` or `track_sequence`, whichever it is
     """
+    _check_order(settings)
     if settings.is_large:
         return segment_large(settings)
     if settings.track:
         return track_sequence(settings)
     return segment_folder(settings)
+
+
+def _check_order(settings: SegmentSettings) -> None:
+    """Raise SettingError where the model came in the place of the images."""
+    model, images = settings.model, settings.images
+    if (images / MODEL).is_file() and not (find_model(model) / MODEL).is_file():
+        raise SettingError(
+            f"model is {model}, images is {images}, but {images} is the model: the model comes "
+            f"first, as in: ulens segment {images} {model} -o {settings.out}"
+        )
 
 
 def segment(model: str | Path, images: str | Path, out: str | Path, **options: Any) -> list[Path]:
@@ -37,7 +51,8 @@ def segment(model: str | Path, images: str | Path, out: str | Path, **options: A
 
     Returns
     -------
-    the files written; of tracks the page that shows them, and the graph
+    the files written, also those of an earlier run that are kept; of tracks the page that shows
+    them, and the graph
 
     Raises
     ------

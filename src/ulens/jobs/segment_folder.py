@@ -1,6 +1,6 @@
 """The story of segmenting the images of a folder, each into a label image of its own."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +9,8 @@ import numpy as np
 from ulens.bundle import load_bundle
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import DataError, SettingError, ShapeError
-from ulens.io.files import list_images, planes
+from ulens.image import Image
+from ulens.io.files import list_images, planes, read_image
 from ulens.io.segmentations import (
     Targets,
     check_output_folder,
@@ -18,13 +19,14 @@ from ulens.io.segmentations import (
     write_labels,
     write_maps,
 )
-from ulens.io.writable import make_folder
+from ulens.jobs.segment_record import Record, open_record
 from ulens.jobs.segmenting import (
     SegmentProgress,
     SegmentSettings,
     make_segmenter,
     open_image,
     segment_plane,
+    take_stock,
 )
 from ulens.jobs.strange import in_one_line, join_planes
 from ulens.metrics.objects import ObjectTable
@@ -40,7 +42,8 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
     (without C) and pixel size. Beside it ``<name>_probabilities.tif`` holds float32 maps with
     C = classes; of a model that learned distances these, ``<name>_distances.tif``. Outlines are
     ``<name>.zip`` for ImageJ or ``<name>.geojson`` for QuPath. The table is written when the last
-    image is done.
+    image is done. What the same model and options wrote there before, of images that have not
+    changed since, is kept; see `Record`.
 
     Raises
     ------
@@ -56,7 +59,10 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
     bundle = load_bundle(settings.model)
     maps = ENCODINGS[bundle.encoding].maps if settings.probabilities else None
     outputs = plan_targets(files, settings.out, maps=maps, rois=settings.rois)
-    check_output_folder(settings.out, files, settings.overwrite)
+    record = open_record(settings)
+    check_output_folder(settings.out, files, settings.overwrite or record.goes_on)
+    if not settings.overwrite:
+        record.check_others(outputs)
     table = settings.table
     if table is not None:
         check_table(table, settings.out, settings.overwrite)
@@ -66,22 +72,35 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
                 "leave it out, or train on instances"
             )
     segmenter = make_segmenter(settings, bundle)
-    make_folder(settings.out)
-    return _segment_files(segmenter, outputs, ObjectTable(table) if table else None, settings.axes)
+    record.start()
+    table_of = ObjectTable(table) if table else None
+    return _segment_files(segmenter, outputs, record, table_of, settings.axes)
 
 
 def _segment_files(
     segmenter: Segmenter,
     outputs: dict[Path, Targets],
+    record: Record,
     table: ObjectTable | None,
     axes: str | None,
 ) -> Iterator[SegmentProgress]:
     errors: list[str] = []
     noted: set[str] = set()
+    kept = record.find_kept(outputs)
     for number, (file, targets) in enumerate(outputs.items(), start=1):
         progress = SegmentProgress(image=file, number=number, num_images=len(outputs))
         try:
-            yield from _segment_file(segmenter, targets, progress, table, noted, axes)
+            if file in kept:
+                found, unlike = kept[file]
+                _tabulate_kept(table, file, targets, in_one_line(unlike), axes)
+                progress = replace(
+                    progress, written=targets.paths, found=found, unlike=unlike, is_kept=True
+                )
+            else:
+                progress = yield from _segment_file(
+                    segmenter, targets, progress, record, table, noted, axes
+                )
+            yield progress
         except (DataError, ShapeError, SettingError) as error:
             errors.append(str(error))
             yield replace(progress, error=str(error))
@@ -105,27 +124,50 @@ def _segment_file(
     segmenter: Segmenter,
     targets: Targets,
     progress: SegmentProgress,
+    record: Record,
     table: ObjectTable | None,
     noted: set[str],
     axes: str | None,
-) -> Iterator[SegmentProgress]:
+) -> Generator[SegmentProgress, None, SegmentProgress]:
     image, factor, progress = yield from open_image(segmenter, progress, noted, axes)
-    cut = planes(image)
     labels: list[np.ndarray] = []
     each_unlike: list[tuple[Unlike, ...]] = []
     maps: list[np.ndarray] = []
-    for _, plane in cut:
+    for _, plane in planes(image):
         found, progress = yield from segment_plane(segmenter, plane, factor, progress)
         labels.append(found.labels)
         each_unlike.append(found.unlike)
         if targets.maps is not None:
             maps.append(found.maps)
     unlike = join_planes(each_unlike)
+    record.begin(progress.image)
     write_labels(targets, image, stack_labels(labels, image), in_one_line(unlike))
     if targets.maps is not None:
         write_maps(targets.maps, image, stack_maps(maps, image))
+    finding = take_stock(segmenter.bundle, labels)
+    record.finish(progress.image, finding, unlike)
+    warnings = [in_one_line(each) for each in each_unlike]
+    _tabulate(table, progress.image.name, image, labels, warnings)
+    return replace(progress, written=targets.paths, found=finding, unlike=unlike)
+
+
+def _tabulate(
+    table: ObjectTable | None,
+    name: str,
+    image: Image,
+    labels: Sequence[np.ndarray],
+    warnings: Sequence[str],
+) -> None:
     if table is not None:
-        for (name, plane), own, strange in zip(cut, labels, each_unlike, strict=True):
-            warning = in_one_line(strange)
-            table.add(progress.image.name, name, own, plane, image.spacing_um, warning)
-    yield replace(progress, written=targets.paths, unlike=unlike)
+        for (plane_name, plane), own, warning in zip(planes(image), labels, warnings, strict=True):
+            table.add(name, plane_name, own, plane, image.spacing_um, warning)
+
+
+def _tabulate_kept(
+    table: ObjectTable | None, file: Path, targets: Targets, warning: str, axes: str | None
+) -> None:
+    """Measure the objects that an earlier run found."""
+    if table is not None:
+        labels = [plane[0].astype(np.int32) for _, plane in planes(read_image(targets.labels))]
+        warnings = [warning] * len(labels)
+        _tabulate(table, file.name, read_image(file, axes), labels, warnings)

@@ -22,6 +22,8 @@ from ulens.predict.spacing import describe_factor
 from ulens.predict.unlike import Unlike
 from ulens.resample import Zoom, check_zoom
 
+_PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".csv", ".json"}
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentSettings:
@@ -34,9 +36,9 @@ class SegmentSettings:
     images
         image file, stack, or folder of images; with OUT a file: one TIFF or OME-Zarr of any size
     out
-        folder for the label images; or a name ending in .zarr or .tif: one image is then read,
-        segmented and written block by block in at most 2 GB of memory, and a run that was cut off
-        goes on where it was
+        folder for the label images, where a run that was cut off goes on; or a name ending in
+        .zarr or .tif: one image is then read, segmented and written block by block in at most
+        2 GB of memory, and goes on likewise
     probabilities
         write the probability of each class too, or the distances learned, as float32 TIFF
     rois
@@ -105,6 +107,11 @@ class SegmentSettings:
         check_zoom((self.zoom, self.zoom))
         if self.axes is not None:
             check_axes(self.axes)
+        if self.out.suffix.lower() in _PICTURES and not self.out.is_dir():
+            raise SettingError(
+                f"out {self.out} looks like a file, but label images are TIFF files in a folder; "
+                "give a folder, such as masks, or for one image a name that ends in .tif"
+            )
         in_memory = self._given("track", "geff", "probabilities", "rois", "table")
         if self.is_large and in_memory:
             raise SettingError(
@@ -148,6 +155,45 @@ class SegmentSettings:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """What was found in an image, all its planes together.
+
+    Parameters
+    ----------
+    num_objects : of a model that finds objects, else None
+    foreground : share of the pixels that are of another class than the first, else None
+    num_classes : how many classes occur, else None
+    """
+
+    num_objects: int | None = None
+    foreground: float | None = None
+    num_classes: int | None = None
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether there are no objects, or there is one class alone."""
+        return self.num_objects == 0 or self.num_classes == 1
+
+    def __str__(self) -> str:
+        if self.num_objects is not None:
+            return f"{self.num_objects} object{'' if self.num_objects == 1 else 's'}"
+        return f"foreground {self.foreground:.1%}"
+
+
+def take_stock(bundle: ModelBundle, labels: list[np.ndarray]) -> Finding:
+    """Count what (Y, X) labels of all planes hold.
+
+    Labels of objects count up from 1 in every plane.
+    """
+    if bundle.labels_are == "instances":
+        return Finding(num_objects=sum(int(plane.max(initial=0)) for plane in labels))
+    ground = bundle.class_values[0]
+    held = {int(value) for plane in labels for value in np.unique(plane)}
+    share = float(np.mean([(plane != ground).mean() for plane in labels]))
+    return Finding(foreground=share, num_classes=len(held))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SegmentProgress:
     """One more tile is done, or one image has failed, or there is something to know.
 
@@ -157,6 +203,8 @@ class SegmentProgress:
     number, num_images : its number, counted from 1, and how many there are
     tile, num_tiles : tiles done of this image, all its planes counted
     written : its output files, once they are written
+    found : what it holds, once that is known
+    is_kept : whether an earlier run wrote them
     note : what the user should know of this image and others like it, or None
     unlike : how the image is unlike those of the training, once it is segmented
     error : why the image was given up, or None
@@ -168,6 +216,8 @@ class SegmentProgress:
     tile: int = 0
     num_tiles: int = 0
     written: tuple[Path, ...] = ()
+    found: Finding | None = None
+    is_kept: bool = False
     note: str | None = None
     unlike: tuple[Unlike, ...] = ()
     error: str | None = None

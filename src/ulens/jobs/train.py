@@ -13,10 +13,10 @@ import torch
 from ulens.annotated.holdout import HeldOut, Split, leave_gap, split_as, split_samples
 from ulens.annotated.samples import Annotated, hash_samples, read_annotated
 from ulens.bundle import MODEL, WEIGHTS, ModelBundle, find_model, load_bundle
-from ulens.errors import Stopped, TrainingError
+from ulens.errors import DataError, Stopped, TrainingError
 from ulens.io.atomic import replace_files
-from ulens.io.files import name_some, other_files
 from ulens.io.writable import check_writable, make_folder
+from ulens.jobs.inspect import Inspected, describe_read
 from ulens.jobs.planning import NOISE, TrainSettings, choose_plan, choose_start, describe_plan
 from ulens.labels.meaning import LabelsAre
 from ulens.planning.durations import parse_duration
@@ -49,7 +49,7 @@ class Trained:
     stopped: bool
 
 
-TrainEvent = Message | Validation | StepLog | Trained
+TrainEvent = Inspected | Message | Validation | StepLog | Trained
 
 
 def run_training(
@@ -63,7 +63,7 @@ def run_training(
 
     Yields
     ------
-    messages, a StepLog per step, validations, and at last `Trained`
+    how the data were read, messages, a StepLog per step, validations, and at last `Trained`
 
     Raises
     ------
@@ -77,7 +77,11 @@ def run_training(
         return
     _check_folder(settings)
     annotated = _read(settings)
-    yield from _tell_what_was_read(annotated, settings.images)
+    read = describe_read(annotated, settings.images)
+    yield read
+    for line in read.lines:
+        yield Message(line)
+    _check_contrast(annotated)
     split = _split(settings, annotated)
     fingerprint = take_fingerprint(annotated)
     is_chosen = settings.start_from is None
@@ -116,14 +120,15 @@ def run_training(
     yield Trained(bundle=bundle, stopped=stop.is_set())
 
 
-def _tell_what_was_read(annotated: Annotated, images: Path) -> Iterator[Message]:
-    yield Message(annotated.reading)
-    yield from map(Message, annotated.notes)
-    if annotated.unpaired:
-        names = ", ".join(path.name for path in annotated.unpaired)
-        yield Message(f"left out, an image without label or a label without image: {names}")
-    if others := other_files(images):
-        yield Message(f"left out, in no format that ulens reads: {name_some(others)}")
+def _check_contrast(annotated: Annotated) -> None:
+    """Raise DataError where all images are constant."""
+    if all(float(sample.image.min()) == sample.image.max() for sample in annotated.samples):
+        first = annotated.samples[0]
+        raise DataError(
+            f"image {first.name} is constant, every pixel is {first.image.flat[0]:g}, and so are "
+            f"all {len(annotated.samples)} images; there is nothing to learn: check that these "
+            "are the images, and that no program emptied them"
+        )
 
 
 def _take_steps(session: Session, stop: threading.Event) -> Iterator[TrainEvent]:

@@ -1,0 +1,99 @@
+"""The job `inspect`: how images and labels are read, told before any training."""
+
+from dataclasses import KW_ONLY, dataclass
+from pathlib import Path
+from typing import Any
+
+from ulens.annotated.rows import PairRow
+from ulens.annotated.samples import Annotated, read_annotated
+from ulens.io.files import name_some, other_files
+from ulens.labels.meaning import LabelsAre
+
+
+@dataclass(frozen=True, slots=True)
+class InspectSettings:
+    """What a user wants to see; `ulens inspect` has an option for each.
+
+    Parameters
+    ----------
+    images
+        image file, stack, or folder of images; or a data set of the Cell Tracking Challenge
+    labels
+        label file, stack, or folder; may be left out where labels lie beside the images
+    frames
+        which images to read, counted from 0, such as 0-14 or 0-9,12; of the Cell Tracking
+        Challenge by sequence and the number in the name, such as 01:0-49
+    labels_are
+        how to read the labels, where ulens reads them wrongly
+    ignore
+        label value of pixels that are not annotated
+    axes
+        what the axes of images and labels are, such as ZYX, where the files do not say or say so
+        wrongly
+    """
+
+    images: Path
+    labels: Path | None = None
+    _: KW_ONLY
+    frames: str | None = None
+    labels_are: LabelsAre | None = None
+    ignore: int | None = None
+    axes: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Inspected:
+    """What was read.
+
+    Parameters
+    ----------
+    rows : of every pair of files
+    lines : how the labels were read, how pairs were made, what was left out
+    """
+
+    rows: list[PairRow]
+    lines: list[str]
+
+
+def inspect(images: str | Path, labels: str | Path | None = None, **options: Any) -> list[PairRow]:
+    """Return how each image and its label are read.
+
+    Parameters
+    ----------
+    images, labels, options : as in `InspectSettings`
+
+    Raises
+    ------
+    UlensError : as `read_annotated`
+    """
+    labels = None if labels is None else Path(labels)
+    return run_inspection(InspectSettings(Path(images), labels, **options)).rows
+
+
+def run_inspection(settings: InspectSettings) -> Inspected:
+    """Read images and labels as a training does.
+
+    Raises
+    ------
+    UlensError : as `read_annotated`
+    """
+    annotated = read_annotated(
+        settings.images,
+        settings.labels,
+        frames=settings.frames,
+        labels_are=settings.labels_are,
+        ignore=settings.ignore,
+        axes=settings.axes,
+    )
+    return describe_read(annotated, settings.images)
+
+
+def describe_read(annotated: Annotated, images: Path) -> Inspected:
+    """Return what to tell of the images and labels that were read."""
+    lines = [annotated.reading, *annotated.notes]
+    if annotated.unpaired:
+        names = ", ".join(path.name for path in annotated.unpaired)
+        lines.append(f"left out, an image without label or a label without image: {names}")
+    if others := other_files(images):
+        lines.append(f"left out, in no format that ulens reads: {name_some(others)}")
+    return Inspected(rows=annotated.rows, lines=lines)

@@ -1,0 +1,164 @@
+"""What a folder of segmentations was made by, and which are done: a second run goes on there."""
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import ulens
+from ulens.bundle import MODEL, WEIGHTS, find_model
+from ulens.errors import OutputError
+from ulens.io.atomic import write_file
+from ulens.io.files import name_some
+from ulens.io.segmentations import Targets
+from ulens.io.writable import make_folder
+from ulens.jobs.segmenting import Finding, SegmentSettings
+from ulens.predict.unlike import Unlike
+
+RECORD = ".ulens-segmentations.jsonl"
+"""Hidden, so that no folder of labels seems to hold it: a line on the run, two for each image."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Record:
+    """The record of a folder.
+
+    Parameters
+    ----------
+    path : of its file
+    made_by : the model and the options that the segmentations depend on
+    begun : names of images for which something may have been written
+    done : by name of the image, the state of its file, what was found, and how it is unlike those
+        of the training
+    goes_on : whether an earlier run left it
+    """
+
+    path: Path
+    made_by: dict[str, Any]
+    begun: set[str]
+    done: dict[str, tuple[list[int], Finding, tuple[Unlike, ...]]]
+    goes_on: bool
+
+    def find_kept(
+        self, outputs: dict[Path, Targets]
+    ) -> dict[Path, tuple[Finding, tuple[Unlike, ...]]]:
+        """Return the images that need not be segmented again, with what is known of each."""
+        return {
+            file: self.done[file.name][1:]
+            for file, targets in outputs.items()
+            if file.name in self.done
+            and self.done[file.name][0] == _state(file)
+            and all(target.exists() for target in targets.paths)
+        }
+
+    def check_others(self, outputs: dict[Path, Targets]) -> None:
+        """Raise OutputError where a file that the run did not write would be replaced."""
+        foreign = [
+            target
+            for file, targets in outputs.items()
+            if file.name not in self.begun
+            for target in targets.paths
+            if target.exists()
+        ]
+        if foreign:
+            raise OutputError(
+                f"{self.path.parent} holds {name_some(foreign)}, which this run would replace and "
+                "did not write; move what is there, or allow it to be replaced with overwrite "
+                "(--overwrite)"
+            )
+
+    def start(self) -> None:
+        """Make the folder, and the record where there is none of this run."""
+        make_folder(self.path.parent)
+        if not self.goes_on:
+            write_file(self.path, _line(self.made_by))
+
+    def begin(self, file: Path) -> None:
+        """Tell, before its first output is written, that an image is at work."""
+        self._append({"begun": file.name})
+
+    def finish(self, file: Path, finding: Finding, unlike: tuple[Unlike, ...]) -> None:
+        """Tell that all outputs of an image are written."""
+        found = {"found": asdict(finding), "unlike": unlike}
+        self._append({"done": file.name, "state": _state(file), **found})
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        try:
+            with self.path.open("ab") as record:
+                record.write(b"\n" + _line(entry))  # apart from a line that a crash cut off
+        except OSError as error:
+            raise OutputError(
+                f"{self.path} cannot be written ({error.strerror or error}); free space or choose "
+                "another folder"
+            ) from error
+
+
+def open_record(settings: SegmentSettings) -> Record:
+    """Return the record of `settings.out`, where it is of the same run, or a new one.
+
+    Raises
+    ------
+    OutputError : the folder holds segmentations by another model or other options, and may not be
+        overwritten
+    """
+    path, made_by = settings.out / RECORD, _describe_run(settings)
+    first, *rest = _read_lines(path) or [{}]
+    if settings.overwrite or not rest:
+        goes_on = first == made_by and not settings.overwrite
+        return Record(path=path, made_by=made_by, begun=set(), done={}, goes_on=goes_on)
+    if first != made_by:
+        other = [name for name in made_by if first.get(name) != made_by[name]]
+        raise OutputError(
+            f"output folder {settings.out} holds segmentations made otherwise (other: "
+            f"{', '.join(other)}); choose another name, or allow them to be replaced with "
+            "overwrite (--overwrite)"
+        )
+    begun = {entry["begun"] for entry in rest if "begun" in entry}
+    done = {
+        entry["done"]: (
+            entry["state"],
+            Finding(**entry["found"]),
+            tuple(Unlike(*each) for each in entry["unlike"]),
+        )
+        for entry in rest
+        if "done" in entry
+    }
+    return Record(path=path, made_by=made_by, begun=begun, done=done, goes_on=True)
+
+
+def _describe_run(settings: SegmentSettings) -> dict[str, Any]:
+    """Return what the segmentations depend on."""
+    digest = hashlib.sha256()
+    for name in (MODEL, WEIGHTS):
+        digest.update((find_model(settings.model) / name).read_bytes())
+    return {
+        "version": ulens.__version__,
+        "model": digest.hexdigest(),
+        "average": settings.average,
+        "engine": settings.engine,
+        "zoom": settings.zoom,
+        "axes": settings.axes,
+        "probabilities": settings.probabilities,
+        "rois": settings.rois,
+    }
+
+
+def _state(file: Path) -> list[int]:
+    """Return what tells a file from a later one of its name."""
+    found = file.stat()
+    return [found.st_size, found.st_mtime_ns]
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    return (json.dumps(entry, ensure_ascii=False) + "\n").encode()
+
+
+def _read_lines(path: Path) -> list[dict[str, Any]]:
+    """Return the entries but those that a crash cut off."""
+    entries: list[dict[str, Any]] = []
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
+        with suppress(ValueError):
+            entries.append(json.loads(line))
+    return entries
