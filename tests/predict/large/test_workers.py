@@ -153,7 +153,7 @@ def test_errors_of_a_worker_reach_the_user(model, tmp_path):
     image = np.zeros((40, 70), np.float32)
     image[30, 60] = np.nan
     tifffile.imwrite(tmp_path / "nan.tif", image)
-    with pytest.raises(DataError, match="pixels that are NaN or infinite"):
+    with pytest.raises(DataError, match="NaN or infinite pixels"):
         list(events_of(model, tmp_path / "nan.tif", tmp_path / "o.tif", workers=1, **SMALL))
 
 
