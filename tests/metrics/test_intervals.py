@@ -29,6 +29,11 @@ def test_from_one_there_is_none():
     assert bootstrap_interval(0.5, np.array([0.5]), mean) is None
 
 
+def test_from_images_that_are_all_alike_there_is_none():
+    assert bootstrap_interval(1.0, np.ones(20), mean) is None
+
+
 def test_a_ratio_is_that_of_sums():
     counts = np.array([[1, 2], [40, 80], [3, 6]])
-    assert bootstrap_interval(0.5, counts, lambda m: m[:, 0] / m[:, 1]) == pytest.approx((0.5, 0.5))
+    assert bootstrap_interval(0.5, counts, lambda m: m[:, 0] / m[:, 1]) is None
+    assert bootstrap_interval(0.5, counts[:, 0] / 80, mean) is not None

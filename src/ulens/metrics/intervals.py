@@ -14,7 +14,9 @@ Interval = tuple[float, float]
 def bootstrap_interval(
     value: float, units: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray]
 ) -> Interval | None:
-    """Return the 95 % interval of a score in [0, 1]; None from fewer than two units.
+    """Return the 95 % interval of a score in [0, 1]; None where the units do not tell one.
+
+    They do not if there is one alone, or if all draws of them give the same score.
 
     Parameters
     ----------
@@ -33,8 +35,8 @@ def bootstrap_interval(
     Examples
     --------
     >>> low, high = bootstrap_interval(0.5, np.array([0.4, 0.6, 0.5]), lambda means: means)
-    >>> round(low, 1), round(high, 1)
-    (0.3, 0.7)
+    >>> round(low, 2), round(high, 2)
+    (0.25, 0.75)
     """
     num = len(units)
     if num < 2:
@@ -43,4 +45,6 @@ def bootstrap_interval(
     scores = statistic(np.tensordot(draws / num, units, axes=1))
     quantile = stats.t.ppf((1 + LEVEL) / 2, num - 1)
     spread = float(np.std(scores) * quantile * np.sqrt(num / (num - 1)))
+    if spread < 1e-9:
+        return None
     return max(0.0, value - spread), min(1.0, value + spread)

@@ -56,15 +56,19 @@ class Evidence:
 
         Examples
         --------
-        >>> Evidence(num_images=3, num_objects=41, num_pixels=9000, intervals={}).in_words()
+        >>> Evidence(
+        ...     num_images=3, num_objects=41, num_pixels=9000, intervals={"Dice": (0.8, 0.9)}
+        ... ).in_words()
         'from 3 images with 41 objects in 9,000 pixels; intervals (95 %) over these images'
         """
         images = "1 image" if self.num_images == 1 else f"{self.num_images} images"
         words = f"from {images} with {self.num_objects:,} objects in {self.num_pixels:,} pixels"
+        if not self.num_objects:
+            return f"{words}: without any object, they do not tell how well objects are found"
+        if not self.intervals:
+            return f"{words}, too little for an interval"
         if self.num_images > 1:
             return f"{words}; intervals (95 %) over these images"
-        if not self.num_tiles:
-            return f"{words}, too little for an interval"
         return (
             f"{words}; intervals (95 %) over {self.num_tiles} tiles of it, which do not tell how "
             "images differ"
