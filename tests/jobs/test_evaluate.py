@@ -322,7 +322,9 @@ def test_the_same_cells_with_other_ids_score_one(folders, ids, measure):
 def test_two_cells_alone_do_not_tell(folders):
     for folder in folders:
         fill(folder, {"a": cases.two_touching_discs().astype(np.uint16)})
-    with pytest.raises(LabelError, match="truth such as .* may be classes or instances.*--labels-"):
+    with pytest.raises(
+        LabelError, match=r"truth such as .* may be classes or instances.*--labels-"
+    ):
         evaluate(*folders)
     assert evaluate(*folders, labels_are="instances").scores["instances"]["AP"] == 1
     assert evaluate(*folders, labels_are="classes").scores["semantic"]["mean_iou"] == 1
