@@ -232,7 +232,7 @@ def test_train_shows_the_first_pairs_before_it_plans(ulens, folder, tmp_path, mo
     monkeypatch.setattr("ulens.cli.terminal.FEW_ROWS", 2)
     run = ("train", folder / "images", folder / "labels", "-o", tmp_path / "m")
     _, out, _ = ulens(*run, "--steps", 2, "--plan-only")
-    table, _ = out.split("plan: ", 1)
+    table = out.split("plan: ")[0]
     assert "1.tif" in table
     assert "2.tif" not in table.split("held out")[0]
     assert "… and 5 more; ulens inspect shows all" in table

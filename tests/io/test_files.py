@@ -180,6 +180,11 @@ def test_folder_without_images_names_what_it_holds(tmp_path):
     (tmp_path / ".hidden.png").touch()
     with pytest.raises(FileError, match=r"no images in .* holds cells\.czi; ulens reads PNG"):
         list_images(tmp_path)
+    (tmp_path / "sub1").mkdir()
+    with pytest.raises(
+        FileError, match=r"sub1; folders in it are not searched: give .*sub1; ulens"
+    ):
+        list_images(tmp_path)
     with pytest.raises(FileError, match=r"gone does not exist; give an image file or a folder"):
         list_images(tmp_path / "gone")
 

@@ -18,6 +18,7 @@ from ulens.annotated.selection import read_ranges
 from ulens.errors import DataError, PairingError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import planes, read_image
+from ulens.labels.meaning import LabelsAre
 from ulens.tracking.lineage import name_frames
 
 
@@ -211,6 +212,16 @@ def truth_without_frame(sequences: list[Sequence]) -> list[Path]:
         for each in _outlines(sequence)
         if each.frame not in sequence.frames
     ]
+
+
+def refuse_other_meaning(labels_are: LabelsAre | None, ignore: int | None) -> None:
+    """Raise SettingError where the user asks for another reading than that of the challenge."""
+    if labels_are == "classes" or ignore is not None:
+        asked = f"ignore is {ignore}" if ignore is not None else "labels_are is 'classes'"
+        raise SettingError(
+            f"{asked}, but truth of the Cell Tracking Challenge is instances, each with an id of "
+            "its own; leave this out, or give the folders of images and labels both"
+        )
 
 
 def _parse(spec: str, sequences: list[Sequence]) -> dict[str, set[int]]:

@@ -12,6 +12,7 @@ from ulens.annotated.challenge import (
     describe_frames,
     find_annotated_sequences,
     read_frame,
+    refuse_other_meaning,
     select_frames,
     truth_without_frame,
 )
@@ -146,7 +147,7 @@ def read_annotated(
     truth are read; see `annotated.challenge.read_frame`.
     """
     if labels is None and (sequences := find_annotated_sequences(images)):
-        _refuse_for_challenge(labels_are, ignore)
+        refuse_other_meaning(labels_are, ignore)
         return _read_challenge(sequences, frames, axes)
     pairing = find_pairs(images, labels)
     store = ArrayStore()
@@ -217,15 +218,6 @@ def hash_samples(samples: Iterable[Sample]) -> str:
             digest.update(f"{array.shape}{array.dtype}".encode())
             digest.update(np.ascontiguousarray(array).data)
     return digest.hexdigest()
-
-
-def _refuse_for_challenge(labels_are: LabelsAre | None, ignore: int | None) -> None:
-    if labels_are == "classes" or ignore is not None:
-        asked = f"ignore is {ignore}" if ignore is not None else "labels_are is 'classes'"
-        raise SettingError(
-            f"{asked}, but truth of the Cell Tracking Challenge is instances, each with an id of "
-            "its own; leave this out, or give the folders of images and labels both"
-        )
 
 
 def _read_challenge(
