@@ -93,8 +93,8 @@ def _how_measured(bundle: ModelBundle, held_out: str) -> str:
     which = "that the network had not been trained on" if is_independent else "kept back until then"
     return (
         f"Measured after {step} of {steps} steps on annotations {which}; {held_out}. The other "
-        f"{steps - step} steps were on all annotations, these included, so the model is likely to be "
-        "a little better than the score."
+        f"{steps - step} steps were on all annotations, these included, so the model is likely to "
+        "be a little better than the score."
     )
 
 
