@@ -21,6 +21,7 @@ from ulens.planning.fingerprint import take_fingerprint
 from ulens.training import calendar, quantization, session, tiles, trainer
 from ulens.training.model_folder import read_log
 from ulens.training.session import Session, Validation
+from ulens.training.state import load_state, save_state
 from ulens.training.tensors import TrainingImage
 
 STEPS = 20
@@ -175,6 +176,19 @@ def test_resumed_for_longer_it_keeps_the_score_that_is_honest(folder):
     after = load_bundle(folder / "model")
     assert (after.scores, after.decoding) == (before.scores, before.decoding)
     assert (after.provenance["scored_at_step"], after.provenance["steps"]) == (SCORED, 3 * STEPS)
+
+
+def test_what_an_older_version_scored_is_gone_on_from(folder):
+    train(folder)
+    path = folder / "model" / "training" / "held_out.safetensors"
+    tensors, record = load_state(path)
+    del record["evidence"], tensors["labels of 0"]
+    save_state(path, tensors, record)
+    before = load_bundle(folder / "model")
+    after = train(folder, resume=True, steps=STEPS + 5)[-1].bundle
+    assert after.scores == before.scores
+    assert after.provenance["scores_rest_on"] is None
+    assert "95 % interval" in (folder / "model" / "report.html").read_text()
 
 
 def test_a_model_saved_between_has_its_score(folder, monkeypatch):
