@@ -8,7 +8,7 @@ import pytest
 import tifffile
 
 import cases
-import ulens.annotated.samples
+import ulens.annotated.planes
 from ulens.annotated.samples import read_annotated
 from ulens.annotated.selection import parse_frames
 from ulens.errors import DataError, FileError, LabelError, SettingError, ShapeError
@@ -184,9 +184,9 @@ def test_frames_count_over_files_and_planes(tmp_path):
 
 def test_files_outside_the_selection_are_not_read(folder, monkeypatch):
     seen = []
-    read_image = ulens.annotated.samples.read_image
+    read_image = ulens.annotated.planes.read_image
     monkeypatch.setattr(
-        ulens.annotated.samples,
+        ulens.annotated.planes,
         "read_image",
         lambda path, axes: seen.append(path.name) or read_image(path, axes),
     )

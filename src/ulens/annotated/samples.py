@@ -1,7 +1,7 @@
 """Annotated images: every 2-D plane with its labels, read as classes or as instances."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -25,17 +25,19 @@ from ulens.annotated.label_values import (
     describe,
     encode,
     judge,
-    mark_ignored,
     number_instances,
 )
 from ulens.annotated.pairs import Pair, find_pairs
+from ulens.annotated.planes import (
+    Plane,
+    agree_on_channels,
+    common_spacing,
+    join_all_notes,
+    read_planes,
+)
 from ulens.annotated.rows import PairRow, Source, make_rows
-from ulens.annotated.selection import select_planes
-from ulens.channels import common_channels, fit_channels, is_grey
-from ulens.errors import DataError, LabelError, SettingError, ShapeError
-from ulens.image import Image
-from ulens.io.files import is_roi_file, join_notes, name_some, num_planes, planes, read_image
-from ulens.io.rois import read_labels
+from ulens.errors import LabelError, SettingError
+from ulens.io.files import is_roi_file, planes, read_image
 from ulens.io.store import ArrayStore
 from ulens.labels.meaning import LabelsAre
 
@@ -89,24 +91,6 @@ class Annotated:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Plane:
-    """A plane as the files hold it; `label` is (Y, X) int64, −1 where ignored.
-
-    `axes` and `shape` are those of the image file; `notes` are on the reading of the files that
-    they name.
-    """
-
-    name: str
-    image: np.ndarray
-    label: np.ndarray
-    pair: Pair
-    spacing_um: tuple[float, float] | None
-    notes: tuple[tuple[Path, str], ...]
-    axes: str
-    shape: tuple[int, ...]
-
-
 def read_annotated(
     images: Path,
     labels: Path | None = None,
@@ -152,12 +136,12 @@ def read_annotated(
     pairing = find_pairs(images, labels)
     store = ArrayStore()
     try:
-        read = list(_read_planes(pairing.pairs, frames, ignore, axes, store))
+        read = list(read_planes(pairing.pairs, frames, ignore, axes, store))
         files = [plane.pair.label for plane in read]
         judged = judge([plane.label for plane in read], files, is_told=labels_are is not None)
     except LabelError as error:
         raise _suspect_swap(pairing.pairs[0], error) from error
-    selected = _agree_on_channels(read)
+    selected = agree_on_channels(read)
     check_trainable(judged.labels, files[0])
     meaning, why = _decide(judged, labels_are)
     if meaning == "instances" and ignore == 0:
@@ -171,7 +155,7 @@ def read_annotated(
         ],
         labels_are=meaning,
         class_values=(0, 1) if meaning == "instances" else values,
-        spacing_um=_common_spacing(selected),
+        spacing_um=common_spacing(selected),
         reading=describe(
             encoded,
             meaning,
@@ -183,7 +167,7 @@ def read_annotated(
         ),
         unpaired=pairing.unpaired,
         rows=make_rows(_sources(read), encoded, meaning, values),
-        notes=(*([] if pairing.note is None else [pairing.note]), *_notes(selected)),
+        notes=(*([] if pairing.note is None else [pairing.note]), *join_all_notes(selected)),
     )
 
 
@@ -206,7 +190,7 @@ def _suspect_swap(pair: Pair, error: LabelError) -> LabelError:
     return error
 
 
-def _sources(read: list[_Plane]) -> list[Source]:
+def _sources(read: list[Plane]) -> list[Source]:
     return [Source(plane.pair, plane.axes, plane.shape, plane.image) for plane in read]
 
 
@@ -229,9 +213,9 @@ def _read_challenge(
         replace(each, image=store.keep(each.image), label=store.keep(each.label))
         for each in (read_frame(frame, axes) for frame in chosen)
     ]
-    selected = _agree_on_channels(
+    selected = agree_on_channels(
         [
-            _Plane(
+            Plane(
                 name=each.frame.name,
                 image=each.image,
                 label=each.label,
@@ -259,114 +243,9 @@ def _read_challenge(
         ],
         labels_are="instances",
         class_values=(0, 1),
-        spacing_um=_common_spacing(selected),
+        spacing_um=common_spacing(selected),
         reading=describe_frames(read, num_left_out),
         unpaired=truth_without_frame(sequences) if frames is None else [],
-        notes=_notes(selected),
+        notes=join_all_notes(selected),
         rows=make_rows(_sources(selected), labels, "instances", (0, 1)),
     )
-
-
-def _read_planes(
-    pairs: list[Pair],
-    frames: str | None,
-    ignore: int | None,
-    axes: str | None,
-    store: ArrayStore,
-) -> Iterator[_Plane]:
-    wanted: Iterable[list[int] | None] = [None] * len(pairs)
-    if frames is not None:
-        wanted = select_planes(frames, [num_planes(pair.image, axes) for pair in pairs])
-    for pair, numbers in zip(pairs, wanted, strict=True):
-        if numbers is None or numbers:
-            yield from _read_pair(pair, numbers, ignore, axes, store)
-
-
-def _read_pair(
-    pair: Pair,
-    numbers: list[int] | None,
-    ignore: int | None,
-    axes: str | None,
-    store: ArrayStore,
-) -> Iterator[_Plane]:
-    image = read_image(pair.image, axes)
-    label = read_labels(pair.label, image, axes)
-    image_planes, label_planes = planes(image), planes(label)
-    notes = [(pair.image, note) for note in image.notes]
-    notes += [(pair.label, note) for note in label.notes]
-    _check_equal_sizes(pair, image, label, len(image_planes), len(label_planes))
-    for i in range(len(image_planes)) if numbers is None else numbers:
-        name, pixels = image_planes[i]
-        label_pixels = _one_channel(label_planes[i][1], pair.label)
-        yield _Plane(
-            name=f"{pair.image.stem}_{name}" if name else pair.image.stem,
-            image=store.keep(pixels),
-            label=store.keep(mark_ignored(label_pixels, ignore, pair.label)),
-            pair=pair,
-            spacing_um=image.spacing_um,
-            notes=tuple(notes),
-            axes=image.axes,
-            shape=image.data.shape,
-        )
-
-
-def _check_equal_sizes(
-    pair: Pair, image: Image, label: Image, num_images: int, num_labels: int
-) -> None:
-    size, label_size = image.data.shape[-2:], label.data.shape[-2:]
-    if size != label_size:
-        raise ShapeError(
-            f"{pair.image} is {size[0]}×{size[1]} pixels, its label {pair.label} "
-            f"{label_size[0]}×{label_size[1]}; both need the same size"
-        )
-    if num_images != num_labels:
-        raise ShapeError(
-            f"{pair.image} has {num_images} planes (axes {image.axes}), its label {pair.label} "
-            f"{num_labels} (axes {label.axes}); both need as many; channels belong on axis C "
-            "(ImageJ hyperstack or OME-TIFF)"
-        )
-
-
-def _one_channel(label: np.ndarray, path: Path) -> np.ndarray:
-    """Return the (Y, X) values of a (C, Y, X) label plane whose channels are equal."""
-    if not is_grey(label):
-        raise LabelError(
-            f"{path} is a color image with {label.shape[0]} different channels; labels need one "
-            "grey value per class or object; save it as an 8- or 16-bit grey PNG or TIFF file"
-        )
-    return label[0]
-
-
-def _agree_on_channels(selected: list[_Plane]) -> list[_Plane]:
-    """Give all planes the same channels."""
-    num_channels = common_channels([plane.image for plane in selected])
-    if num_channels is None:
-        raise DataError(_name_channels(selected))
-    return [replace(plane, image=fit_channels(plane.image, num_channels)) for plane in selected]
-
-
-def _name_channels(selected: list[_Plane]) -> str:
-    files_by_count: dict[int, list[Path]] = {}
-    for plane in selected:
-        files = files_by_count.setdefault(plane.image.shape[0], [])
-        if plane.pair.image not in files:
-            files.append(plane.pair.image)
-    found = "; ".join(
-        f"{count} channel{'s' if count > 1 else ''}: {name_some(files)}"
-        for count, files in sorted(files_by_count.items())
-    )
-    return (
-        f"images differ in their number of channels ({found}); give all of them the same channels"
-    )
-
-
-def _notes(selected: list[_Plane]) -> tuple[str, ...]:
-    return tuple(join_notes(note for plane in selected for note in plane.notes))
-
-
-def _common_spacing(selected: list[_Plane]) -> tuple[float, float] | None:
-    spacings = [plane.spacing_um for plane in selected]
-    first = spacings[0]
-    if first is None or None in spacings:
-        return None
-    return first if np.allclose(np.array(spacings, float), first, rtol=0.01, atol=0) else None
