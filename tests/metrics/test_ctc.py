@@ -82,7 +82,9 @@ def test_result_objects_outside_the_field_of_interest_do_not_count():
     assert detection_scores([(reference, result)]).num_extra == 1
     found = detection_scores([(reference, result)], field_of_interest_px=1)
     assert (found.num_extra, found.num_outside_field) == (0, 1)
-    assert seg_scores([(reference, result)], field_of_interest_px=1).num_outside_field == 1
+    for measure in (seg_scores, detection_scores):
+        found = measure([(reference, result)] * 3, field_of_interest_px=1)
+        assert found.num_outside_field == 3
 
 
 def test_reference_objects_in_the_border_are_kept():
@@ -130,10 +132,24 @@ def test_links_of_objects_that_match_several_do_not_count_as_redundant():
     assert (links.num_redundant, links.num_missing) == (0, 2)
 
 
+def test_links_to_objects_that_match_none_do_not_count_as_redundant():
+    images = pairs([(1, 1, 0), (1, 1, 0)], [(1, 1, 0), (0, 0, 1)])
+    tracks = Lineage(((1, 0, 1, 0),))
+    links = tracking_scores(images, tracks, tracks).links
+    assert (links.num_redundant, links.num_missing) == (0, 1)
+
+
 def test_links_from_frames_before_the_first_do_not_count():
     reference = Lineage(((1, 0, 4, 0), (2, 5, 6, 1)))
     images = pairs([(2, 2), (2, 2)], [(2, 2), (2, 2)])
     found = tracking_scores(images, reference, reference, first_frame=5)
+    assert found.links.num_links == 1
+    assert found.tra == 1.0
+
+
+def test_links_to_frames_after_the_last_do_not_count():
+    tracks = Lineage(((1, 0, 1, 0), (2, 2, 3, 1)))
+    found = tracking_scores(pairs([(1, 0), (1, 0)], [(1, 0), (1, 0)]), tracks, tracks)
     assert found.links.num_links == 1
     assert found.tra == 1.0
 
