@@ -14,6 +14,8 @@ PERCENTILE_TOLERANCE, ENERGY_TOLERANCE, SKEW_TOLERANCE = 1.0, 0.75, 1.5
 """By how much the numbers of an image may lie beyond those of many training images."""
 DIAMETER_TOLERANCE, DENSITY_TOLERANCE = 0.5, 2.5
 """Octaves by which objects may be larger or smaller, or more, than those of many such images."""
+FEW = 4.0
+"""With so many training images twice as much is allowed as with very many."""
 FEWEST_OBJECTS = 3
 INVERTED_FITS, LEAST_STRANGE = 0.6, 1.0
 ZOOMED_FITS, LEAST_ZOOMED, LEAST_OCTAVES = 0.6, 1.3, 0.5
@@ -196,7 +198,7 @@ def _beyond(
     does not belong to them.
     """
     low, _, high = limits
-    allowed = np.minimum((high - low) / 2, tolerance) + tolerance * (1 + 2 / num_images)
+    allowed = np.minimum((high - low) / 2, tolerance) + tolerance * (1 + FEW / num_images)
     return np.where(values > high, values - high, np.minimum(values - low, 0)) / allowed
 
 
@@ -240,7 +242,7 @@ def _octaves_finer(look: np.ndarray, limits: np.ndarray, num_images: int) -> flo
         ]
         fits.append(float(np.sqrt(np.mean(np.square(differences)))))
     best, as_it_is = int(np.argmin(fits)), fits[len(fits) // 2]
-    is_strange = as_it_is > LEAST_ZOOMED * (1 + 2 / num_images)
+    is_strange = as_it_is > LEAST_ZOOMED * (1 + FEW / 2 / num_images)
     fits_better = is_strange and fits[best] < ZOOMED_FITS * as_it_is
     octaves = float(_OCTAVES[best])
     return octaves if fits_better and abs(octaves) >= LEAST_OCTAVES else 0.0
