@@ -111,7 +111,8 @@ def _show(events: Iterator[SegmentProgress | Tracked], seen: Seen) -> None:
                 seen.tracked = event
                 continue
             seen.add(event)
-            done = event.number - 1 + event.tile / max(1, event.num_tiles)
+            part = 1.0 if event.is_kept else event.tile / max(1, event.num_tiles)
+            done = event.number - 1 + part
             at = f"{event.number}/{event.num_images} {event.image.name}"
             progress.update(task, completed=done / event.num_images, details=at)
             now_and_then.say(f"segmenting {at}, {done / event.num_images:.0%} done")
