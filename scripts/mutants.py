@@ -71,7 +71,7 @@ pytest_add_cli_args =
 # backward() starts threads, which a plain fork does not survive
 process_isolation = forkserver
 timeout_multiplier = 4
-timeout_constant = 5
+timeout_constant = 30
 use_git_change_detection = false
 """
 

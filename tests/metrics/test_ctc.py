@@ -147,6 +147,13 @@ def test_links_from_frames_before_the_first_do_not_count():
     assert found.tra == 1.0
 
 
+def test_links_to_frames_after_the_last_do_not_count():
+    tracks = Lineage(((1, 0, 1, 0), (2, 2, 3, 1)))
+    found = tracking_scores(pairs([(1, 0), (1, 0)], [(1, 0), (1, 0)]), tracks, tracks)
+    assert found.links.num_links == 1
+    assert found.tra == 1.0
+
+
 def test_without_links_there_is_no_lnk():
     tracks = Lineage(((1, 0, 0, 0),))
     found = tracking_scores([(row(1, 0), row(1, 0))], tracks, tracks)
