@@ -312,7 +312,8 @@ def test_starting_from_a_model_of_another_width_is_refused(trained, tmp_path):
 def test_one_image_is_scored_on_a_block_of_it(tmp_path):
     folder = write_folder(tmp_path, number=1, steps=20)
     events = list(run_training(settings_for(folder)))
-    assert events[1].text == "held out for the score: the last 20% of the image"
+    messages = [event.text for event in events if isinstance(event, Message)]
+    assert messages[1] == "held out for the score: the last 20% of the image"
     assert 0 <= events[-1].bundle.scores["Dice"] <= 1
 
 
