@@ -38,6 +38,13 @@ def objects(*ids: int) -> np.ndarray:
     return label
 
 
+def nucleus_in_cell() -> np.ndarray:
+    label = np.zeros((12, 12), np.int64)
+    label[2:10, 2:10] = 1
+    label[4:7, 4:7] = 2
+    return label
+
+
 @pytest.mark.parametrize(
     ("labels", "expected"),
     [
@@ -47,6 +54,8 @@ def objects(*ids: int) -> np.ndarray:
         pytest.param([scattered(1, 2)], "classes", id="without background"),
         pytest.param([objects(128, 255)] * 3, "classes", id="connected, the same in all"),
         pytest.param([cases.nuclei_in_cells(0)], "classes", id="cytoplasm and nucleus"),
+        pytest.param([nucleus_in_cell()], "classes", id="one cell with its nucleus"),
+        pytest.param([objects(3, 7, 9)], "instances", id="three ids with gaps"),
         pytest.param([1 + (cases.cells(0, number=1) > 0)], "classes", id="1 is the ground"),
         pytest.param([objects(64, 128, 192, 255)], "classes", id="grey levels"),
         pytest.param([objects(1, 2), objects(1, 2, 3)], "instances", id="ids that count up"),

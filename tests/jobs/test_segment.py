@@ -309,10 +309,12 @@ def test_a_record_that_a_crash_cut_off_is_read_up_to_there(model, images, tmp_pa
     list(events_of(model, images, tmp_path / "out"))
     record = tmp_path / "out" / RECORD
     record.write_bytes(record.read_bytes()[:-9])  # in the last line, of two.tif
+    imageio.imwrite(images / "three.png", make_image(30, 40))
     events = list(events_of(model, images, tmp_path / "out"))
     assert [event.image.name for event in events if event.is_kept] == ["one.png"]
     again = list(events_of(model, images, tmp_path / "out"))
-    assert [event.image.name for event in again if event.is_kept] == ["one.png", "two.tif"]
+    kept = [event.image.name for event in again if event.is_kept]
+    assert kept == ["one.png", "three.png", "two.tif"]
 
 
 def test_a_model_in_the_place_of_the_images_is_recognized(model, images, tmp_path):

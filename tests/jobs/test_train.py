@@ -314,9 +314,9 @@ def test_starting_from_a_model_of_another_width_is_refused(trained, tmp_path):
 def test_one_image_is_scored_on_a_block_of_it(tmp_path):
     folder = write_folder(tmp_path, number=1, steps=20)
     events = list(run_training(settings_for(folder)))
-    assert events[1].text == (
-        "held out for the score: the last 20% of the image, with a gap of 9 px before it"
-    )
+    messages = [event.text for event in events if isinstance(event, Message)]
+    expected = "held out for the score: the last 20% of the image, with a gap of 9 px before it"
+    assert messages[1] == expected
     assert 0 <= events[-1].bundle.scores["Dice"] <= 1
 
 
