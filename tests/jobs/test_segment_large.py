@@ -415,7 +415,7 @@ def test_the_forecast_bounds_memory(model):
     assert memory[0] < memory[1] == memory[2] <= 2e9
 
 
-@pytest.mark.parametrize("name", ["a.zarr", "a.tif", "a.TIFF", "a", "a.png"])
+@pytest.mark.parametrize("name", ["a.zarr", "a.tif", "a.TIFF", "a", "a.masks"])
 def test_the_name_of_the_output_decides(name):
     settings = SegmentSettings(Path("m"), Path("a.tif"), out=Path(name))
-    assert settings.is_large == (name not in ("a", "a.png"))
+    assert settings.is_large == (name not in ("a", "a.masks"))

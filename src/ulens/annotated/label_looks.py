@@ -55,7 +55,7 @@ def find_soft_mask(labels: list[np.ndarray], files: Sequence[Path]) -> SoftMask 
     Notes
     -----
     Besides two values there are others; those about half way lie between neighbours of both
-    sides, at most 3 px from the edge; all lie there or, as JPEG has it, in blocks of 8×8 px that
+    sides, at most 3 px from the edge; nearly all lie there or, as JPEG has it, in blocks of 8×8 px that
     an edge runs through. To cut such a mask half way moves no edge by more than a pixel.
     """
     low, high, num_values = _find_extremes(labels)
@@ -76,7 +76,7 @@ def find_soft_mask(labels: list[np.ndarray], files: Sequence[Path]) -> SoftMask 
         is_high_noise |= bool((off & ~middle & hard).any())
     if (
         not (len(middles) > 1 or (is_low_noise and is_high_noise))
-        or counts.unexplained > 0.01 * counts.off
+        or counts.unexplained > 0.05 * counts.off
         or counts.between < 0.8 * counts.middle
         or counts.far > 0.3 * counts.known
     ):
