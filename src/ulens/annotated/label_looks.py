@@ -55,8 +55,9 @@ def find_soft_mask(labels: list[np.ndarray], files: Sequence[Path]) -> SoftMask 
     Notes
     -----
     Besides two values there are others; those about half way lie between neighbours of both
-    sides, at most 3 px from the edge; nearly all lie there or, as JPEG has it, in blocks of 8×8 px that
-    an edge runs through. To cut such a mask half way moves no edge by more than a pixel.
+    sides, at most 3 px from the edge; nearly all lie there or, as JPEG has it, in blocks of
+    8×8 px that an edge runs through. To cut such a mask half way moves no edge by more than a
+    pixel.
     """
     low, high, num_values = _find_extremes(labels)
     if num_values < 4 or high - low < _LEAST_RANGE:
