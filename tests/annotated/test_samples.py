@@ -299,7 +299,7 @@ def test_real_nuclei_are_instances(real_data):
     assert len(annotated.samples) == 41
     assert {sample.image.shape[0] for sample in annotated.samples} == {3}
     assert annotated.reading == (
-        "41 label images hold 3…183 ids, one connected object each: instances"
+        "41 label images hold 3…183 ids: instances, since each is one connected object"
     )
 
 
@@ -316,7 +316,9 @@ def test_real_blood_cells_are_three_classes(real_data):
     annotated = read_annotated(real_data / "wbc")
     assert annotated.class_values == (0, 128, 255)
     assert {sample.image.shape[0] for sample in annotated.samples} == {3}
-    assert annotated.reading == "100 label images hold {0, 128, 255}: three classes"
+    assert annotated.reading == (
+        "100 label images hold {0, 128, 255}: three classes, since all 100 images hold the same"
+    )
 
 
 @pytest.mark.real

@@ -138,8 +138,9 @@ def test_files_that_cannot_be_read_window_by_window(tmp_path):
     zarr.create_group(tmp_path / "plate.zarr").create_group("0")
     zarr.create_array(tmp_path / "bare.zarr", data=pixels(2, 3, 4))
     zarr.create_array(tmp_path / "complex.zarr", data=np.zeros((4, 4), complex))
-    side = (20_000, 20_000)  # of pieces that nothing is written to
-    zarr.create_array(tmp_path / "large.zarr", shape=side, chunks=side, dtype=np.uint8)
+    side = (20_000, 20_000)
+    large = zarr.create_array(tmp_path / "large.zarr", shape=side, chunks=side, dtype=np.uint8)
+    large[:] = 1
     for name, message in {
         "a.png": "convert the image, or segment it into a folder",
         "folder": "is a folder of no Zarr",

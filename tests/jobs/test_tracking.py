@@ -179,7 +179,7 @@ def test_objects_outside_the_field_of_interest_are_left_out(model, tmp_path):
     of_challenge = write_frames(tmp_path / "DIC-C2DH-HeLa" / "01", [image] * 2)
     others = write_frames(tmp_path / "mine" / "01", [image] * 2)
     first, *_ = run(model, of_challenge, tmp_path / "01_RES")
-    assert "50 px in DIC-C2DH-HeLa, as the folder is called; field_of_interest_px" in first.note
+    assert "50 px in DIC-C2DH-HeLa, by the folder's name; field_of_interest_px" in first.note
     run(model, others, tmp_path / "mine_RES")
     masks, tracks = read_valid(tmp_path / "01_RES")
     assert tracks == [(1, 0, 1, 0)]

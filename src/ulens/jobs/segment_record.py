@@ -152,7 +152,7 @@ def _state(file: Path) -> list[int]:
 
 
 def _line(entry: dict[str, Any]) -> bytes:
-    return (json.dumps(entry, ensure_ascii=False) + "\n").encode()
+    return (json.dumps(entry) + "\n").encode()  # file names may be no UTF-8
 
 
 def _read_lines(path: Path) -> list[dict[str, Any]]:

@@ -178,7 +178,8 @@ def _segment_frames(
             if frame in wanted:
                 pictures[frame] = fit_image(plane)
             packed.append(PackedLabels(drop_outside_field(found.labels, border_px)))
-            yield replace(progress, unlike=found.unlike)
+            if found.unlike:
+                yield replace(progress, unlike=found.unlike)
     return packed, pictures
 
 
