@@ -103,6 +103,19 @@ def test_an_empty_image_comes_with_what_was_not_found(judge):
     assert kinds(constant) == {unlike.CONSTANT.kind, "no objects found"}
 
 
+@pytest.mark.parametrize("times", [0.5, 2.0])
+def test_an_empty_image_is_known_on_the_grid_of_the_network(times):
+    grid = times, times
+    scenes = [scene(number)[0] for number in range(NUM_LEARNED)]
+    images = [resample(fit_normalization(scenes).apply(image), grid) for image in scenes]
+    labels = np.eye(256, dtype=int)
+    familiar = familiarize([(image, labels) for image in images], is_instances=False)
+    noise = np.random.default_rng(1).normal(size=(1, 256, 256)).astype(np.float32)
+    look = measure_look(resample(noise, grid))
+    (found,) = find_unlike(familiar, look, measure_objects(labels), grid=grid)
+    assert found == unlike.EMPTY
+
+
 def test_nothing_found_in_an_ordinary_image_is_said(judge):
     image, labels = scene(9)
     (found,) = judge(image, 0 * labels)

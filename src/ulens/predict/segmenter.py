@@ -153,4 +153,5 @@ class Segmenter:
         if self.bundle.familiar is None:
             return ()
         look, objects = measure_look(prepared), measure_objects(labels, factor[0] * factor[1])
-        return find_unlike(self.bundle.familiar, look, objects, zoom=self.zoom)
+        grid = self._zoom(factor)
+        return find_unlike(self.bundle.familiar, look, objects, zoom=self.zoom, grid=grid)

@@ -4,11 +4,14 @@ A network gives labels for any image, also for one that it cannot know. What an 
 it is compared with what the training images looked like; see `ulens.appearance`.
 """
 
+import math
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 
-from ulens.appearance import NUM_BANDS, PERCENTILES, Familiar, Look, Objects
+from ulens.appearance import NUM_BANDS, PERCENTILES, Familiar, Look, Objects, measure_look
+from ulens.resample import AS_IT_IS, Zoom, resample
 
 PERCENTILE_TOLERANCE, ENERGY_TOLERANCE, SKEW_TOLERANCE = 1.0, 0.75, 1.5
 """By how much the numbers of an image may lie beyond those of many training images."""
@@ -32,8 +35,7 @@ _TOLERANCES = np.array(
     + [SKEW_TOLERANCE] * NUM_BANDS
 )
 _LEAST_SPREAD = np.array([0.1] * len(PERCENTILES) + [0.3] * NUM_BANDS + [0.15] * NUM_BANDS)
-_NOISE = np.array([-0.40, -4.56, -7.05])
-"""The first energies of white noise."""
+_NOISE_BANDS = 3
 _OCTAVES = np.arange(-8, 9) / 5
 
 
@@ -80,7 +82,12 @@ OTHER = Unlike(
 
 
 def find_unlike(
-    familiar: Familiar, look: np.ndarray, objects: Objects, *, zoom: float = 1.0
+    familiar: Familiar,
+    look: np.ndarray,
+    objects: Objects,
+    *,
+    zoom: float = 1.0,
+    grid: Zoom = AS_IT_IS,
 ) -> tuple[Unlike, ...]:
     """Return how an image and what was found in it are unlike those of the training.
 
@@ -90,12 +97,13 @@ def find_unlike(
     look : (19, C) of `measure_look`, of the image as the network takes it
     objects : found in it
     zoom : that the user asked for
+    grid : pixels of the network for each pixel of the image
 
     Returns
     -------
     nothing of an ordinary image
     """
-    appearance = _judge_look(familiar, look, zoom)
+    appearance = _judge_look(familiar, look, zoom, grid)
     # what is found in a stranger has no size that tells anything
     if appearance is None or appearance.kind in (FINER, COARSER, BLURRIER.kind, OTHER.kind):
         appearance = _judge_objects(familiar, objects, zoom) or appearance
@@ -112,14 +120,14 @@ def find_unlike(
     return (Unlike(found, f"{found}, {reason}"),)
 
 
-def _judge_look(familiar: Familiar, look: np.ndarray, zoom: float) -> Unlike | None:
+def _judge_look(familiar: Familiar, look: np.ndarray, zoom: float, grid: Zoom) -> Unlike | None:
     """Return the likeliest way in which an image looks unlike those of the training."""
     limits = familiar.look()
     if Look.of(look).energies.max() <= CONSTANT_ENERGY:
         return CONSTANT
     beyond = _beyond(look, limits, _TOLERANCES[:, None], familiar.num_images)
     is_strange = bool(np.abs(beyond).max() > 1)
-    if is_strange and _is_noise(look) and not _is_noise(limits[1]):
+    if is_strange and _is_noise(look, grid) and not _is_noise(limits[1], grid):
         return EMPTY
     if _is_inverted(look, limits):
         return INVERTED
@@ -202,11 +210,20 @@ def _beyond(
     return np.where(values > high, values - high, np.minimum(values - low, 0)) / allowed
 
 
-def _is_noise(look: np.ndarray) -> bool:
+def _is_noise(look: np.ndarray, grid: Zoom) -> bool:
     """Whether the finest details are to each other as in white noise, neither bright nor dark."""
-    _, energies, skews = (numbers[: len(_NOISE)] for numbers in Look.of(look))
-    differ = energies - energies[0] - (_NOISE - _NOISE[0])[:, None]
+    _, energies, skews = (numbers[:_NOISE_BANDS] for numbers in Look.of(look))
+    noise = _energies_of_noise(grid)
+    differ = energies - energies[0] - (noise - noise[0])
     return bool((np.abs(differ) < 1).all() and (np.abs(skews) < 1).all())
+
+
+@cache
+def _energies_of_noise(grid: Zoom) -> np.ndarray:
+    """Return the first energies of white noise that was brought to a grid, (3, 1)."""
+    y, x = (min(1024, math.ceil(256 / each)) for each in grid)
+    noise = np.random.default_rng(0).normal(size=(1, y, x)).astype(np.float32)
+    return Look.of(measure_look(resample(noise, grid))).energies[:_NOISE_BANDS]
 
 
 def _is_inverted(look: np.ndarray, limits: np.ndarray) -> bool:

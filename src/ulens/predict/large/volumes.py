@@ -66,12 +66,13 @@ class PlaneWork:
     ) -> None:
         files = PlaneFiles(folder, blocks)
         self.blocks = blocks
-        self._bundle, self._factor, self._areas_file = bundle, factor, files.areas
         self._labels, self._unsure, self._table_file = files.labels, files.unsure, files.table
         way = ENCODINGS[bundle.encoding]
         decoder = way.decoder and way.decoder(**in_pixels(bundle.decoding, factor))
         self._is_instances = decoder is not None
         zoom = factor[0] * bundle.zoom[0], factor[1] * bundle.zoom[1]
+        self._bundle, self._factor, self._zoom = bundle, factor, zoom
+        self._areas_file = files.areas
 
         def decode(maps: np.ndarray) -> np.ndarray:
             _, classes = decode_maps(bundle.encoding, maps, bundle.decoding, factor)
@@ -179,7 +180,8 @@ class PlaneWork:
             num_px = self.blocks.size[0] * self.blocks.size[1] * area_factor
             objects = count_objects(areas, num_px)
         look = sample_look(self._read, self._seen_size)
-        return find_unlike(self._bundle.familiar, look, objects, zoom=zoom)
+        grid = self._zoom
+        return find_unlike(self._bundle.familiar, look, objects, zoom=zoom, grid=grid)
 
     def _table(self) -> np.ndarray:
         """The final number of each instance, by that of its seed."""
