@@ -6,9 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ulens.annotated.label_values import (
-    mark_ignored,
-)
+from ulens.annotated.label_values import mark_ignored
 from ulens.annotated.pairs import Pairing, find_pairs
 from ulens.annotated.selection import select_planes
 from ulens.channels import is_grey

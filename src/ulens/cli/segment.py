@@ -12,11 +12,8 @@ from ulens.io.files import name_some, other_files
 from ulens.jobs.options import EACH_AN_OPTION
 from ulens.jobs.segment import run_segmentation
 from ulens.jobs.segmenting import SegmentProgress, SegmentSettings
-from ulens.jobs.strange import Strange
+from ulens.jobs.strange import ONE_BY_ONE, Strange
 from ulens.jobs.tracking import Tracked
-
-FEW_IMAGES = 20
-"""Up to so many get a line each."""
 
 
 def segment(settings: Annotated[SegmentSettings, EACH_AN_OPTION]) -> None:
@@ -123,6 +120,6 @@ def _show(events: Iterator[SegmentProgress | Tracked], seen: Seen) -> None:
             if event.error:
                 left_out = f"[yellow]left out[/yellow]: {escape(event.error)}"
                 progress.console.print(left_out, soft_wrap=True)
-            if event.found and event.num_images <= FEW_IMAGES:
+            if event.found and event.num_images <= ONE_BY_ONE:
                 kept = ", kept" if event.is_kept else ""
                 say(f"{event.image.name}: {event.found}{kept}")

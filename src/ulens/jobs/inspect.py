@@ -7,6 +7,7 @@ from typing import Any
 from ulens.annotated.rows import PairRow
 from ulens.annotated.samples import Annotated, read_annotated
 from ulens.io.files import name_some, other_files
+from ulens.jobs.planning import TrainSettings
 from ulens.labels.meaning import LabelsAre
 
 
@@ -77,7 +78,12 @@ def run_inspection(settings: InspectSettings) -> Inspected:
     ------
     UlensError : as `read_annotated`
     """
-    annotated = read_annotated(
+    return describe_read(read_asked(settings), settings.images)
+
+
+def read_asked(settings: InspectSettings | TrainSettings) -> Annotated:
+    """Read the annotated images that a user asks for."""
+    return read_annotated(
         settings.images,
         settings.labels,
         frames=settings.frames,
@@ -85,7 +91,6 @@ def run_inspection(settings: InspectSettings) -> Inspected:
         ignore=settings.ignore,
         axes=settings.axes,
     )
-    return describe_read(annotated, settings.images)
 
 
 def describe_read(annotated: Annotated, images: Path) -> Inspected:

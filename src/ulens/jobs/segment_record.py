@@ -1,6 +1,5 @@
 """What a folder of segmentations was made by, and which are done: a second run goes on there."""
 
-import hashlib
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -8,13 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import ulens
-from ulens.bundle import MODEL, WEIGHTS, find_model
+from ulens.bundle import find_model
 from ulens.errors import OutputError
 from ulens.io.atomic import write_file
 from ulens.io.files import name_some
 from ulens.io.segmentations import Targets
 from ulens.io.writable import make_folder
 from ulens.jobs.segmenting import Finding, SegmentSettings
+from ulens.predict.large.job import hash_model
 from ulens.predict.unlike import Unlike
 
 RECORD = ".ulens-segmentations.jsonl"
@@ -130,12 +130,9 @@ def open_record(settings: SegmentSettings) -> Record:
 
 def _describe_run(settings: SegmentSettings) -> dict[str, Any]:
     """Return what the segmentations depend on."""
-    digest = hashlib.sha256()
-    for name in (MODEL, WEIGHTS):
-        digest.update((find_model(settings.model) / name).read_bytes())
     return {
         "version": ulens.__version__,
-        "model": digest.hexdigest(),
+        "model": hash_model(find_model(settings.model)),
         "average": settings.average,
         "engine": settings.engine,
         "zoom": settings.zoom,

@@ -11,12 +11,12 @@ from typing import cast
 import torch
 
 from ulens.annotated.holdout import HeldOut, Split, leave_gap, split_as, split_samples
-from ulens.annotated.samples import Annotated, hash_samples, read_annotated
+from ulens.annotated.samples import Annotated, hash_samples
 from ulens.bundle import MODEL, WEIGHTS, ModelBundle, find_model, load_bundle
 from ulens.errors import DataError, Stopped, TrainingError
 from ulens.io.atomic import replace_files
 from ulens.io.writable import check_writable, make_folder
-from ulens.jobs.inspect import Inspected, describe_read
+from ulens.jobs.inspect import Inspected, describe_read, read_asked
 from ulens.jobs.planning import NOISE, TrainSettings, choose_plan, choose_start, describe_plan
 from ulens.labels.meaning import LabelsAre
 from ulens.planning.durations import parse_duration
@@ -76,7 +76,7 @@ def run_training(
         _train_along(settings, ranks, device)
         return
     _check_folder(settings)
-    annotated = _read(settings)
+    annotated = read_asked(settings)
     read = describe_read(annotated, settings.images)
     yield read
     for line in read.lines:
@@ -185,7 +185,7 @@ def _score_if_due(session: Session) -> Iterator[TrainEvent]:
 
 def _train_along(settings: TrainSettings, ranks: Ranks, device: torch.device) -> None:
     """Train with process 0, which has the plan, and alone speaks and writes."""
-    annotated = _read(settings)
+    annotated = read_asked(settings)
     split = _split(settings, annotated)
     plan = ranks.from_first(cast(Plan, None))
     if settings.plan_only:
@@ -215,17 +215,6 @@ def _leave_gap(split: Split, settings: TrainSettings, plan: Plan, annotated: Ann
     if settings.resume:
         return split
     return leave_gap(split, reach_px(plan), labels_are=annotated.labels_are)
-
-
-def _read(settings: TrainSettings) -> Annotated:
-    return read_annotated(
-        settings.images,
-        settings.labels,
-        frames=settings.frames,
-        labels_are=settings.labels_are,
-        ignore=settings.ignore,
-        axes=settings.axes,
-    )
 
 
 def train(

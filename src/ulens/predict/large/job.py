@@ -171,7 +171,7 @@ def keep_to_job(work: Path, planned: LargeJob) -> LargeJob:
 
 
 def hash_model(model: Path) -> str:
-    """Return what tells a model from all others."""
+    """Return what tells a model from all others; its file holds the hash of its weights."""
     return hashlib.sha256((model / MODEL).read_bytes()).hexdigest()
 
 
