@@ -29,11 +29,12 @@ from ulens.annotated.samples import Annotated, read_annotated
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Trained, run_training
 from ulens.planning.durations import parse_duration
+from ulens.predict.predictor import Average
 from ulens.simulate.challenges import simulate_cells
 from ulens.training.validate import predict_unseen, score_unseen
 
 BORDER_PX = 50
-VIEWS = (1, 8)
+VIEWS: tuple[Average, ...] = (1, 8)
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ def run(
         "threads": torch.get_num_threads(),
     }
     for views in VIEWS:
-        predictions = predict_unseen(trained.bundle, samples, "auto", average=views)  # type: ignore[arg-type]
+        predictions = predict_unseen(trained.bundle, samples, "auto", average=views)
         row[f"views {views}"] = score_unseen(
             predictions, unseen.labels_are, field_of_interest_px=BORDER_PX if data.sequence else 0
         )

@@ -10,6 +10,7 @@ mirrors and changes grey values in that time, batchgeneratorsv2 rotates and scal
 """
 
 import argparse
+from collections.abc import Callable
 from datetime import date
 
 import numpy as np
@@ -49,7 +50,7 @@ def main() -> None:
         print(f"| {name} | {1000 * each:.1f} | {each / seconds['ulens']:.1f} |")
 
 
-def ulens(image: np.ndarray, label: np.ndarray):
+def ulens(image: np.ndarray, label: np.ndarray) -> Callable[[], object]:
     pixels, target = torch.from_numpy(image)[None], torch.from_numpy(label).to(torch.int16)
     weight = torch.ones(label.shape)
     visits = iter(range(10**9))
@@ -68,7 +69,7 @@ def ulens(image: np.ndarray, label: np.ndarray):
     return run
 
 
-def scipy_order(image: np.ndarray, label: np.ndarray, order: int):
+def scipy_order(image: np.ndarray, label: np.ndarray, order: int) -> Callable[[], object]:
     """Simard et al. 2003, as found in most tutorials: noise smoothed by a Gaussian."""
     generator = np.random.default_rng(0)
     grid = np.indices(image.shape)
@@ -83,7 +84,7 @@ def scipy_order(image: np.ndarray, label: np.ndarray, order: int):
     return run
 
 
-def kornia_elastic(image: np.ndarray, label: np.ndarray):
+def kornia_elastic(image: np.ndarray, label: np.ndarray) -> Callable[[], object]:
     from kornia.augmentation import AugmentationSequential, RandomElasticTransform
 
     size = 2 * int(SMOOTHING_PX) + 1
@@ -96,7 +97,7 @@ def kornia_elastic(image: np.ndarray, label: np.ndarray):
     return lambda: both(pixels, mask)
 
 
-def torchio_elastic(image: np.ndarray, label: np.ndarray):
+def torchio_elastic(image: np.ndarray, label: np.ndarray) -> Callable[[], object]:
     import torchio
 
     subject = torchio.Subject(
@@ -110,7 +111,7 @@ def torchio_elastic(image: np.ndarray, label: np.ndarray):
     return lambda: elastic(subject)
 
 
-def batchgenerators(image: np.ndarray, label: np.ndarray):
+def batchgenerators(image: np.ndarray, label: np.ndarray) -> Callable[[], object]:
     from batchgeneratorsv2.transforms.spatial.spatial import SpatialTransform
 
     transform = SpatialTransform(

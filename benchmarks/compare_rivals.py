@@ -33,7 +33,7 @@ from torch import nn
 from ulens.annotated.holdout import split_samples
 from ulens.annotated.samples import Sample, read_annotated
 from ulens.annotated.unseen import divide
-from ulens.encodings.table import ENCODINGS
+from ulens.encodings.table import ENCODINGS, decode_maps
 from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.nets.properties import count_parameters
@@ -104,11 +104,11 @@ def main() -> None:
     held_out: list[Prediction] = []
 
     def run(predict: Predict, each: Sequence[Sample]) -> list[Prediction]:
-        maps = [way.refine(predict(sample.image)) for sample in each]
-        return [
-            Prediction(sample=sample, maps=found, labels=way.decode(found, **decoding))
-            for sample, found in zip(each, maps, strict=True)
-        ]
+        predictions = []
+        for sample in each:
+            maps, labels = decode_maps(encoding, predict(sample.image), decoding)
+            predictions.append(Prediction(sample=sample, maps=maps, labels=labels))
+        return predictions
 
     def tune(predict: Predict) -> None:
         nonlocal held_out, decoding

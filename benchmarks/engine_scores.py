@@ -18,7 +18,7 @@ import torch
 
 from ulens.annotated.samples import read_annotated
 from ulens.bundle import load_bundle
-from ulens.encodings.table import ENCODINGS
+from ulens.encodings.table import ENCODINGS, decode_maps
 from ulens.predict.engine_choice import choose_engine, differences
 from ulens.predict.engines import EngineName, engines_here
 from ulens.predict.predictor import Predictor
@@ -59,18 +59,18 @@ def main() -> None:
         difference, others = np.mean(
             [differences(a, b, way.activation) for a, b in zip(reference, maps, strict=True)], 0
         )
-        predictions = [
-            Prediction(sample=sample, maps=refined, labels=way.decode(refined, **bundle.decoding))
-            for sample, refined in zip(samples, map(way.refine, maps), strict=True)
-        ]
+        predictions = []
+        for sample, found in zip(samples, maps, strict=True):
+            refined, labels = decode_maps(bundle.encoding, found, bundle.decoding)
+            predictions.append(Prediction(sample=sample, maps=refined, labels=labels))
         if bundle.labels_are == "instances":
             scores = score_cells(
                 predictions, field_of_interest_px=find_field_of_interest(options.data)
             )
         else:
             scores = score_membranes(predictions)
-        found = ", ".join(f"{k} {v:.4f}" for k, v in scores.items() if "error" not in k)
-        print(f"| {name} | {found} | {difference:.1e} | {others:.3%} | {seconds:.3f} |", flush=True)
+        shown = ", ".join(f"{k} {v:.4f}" for k, v in scores.items() if "error" not in k)
+        print(f"| {name} | {shown} | {difference:.1e} | {others:.3%} | {seconds:.3f} |", flush=True)
 
 
 if __name__ == "__main__":

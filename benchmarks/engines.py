@@ -49,8 +49,8 @@ def compare(width: int, num_rounds: int) -> None:
     runs = {"stock PyTorch fp32": lambda: run_stock(stock, x)}
     # all convolutions in 8 bits: its speed alone, what may be done so depends on the trained model
     int8 = {name: (each.low, each.high) for name, each in measure_inputs(net, [x]).items()}
-    for name in engines_here(CPU):
-        runs[f"ulens {name}"] = partial(build_engine(name, net, CPU, int8), x)
+    for engine in engines_here(CPU):
+        runs[f"ulens {engine}"] = partial(build_engine(engine, net, CPU, int8), x)
     seconds = time_interleaved(runs, num_rounds=num_rounds)
     work = 2 * count_multiplications(net, (side, side))
     rate = convolution_rate()
@@ -89,7 +89,7 @@ def convolution_rate() -> float:
     """Return the FLOP per second of a large convolution, in bf16 where the processor has it."""
     dtype = torch.bfloat16 if RATE_TYPE == "bf16" else torch.float32
     convolution = nn.Conv2d(RATE_CHANNELS, RATE_CHANNELS, 3).to(dtype)
-    convolution.to(memory_format=torch.channels_last)
+    convolution.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     x = torch.randn(1, RATE_CHANNELS, RATE_PX, RATE_PX).to(dtype)
     x = x.contiguous(memory_format=torch.channels_last)
     seconds = []

@@ -17,6 +17,7 @@ from scipy.special import softmax
 from ulens.annotated.samples import Sample
 from ulens.encodings import contact
 from ulens.encodings.table import ENCODINGS
+from ulens.labels.meaning import LabelsAre
 from ulens.simulate.mixture import simulate_scene
 from ulens.training.evidence import gather_evidence
 from ulens.training.tuning import decode_across, tune_thresholds
@@ -107,11 +108,15 @@ def print_coverage(repeats: int) -> None:
         rng = np.random.default_rng(0)
         noises = 1.8 * np.exp(spread * rng.normal(size=NUM_POOL))
         instances = [predict(k, 160, noise=noise, shift=0) for k, noise in enumerate(noises)]
-        for labels_are, pool in (("instances", instances), ("classes", as_classes(instances))):
+        pools: dict[LabelsAre, list[Prediction]] = {
+            "instances": instances,
+            "classes": as_classes(instances),
+        }
+        for labels_are, pool in pools.items():
             whole = score(pool, labels_are)
             for num in COVERAGE_COUNTS:
-                held = {name: [] for name in whole}
-                widths = {name: [] for name in whole}
+                held: dict[str, list[bool]] = {name: [] for name in whole}
+                widths: dict[str, list[float]] = {name: [] for name in whole}
                 for _ in range(repeats):
                     drawn = [pool[k] for k in rng.choice(NUM_POOL, num, replace=False)]
                     evidence = gather_evidence(drawn, labels_are, score(drawn, labels_are))

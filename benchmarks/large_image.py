@@ -63,6 +63,7 @@ def measure(
         command += ["--engine", engine]
     start = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
         print(process.stdout.read().strip(), file=sys.stderr, flush=True)
         _, status, usage = os.wait4(process.pid, 0)
     seconds = time.perf_counter() - start

@@ -27,12 +27,12 @@ from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.nets.properties import count_parameters
 from ulens.nets.unet import UNet
-from ulens.predict.engines import has_fast_bf16
+from ulens.predict.engines import EngineName, has_fast_bf16
 from ulens.predict.predictor import Predictor
 from ulens.predict.timing import time_interleaved
 from ulens.simulate.challenges import simulate_cells
 
-ENGINE = "openvino-bf16" if has_fast_bf16(torch.device("cpu")) else "openvino-fp32"
+ENGINE: EngineName = "openvino-bf16" if has_fast_bf16(torch.device("cpu")) else "openvino-fp32"
 NUM_IMAGES = 10
 DATASET = "Dataset001_cells"
 SMALL_PX, LARGE_PX = 512, 4096

@@ -25,7 +25,7 @@ from ulens.simulate.challenges import simulate_cells
 from ulens.training import tiles as tiles_of
 from ulens.training import trainer
 from ulens.training.speed import tensor_formats
-from ulens.training.tensors import prepare
+from ulens.training.tensors import cut, draw, prepare
 
 NUM_WARM_UP = 5
 SIDE_PX = 512
@@ -52,8 +52,8 @@ def main() -> None:
             shares = " | ".join(f"{seconds[name] / whole:.1%}" for name in seconds)
             rest = 1 - sum(seconds.values()) / whole
             print(
-                f"| {width} | {', '.join(tensor_format)} | {options.steps / whole:.2f} | {shares} "
-                f"| {rest:.1%} |",
+                f"| {width} | {tensor_format.precision}, {tensor_format.memory_format} "
+                f"| {options.steps / whole:.2f} | {shares} | {rest:.1%} |",
                 flush=True,
             )
 
@@ -70,7 +70,7 @@ def time_steps(
     ]
     annotated = Annotated(
         samples=samples, labels_are="instances", class_values=(0, 1), spacing_um=None,
-        reading="", unpaired=(),
+        reading="", unpaired=[],
     )  # fmt: skip
     plan = make_plan(
         take_fingerprint(annotated), steps=LONG_STEPS, width=width, class_weights=(1.0, 1.0),
@@ -96,8 +96,8 @@ def time_steps(
         return call
 
     parts = (
-        (tiles_of, "draw", timed("augmentation", tiles_of.draw, "forward")),
-        (tiles_of, "cut", timed("augmentation", tiles_of.cut, "forward")),
+        (tiles_of, "draw", timed("augmentation", draw, "forward")),
+        (tiles_of, "cut", timed("augmentation", cut, "forward")),
         (training, "_loss", timed("forward", training._loss)),
         (training, "_update", timed("update", training._update)),
         (torch.Tensor, "backward", timed("backward", torch.Tensor.backward, "update")),

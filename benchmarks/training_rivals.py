@@ -46,7 +46,7 @@ def main() -> None:
     arguments.add_argument("--rounds", type=int, default=5)
     options = arguments.parse_args()
     keep_freed_memory()
-    images, labels = simulate_cells(4, size=SIDE_PX)
+    images, labels = map(list, simulate_cells(4, size=SIDE_PX))
     plan = _plan(images, labels, options.width)
     loops = {
         "ulens": ulens_loop(plan, images, labels),
@@ -75,7 +75,7 @@ def main() -> None:
 def _plan(images: list[np.ndarray], labels: list[np.ndarray], width: int) -> Any:
     annotated = Annotated(
         samples=_samples(images, labels), labels_are="instances", class_values=(0, 1),
-        spacing_um=None, reading="", unpaired=(),
+        spacing_um=None, reading="", unpaired=[],
     )  # fmt: skip
     fingerprint = take_fingerprint(annotated)
     plan = make_plan(

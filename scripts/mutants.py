@@ -156,7 +156,7 @@ def _files() -> list[Path]:
 
 def _results() -> dict[str, str]:
     """Return how each mutant that was tried ended."""
-    results = {}
+    results: dict[str, str] = {}
     for file in _files():
         meta = Path("mutants", file.with_name(f"{file.name}.meta"))
         if meta.exists():
