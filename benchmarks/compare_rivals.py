@@ -43,7 +43,7 @@ from ulens.planning.fingerprint import take_fingerprint
 from ulens.planning.recipes import make_plan
 from ulens.predict.timing import time_once
 from ulens.tracking.field_of_interest import find_field_of_interest
-from ulens.training.calendar import SCORED_AT
+from ulens.training.clock import USUAL
 from ulens.training.tuning import tune_thresholds
 from ulens.training.validate import Prediction, first_decoding, score, score_unseen
 
@@ -59,7 +59,7 @@ class Task:
     """What a rival is given.
 
     `whole` is all that is annotated, `tune` tunes the decoding of a predictor on what is held out;
-    after that it may be trained on, as ulens does in the last `1 - SCORED_AT` of its time.
+    after that it may be trained on, as ulens does in the last `1 - USUAL.scored_at` of its time.
     """
 
     training: Sequence[Sample]
@@ -212,7 +212,7 @@ def train_monai(task: Task) -> Rival:
 
     started, steps, uses_all = time.perf_counter(), 0, False
     while (passed := time.perf_counter() - started) < task.seconds:
-        if passed >= SCORED_AT * task.seconds and not uses_all:
+        if passed >= USUAL.scored_at * task.seconds and not uses_all:
             task.tune(predict)
             net.train()
             prepared, uses_all = prepare(task.whole), True
