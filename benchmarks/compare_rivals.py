@@ -40,7 +40,8 @@ from ulens.nets.properties import count_parameters
 from ulens.paper.measures import unseen_errors
 from ulens.planning.durations import parse_duration
 from ulens.planning.fingerprint import take_fingerprint
-from ulens.planning.recipes import make_plan
+from ulens.planning.parts import Length
+from ulens.planning.recipes import Asked, make_plan
 from ulens.predict.timing import time_once
 from ulens.tracking.field_of_interest import find_field_of_interest
 from ulens.training.clock import USUAL
@@ -97,7 +98,8 @@ def main() -> None:
     split = split_samples(annotated.samples, labels_are=annotated.labels_are)
     fingerprint = take_fingerprint(annotated)
     weights = (1.0,) * fingerprint.num_classes
-    encoding = make_plan(fingerprint, steps=1, class_weights=weights).encoding.name
+    asked = Asked(length=Length(steps=1))
+    encoding = make_plan(fingerprint, asked, class_weights=weights).encoding.name
     way = ENCODINGS[encoding]
     torch.manual_seed(0)
     decoding = first_decoding(split.training, encoding)

@@ -325,7 +325,8 @@ def test_every_option_is_explained(ulens, command):
     names, text = list(inspect.signature(function).parameters), function.__doc__
     if names == ["settings"]:
         settings = get_type_hints(function)["settings"]
-        names, text = [field.name for field in dataclasses.fields(settings)], settings.__doc__
+        names = [field.name for field in dataclasses.fields(settings)]
+        text = "\n".join(kind.__doc__ or "" for kind in settings.__mro__)
         hints = get_type_hints(settings, include_extras=True)
         names = [name for name in names if FROM_PYTHON_ALONE not in get_args(hints[name])]
     for name in names:

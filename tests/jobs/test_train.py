@@ -1,3 +1,5 @@
+import dataclasses
+import inspect
 import itertools
 import json
 import os
@@ -9,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import PIL.Image
@@ -543,6 +546,25 @@ def test_a_training_that_cannot_be_scored_is_kept(tmp_path, monkeypatch):
     with pytest.raises(MemoryError):
         list(run_training(settings_for(folder), pace=Pace(num_validations=1)))
     assert load_bundle(folder / "model").provenance["steps"] == 5  # the first after 0.7 of them
+
+
+def test_train_from_python_has_every_setting_of_the_command_but_for_the_plan_alone():
+    settings = {field.name: field for field in dataclasses.fields(TrainSettings)}
+    hints, own = get_type_hints(ulens.train), get_type_hints(TrainSettings)
+    renamed = {"time": "seconds"}
+    parameters = dict(inspect.signature(ulens.train).parameters)
+    assert {"progress", "stop"} <= parameters.keys()
+    assert {renamed.get(name, name) for name in parameters} - {"progress", "stop"} == (
+        settings.keys() - {"plan_only"}
+    )
+    for name in parameters.keys() - {"time", "out", "progress", "stop"}:
+        field = settings[name]
+        default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+        assert parameters[name].default == default, name
+        # a path may come as text
+        assert set(get_args(hints[name]) or [hints[name]]) - {str} == (
+            set(get_args(own[name]) or [own[name]]) - {str}
+        ), name
 
 
 def test_train_from_python_takes_paths_as_text(trained, tmp_path):

@@ -2,7 +2,7 @@ import json
 import re
 import shutil
 import threading
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 
 import numpy as np
@@ -11,10 +11,12 @@ from imageio.v3 import imread
 from skimage.measure import label as connected_components
 
 from tiny_training import changed, squares, write_folder
+from ulens.annotated.unseen import divide
 from ulens.cli.terminal import show_table
 from ulens.errors import DataError, OutputError, SettingError, TrainingError
 from ulens.image import Image
 from ulens.io.files import write_tiff
+from ulens.jobs.inspect import InspectSettings
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained
 from ulens.paper import contenders
@@ -28,7 +30,7 @@ from ulens.paper.contenders import (
     parse_windows,
     train_by_plan,
 )
-from ulens.paper.plans import CompareSettings
+from ulens.paper.plans import CompareSettings, training_settings
 from ulens.paper.report import name_rates
 from ulens.planning.plan import read_plan
 from ulens.predict.timing import time_patchwise
@@ -88,6 +90,16 @@ def test_a_folders_name_decides_no_score_silently(tmp_path, name, asked, border_
 def test_a_best_rate_at_the_edge_of_the_search_is_told(rates, end):
     assert end in name_rates(rates)
     assert ("may be better" in name_rates(rates)) == ("best" in end)
+
+
+def test_all_trainings_read_what_the_comparison_reads(tmp_path):
+    folder = write_folder(tmp_path, number=4)
+    asked = {"labels_are": "classes", "ignore": 7, "axes": "YX", "frames": "0-1", "score": "2-3"}
+    settings = settings_for(folder, **asked)
+    division = divide(settings.images, settings.labels, training="0-1", unseen="2-3", axes="YX")
+    training = training_settings(settings, division)
+    for field in fields(InspectSettings):
+        assert getattr(training, field.name) == getattr(settings, field.name)
 
 
 def test_every_network_searches_and_trains_for_the_same_steps(compared):
