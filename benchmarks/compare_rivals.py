@@ -40,10 +40,11 @@ from ulens.nets.properties import count_parameters
 from ulens.paper.measures import unseen_errors
 from ulens.planning.durations import parse_duration
 from ulens.planning.fingerprint import take_fingerprint
-from ulens.planning.recipes import make_plan
+from ulens.planning.parts import Length
+from ulens.planning.recipes import Asked, make_plan
 from ulens.predict.timing import time_once
 from ulens.tracking.field_of_interest import find_field_of_interest
-from ulens.training.calendar import SCORED_AT
+from ulens.training.clock import USUAL
 from ulens.training.tuning import tune_thresholds
 from ulens.training.validate import Prediction, first_decoding, score, score_unseen
 
@@ -59,7 +60,7 @@ class Task:
     """What a rival is given.
 
     `whole` is all that is annotated, `tune` tunes the decoding of a predictor on what is held out;
-    after that it may be trained on, as ulens does in the last `1 - SCORED_AT` of its time.
+    after that it may be trained on, as ulens does in the last `1 - USUAL.scored_at` of its time.
     """
 
     training: Sequence[Sample]
@@ -97,7 +98,8 @@ def main() -> None:
     split = split_samples(annotated.samples, labels_are=annotated.labels_are)
     fingerprint = take_fingerprint(annotated)
     weights = (1.0,) * fingerprint.num_classes
-    encoding = make_plan(fingerprint, steps=1, class_weights=weights).encoding.name
+    asked = Asked(length=Length(steps=1))
+    encoding = make_plan(fingerprint, asked, class_weights=weights).encoding.name
     way = ENCODINGS[encoding]
     torch.manual_seed(0)
     decoding = first_decoding(split.training, encoding)
@@ -212,7 +214,7 @@ def train_monai(task: Task) -> Rival:
 
     started, steps, uses_all = time.perf_counter(), 0, False
     while (passed := time.perf_counter() - started) < task.seconds:
-        if passed >= SCORED_AT * task.seconds and not uses_all:
+        if passed >= USUAL.scored_at * task.seconds and not uses_all:
             task.tune(predict)
             net.train()
             prepared, uses_all = prepare(task.whole), True

@@ -20,7 +20,8 @@ from ulens.jobs.train import run_training
 from ulens.labels.grid import labels_at
 from ulens.nets.shapes import unet_geometry
 from ulens.planning.fingerprint import take_fingerprint
-from ulens.planning.recipes import ELASTIC_SHARE, OBJECT_PX, make_plan
+from ulens.planning.parts import Length
+from ulens.planning.recipes import ELASTIC_SHARE, OBJECT_PX, Asked, make_plan
 from ulens.resample import resample
 from ulens.simulate.mixture import simulate_scene
 
@@ -43,9 +44,10 @@ def main() -> None:
     if not options.resume:
         fingerprint = take_fingerprint(read_annotated(images, labels))
         made = make_plan(
-            fingerprint, steps=options.steps, width=WIDTH, depth=DEPTH, zoom=(1.0, 1.0),
+            fingerprint,
+            Asked(length=Length(steps=options.steps), width=WIDTH, depth=DEPTH, zoom=(1.0, 1.0)),
             class_weights=(1.0, 1.0),
-        )  # fmt: skip
+        )
         crop = unet_geometry(DEPTH).input_size(OUTPUT_PX)
         geometry = replace(
             made.augmentation.geometry, scale=SCALE, elastic_sd_px=ELASTIC_SHARE * crop

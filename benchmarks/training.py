@@ -19,8 +19,8 @@ from ulens.annotated.samples import Annotated, Sample
 from ulens.cli.process import keep_freed_memory
 from ulens.normalize import fit_normalization
 from ulens.planning.fingerprint import take_fingerprint
-from ulens.planning.parts import TensorFormat
-from ulens.planning.recipes import LONG_STEPS, make_plan
+from ulens.planning.parts import Length, TensorFormat
+from ulens.planning.recipes import LONG_STEPS, Asked, make_plan
 from ulens.simulate.challenges import simulate_cells
 from ulens.training import tiles as tiles_of
 from ulens.training import trainer
@@ -73,9 +73,11 @@ def time_steps(
         reading="", unpaired=[],
     )  # fmt: skip
     plan = make_plan(
-        take_fingerprint(annotated), steps=LONG_STEPS, width=width, class_weights=(1.0, 1.0),
-        formats=[tensor_format], zoom=(1.0, 1.0), depth=4,
-    )  # fmt: skip
+        take_fingerprint(annotated),
+        Asked(length=Length(steps=LONG_STEPS), width=width, depth=4, zoom=(1.0, 1.0)),
+        class_weights=(1.0, 1.0),
+        formats=[tensor_format],
+    )
     normalization = fit_normalization(sample.image for sample in samples)
     tiles = prepare(samples, normalization, plan=plan, device=CPU)
     training = trainer.Trainer(plan.make_network(1), tiles, plan)

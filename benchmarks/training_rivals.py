@@ -29,7 +29,8 @@ from ulens.cli.process import keep_freed_memory
 from ulens.encodings.table import ENCODINGS
 from ulens.normalize import fit_normalization
 from ulens.planning.fingerprint import take_fingerprint
-from ulens.planning.recipes import LONG_STEPS, make_plan
+from ulens.planning.parts import Length
+from ulens.planning.recipes import LONG_STEPS, Asked, make_plan
 from ulens.simulate.challenges import simulate_cells
 from ulens.training.speed import tensor_formats
 from ulens.training.tensors import prepare
@@ -79,9 +80,11 @@ def _plan(images: list[np.ndarray], labels: list[np.ndarray], width: int) -> Any
     )  # fmt: skip
     fingerprint = take_fingerprint(annotated)
     plan = make_plan(
-        fingerprint, steps=LONG_STEPS, width=width, class_weights=(1.0, 1.0),
-        formats=tensor_formats(torch.device("cpu")), zoom=(1.0, 1.0), depth=4,
-    )  # fmt: skip
+        fingerprint,
+        Asked(length=Length(steps=LONG_STEPS), width=width, depth=4, zoom=(1.0, 1.0)),
+        class_weights=(1.0, 1.0),
+        formats=tensor_formats(torch.device("cpu")),
+    )
 
     return replace(plan, network=replace(plan.network, batch_norm=False))
 

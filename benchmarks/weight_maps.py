@@ -39,11 +39,12 @@ def main() -> None:
 def times(labels: np.ndarray) -> list[float]:
     """Return the milliseconds of separation weight, Falk weight, encode and decode."""
     probability = a_plausible_network(labels)
+    decoder = boundary.decoder(threshold=0.7, reach_threshold=0.1)
     return [
         time_of(lambda: separation_weight(labels, w0=10, sigma_px=5)),
         time_of(lambda: falk_weight(labels)),
         time_of(lambda: boundary.encode(labels)),
-        time_of(lambda: boundary.decode(probability, threshold=0.7, reach_threshold=0.1)),
+        time_of(lambda: decoder.decode(np.stack([1 - probability, probability]))),
     ]
 
 

@@ -62,7 +62,8 @@ def assert_same(one, other):
 @pytest.fixture
 def model(tmp_path):
     folder = tmp_path / "cells.model"
-    save_bundle(make_bundle(), folder, report_html="<p>good</p>")
+    save_bundle(make_bundle(), folder)
+    (folder / "report.html").write_text("<p>good</p>")
     return folder
 
 
@@ -145,7 +146,7 @@ def test_saving_again_replaces_the_model_and_keeps_other_files(model):
     assert not list(model.glob("*.new"))
 
 
-@pytest.mark.parametrize("num_good", [0, 1, 2, 3])
+@pytest.mark.parametrize("num_good", [0, 1, 2])
 def test_full_disk_leaves_the_old_model(model, monkeypatch, num_good):
     calls = iter(range(100))
 
@@ -155,7 +156,7 @@ def test_full_disk_leaves_the_old_model(model, monkeypatch, num_good):
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OutputError, match=r"cannot save .*: No space left .* is unharmed; free"):
-        save_bundle(make_bundle(seed=1), model, report_html="<p>new</p>")
+        save_bundle(make_bundle(seed=1), model)
     monkeypatch.undo()
     assert_same(load_bundle(model), make_bundle(seed=0))
     assert (model / "report.html").read_text() == "<p>good</p>"

@@ -32,12 +32,7 @@ FORMAT = "ulens model"
 FORMAT_VERSION = 4
 READABLE_VERSIONS = (1, 2, 3, 4)
 """Of 2 on there are slopes and 8 bits, of 3 on the zoom, of 4 on the floor of the contrast."""
-MODEL, WEIGHTS, SELFTEST, REPORT = (
-    "model.json",
-    "weights.safetensors",
-    "selftest.safetensors",
-    "report.html",
-)
+MODEL, WEIGHTS, SELFTEST = "model.json", "weights.safetensors", "selftest.safetensors"
 HARDLY_SECONDS, HARDLY_PROGRESS = 60.0, 0.9
 START = Path(__file__).parent / "start"
 """The model that comes with ulens: cells and nuclei of many looks; its README.md tells of it."""
@@ -122,13 +117,12 @@ def find_model(folder: Path) -> Path:
     return START if folder == Path("start") and not folder.exists() else folder
 
 
-def save_bundle(bundle: ModelBundle, folder: Path, *, report_html: str | None = None) -> None:
+def save_bundle(bundle: ModelBundle, folder: Path) -> None:
     """Write a model folder; a model that stood there survives until the new one is complete.
 
     Parameters
     ----------
     folder : made if missing
-    report_html : written to report.html; None leaves that file as it is
 
     Raises
     ------
@@ -146,8 +140,6 @@ def save_bundle(bundle: ModelBundle, folder: Path, *, report_html: str | None = 
     hashes = {name: _sha256(data) for name, data in contents.items()}
     # model.json first: once it is renamed, its hashes say which of the other files count
     files = {MODEL: json.dumps(_describe(bundle, hashes), indent=2).encode(), **contents}
-    if report_html is not None:
-        files[REPORT] = report_html.encode()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _finish_renaming(folder)
@@ -159,13 +151,12 @@ def save_bundle(bundle: ModelBundle, folder: Path, *, report_html: str | None = 
         ) from error
 
 
-def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
+def load_bundle(folder: Path) -> ModelBundle:
     """Read a model folder, checking its hashes and that it computes what it once computed.
 
     Parameters
     ----------
     folder : as in `find_model`
-    device : where the network is put, as torch names it; the check runs on the CPU
 
     Raises
     ------
@@ -185,7 +176,7 @@ def load_bundle(folder: Path, *, device: str = "cpu") -> ModelBundle:
         # models of the time before there was a choice have no entry
         only = "classes" if description["labels_are"] == "classes" else "boundary"
         return ModelBundle(
-            net=net.to(device),
+            net=net,
             normalization=Normalization.from_json(description["normalization"]),
             encoding=description.get("encoding", only),
             class_values=tuple(description["class_values"]),

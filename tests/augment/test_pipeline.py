@@ -1,10 +1,8 @@
-import json
-
 import torch
 
 from ulens.augment.geometry import GeometrySettings, sample, sampling_points
 from ulens.augment.intensity import IntensitySettings
-from ulens.augment.pipeline import Draw, apply, draw_tile
+from ulens.augment.pipeline import apply, draw_tile
 
 SIZES = [(60, 60), (50, 80), (70, 40)]
 
@@ -33,11 +31,8 @@ def test_a_draw_depends_on_seed_and_visit_alone():
     assert draw(5) != draw(5, seed=1)
 
 
-def test_a_recorded_draw_replays_the_tile():
-    original = draw(3)
-    replayed = Draw.from_json(json.loads(json.dumps(original.to_json())))
-    assert replayed == original
-    for a, b in zip(tile(original), tile(replayed), strict=True):
+def test_a_draw_replays_the_tile():
+    for a, b in zip(tile(draw(3)), tile(draw(3)), strict=True):
         assert torch.equal(a, b)
 
 

@@ -2,7 +2,6 @@ import hashlib
 import json
 
 import numpy as np
-import pooch
 import pytest
 
 from ulens.datasets import download
@@ -220,14 +219,3 @@ def test_a_record_that_cannot_be_read_is_an_error(tmp_path, text):
     (tmp_path / "checksums.json").write_text(text)
     with pytest.raises(FileError, match=r"checksums\.json .*repair or remove it"):
         read_checksums(tmp_path)
-
-
-def test_it_is_a_downloader_for_pooch_alone(server, tmp_path):
-    downloader = ResumingDownload(server.url, tmp_path / "part", QUICK)
-    assert downloader(server.url, "", None, check_only=True) is False  # no HEAD here
-    server.cuts = [200_000]
-    path = pooch.retrieve(
-        server.url, hashlib.sha256(DATA).hexdigest(), "x", tmp_path, downloader=downloader
-    )
-    assert (tmp_path / "x").read_bytes() == DATA
-    assert path == str(tmp_path / "x")

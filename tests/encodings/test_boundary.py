@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 from skimage.segmentation import watershed
 
-from ulens.encodings.boundary import decode, decoding_at, encode
+from ulens.encodings.boundary import decoder, decoding_at, encode
 
 
 def discs(seed, size=80, number=9):
@@ -20,6 +20,10 @@ def discs(seed, size=80, number=9):
         if ndimage.label(labels == number_)[1] != 1 or (labels == number_).sum() < 80:
             labels[labels == number_] = 0
     return labels
+
+
+def decode(probability, **decoding):
+    return decoder(**decoding).decode(np.stack([1 - probability, probability]))
 
 
 def iou_of_each(labels, decoded):

@@ -5,12 +5,16 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from cases import cell_with_hole, empty, one_pixel, two_touching_discs
-from ulens.encodings.distance import RIM, decode, encode
+from ulens.encodings.distance import RIM, decoder, encode
 from ulens.encodings.table import ENCODINGS
 from ulens.io.files import read_image
 from ulens.metrics.ctc import seg_scores
 
 DEFAULTS = ENCODINGS["distance"].decoding
+
+
+def decode(maps, **decoding):
+    return decoder(**decoding).decode(maps)
 
 
 def discs(seed, size=80, number=9):

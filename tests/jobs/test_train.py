@@ -1,3 +1,5 @@
+import dataclasses
+import inspect
 import itertools
 import json
 import os
@@ -9,6 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import numpy as np
 import PIL.Image
@@ -33,26 +36,39 @@ from ulens.errors import (
 )
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
-from ulens.io.store import ArrayStore
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.segment import segment
 from ulens.jobs.train import Message, Trained, run_training
 from ulens.planning.plan import read_plan
-from ulens.training import calendar, session
+from ulens.training import session
+from ulens.training.clock import Pace
 from ulens.training.model_folder import STATE, read_log
 from ulens.training.session import Session, Validation
 from ulens.training.state import load_state
 from ulens.training.trainer import StepLog
 
-# saves at every snapshot, so that a kill soon after the start has something to resume from
 DRIVER = """
-import sys
 import torch
-from ulens.training import calendar
-calendar.SAVE_SECONDS = 0.0
 torch.set_num_threads(1)
 from ulens.cli import main
 main()
+"""
+# saves at every snapshot, so that a kill soon after the start has something to resume from
+SAVING_OFTEN = """
+import sys
+from pathlib import Path
+import torch
+from ulens.jobs.planning import TrainSettings
+from ulens.jobs.train import run_training
+from ulens.training.clock import Pace
+torch.set_num_threads(1)
+folder = Path(sys.argv[1])
+settings = TrainSettings(
+    folder / "images", folder / "labels", out=folder / "killed", plan=folder / "plan.json",
+    resume="resume" in sys.argv,
+)
+for _ in run_training(settings, pace=Pace(save_seconds=0.0)):
+    pass
 """
 
 
@@ -127,10 +143,9 @@ def test_the_folder_holds_everything_and_the_scores_are_honest(trained):
     assert "held out" in (model / "report.html").read_text()
 
 
-def test_a_network_that_predicts_slowly_is_validated_less_often(tmp_path, monkeypatch):
-    monkeypatch.setattr(calendar, "VALIDATION_SHARE", 0.0)
+def test_a_network_that_predicts_slowly_is_validated_less_often(tmp_path):
     folder = write_folder(tmp_path, steps=None, seconds=2.0)
-    events = list(run_training(settings_for(folder)))
+    events = list(run_training(settings_for(folder), pace=Pace(validation_share=0.0)))
     # one, and the score at 0.7 of the time
     assert sum(isinstance(event, Validation) for event in events) <= 2
 
@@ -185,9 +200,9 @@ def test_a_network_that_learned_another_encoding_lends_all_but_its_head(tmp_path
 def test_killed_anywhere_and_resumed_it_ends_as_if_it_had_never_stopped(tmp_path):
     folder = write_folder(tmp_path, steps=120)
     subprocess.run(command(folder, "whole"), check=True, capture_output=True)
-    for more in ([], ["--resume"]):
+    for more in ([], ["resume"]):
         num_before = len(read_log(folder / "killed"))
-        process = subprocess.Popen(command(folder, "killed", *more), stdout=subprocess.DEVNULL)
+        process = subprocess.Popen([sys.executable, "-c", SAVING_OFTEN, str(folder), *more])
         deadline = time.monotonic() + 120
         while len(read_log(folder / "killed")) < num_before + 35:
             assert time.monotonic() < deadline
@@ -347,7 +362,6 @@ def test_a_failed_overwrite_leaves_the_old_model(trained):
 
 def test_a_full_disk_during_training_keeps_the_old_state(tmp_path, monkeypatch):
     folder = write_folder(tmp_path, steps=120)
-    monkeypatch.setattr(calendar, "SAVE_SECONDS", 0.0)
     saved = []
 
     def full(folder_, files):
@@ -361,7 +375,7 @@ def test_a_full_disk_during_training_keeps_the_old_state(tmp_path, monkeypatch):
     replace = state.replace_files
     monkeypatch.setattr(state, "replace_files", full)
     with pytest.raises(OutputError, match=r"No space left on device.*--resume"):
-        list(run_training(settings_for(folder)))
+        list(run_training(settings_for(folder), pace=Pace(save_seconds=0.0)))
     monkeypatch.setattr(state, "replace_files", replace)
     *_, last = run_training(settings_for(folder, resume=True))
     assert last.bundle.provenance["steps"] == 120
@@ -529,10 +543,28 @@ def test_a_training_that_cannot_be_scored_is_kept(tmp_path, monkeypatch):
         raise MemoryError
 
     monkeypatch.setattr(session, "predict_unseen", fail)
-    monkeypatch.setattr(calendar, "NUM_VALIDATIONS", 1)
     with pytest.raises(MemoryError):
-        list(run_training(settings_for(folder)))
+        list(run_training(settings_for(folder), pace=Pace(num_validations=1)))
     assert load_bundle(folder / "model").provenance["steps"] == 5  # the first after 0.7 of them
+
+
+def test_train_from_python_has_every_setting_of_the_command_but_for_the_plan_alone():
+    settings = {field.name: field for field in dataclasses.fields(TrainSettings)}
+    hints, own = get_type_hints(ulens.train), get_type_hints(TrainSettings)
+    renamed = {"time": "seconds"}
+    parameters = dict(inspect.signature(ulens.train).parameters)
+    assert {"progress", "stop"} <= parameters.keys()
+    assert {renamed.get(name, name) for name in parameters} - {"progress", "stop"} == (
+        settings.keys() - {"plan_only"}
+    )
+    for name in parameters.keys() - {"time", "out", "progress", "stop"}:
+        field = settings[name]
+        default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
+        assert parameters[name].default == default, name
+        # a path may come as text
+        assert set(get_args(hints[name]) or [hints[name]]) - {str} == (
+            set(get_args(own[name]) or [own[name]]) - {str}
+        ), name
 
 
 def test_train_from_python_takes_paths_as_text(trained, tmp_path):
@@ -608,19 +640,3 @@ def test_a_sliding_window_trains_on_balanced_windows_and_segments_as_any_model(t
     expected = torch.log(torch.tensor([2 * (1 - share), 2 * share]))
     torch.testing.assert_close(added, expected.float(), atol=1e-5, rtol=0)
     assert model.segment(squares(0)[0]).shape == (40, 40)
-
-
-def test_images_in_mapped_files_are_learned_as_those_in_memory(tmp_path, monkeypatch):
-    folder = write_folder(tmp_path, steps=6)
-    weights = []
-    mapped = []
-    plain = ArrayStore._map
-    monkeypatch.setattr(ArrayStore, "_map", lambda s, a: mapped.append(a) or plain(s, a))
-    for room in (2**30, 0):
-        monkeypatch.setattr("ulens.io.store.IN_MEMORY_BYTES", room)
-        settings = settings_for(folder, out=folder / f"room {room}")
-        *_, trained = run_training(settings)
-        weights.append(trained.bundle.net.state_dict())
-        assert bool(mapped) is (room == 0)
-    for name, value in weights[0].items():
-        assert torch.equal(value, weights[1][name])

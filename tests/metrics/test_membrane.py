@@ -110,7 +110,7 @@ def test_thresholds_compare_float32_values_as_doubles():
 def test_ignored_pixels_change_no_measure():
     truth = np.pad(TWO_CELLS.astype(int), ((0, 0), (0, 2)), constant_values=-1)
     proposal = np.pad(MERGED, ((0, 0), (0, 2)), constant_values=1)
-    assert isbi2012([truth], [proposal], ignore=-1) == isbi2012([TWO_CELLS], [MERGED])
+    assert isbi2012([truth], [proposal]) == isbi2012([TWO_CELLS], [MERGED])
 
 
 def test_numbers_of_slices_that_differ_are_named():

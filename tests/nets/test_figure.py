@@ -113,6 +113,6 @@ def test_unknown_suffix(tmp_path):
     )
 
 
-def test_invalid_tile(tmp_path):
+def test_invalid_tile():
     with pytest.raises(ShapeError, match=r"image is 69×69; UNet\(depth=1\) takes sizes 2k\+"):
-        draw(UNet(width=2, depth=1), tmp_path / "figure.svg", tile=69)
+        trace(UNet(width=2, depth=1), 69)

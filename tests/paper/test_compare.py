@@ -2,7 +2,7 @@ import json
 import re
 import shutil
 import threading
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 
 import numpy as np
@@ -11,24 +11,26 @@ from imageio.v3 import imread
 from skimage.measure import label as connected_components
 
 from tiny_training import changed, squares, write_folder
+from ulens.annotated.unseen import divide
 from ulens.cli.terminal import show_table
 from ulens.errors import DataError, OutputError, SettingError, TrainingError
 from ulens.image import Image
 from ulens.io.files import write_tiff
+from ulens.jobs.inspect import InspectSettings
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained
 from ulens.paper import contenders
 from ulens.paper import measures as comparison_measures
-from ulens.paper.compare import Compared, _find_border, run_comparison
+from ulens.paper.compare import Compared, find_border, run_comparison
 from ulens.paper.contenders import (
     CLEARLY_BETTER,
     DIVERGED,
-    _best_rate,
-    _train,
+    best_rate,
     list_contenders,
     parse_windows,
+    train_by_plan,
 )
-from ulens.paper.plans import CompareSettings
+from ulens.paper.plans import CompareSettings, training_settings
 from ulens.paper.report import name_rates
 from ulens.planning.plan import read_plan
 from ulens.predict.timing import time_patchwise
@@ -71,10 +73,10 @@ def compared(tmp_path_factory):
 )
 def test_a_folders_name_decides_no_score_silently(tmp_path, name, asked, border_px, is_told):
     settings = settings_for(tmp_path, images=tmp_path / name, field_of_interest_px=asked)
-    found, told = _find_border(settings)
+    found, told = find_border(settings)
     assert (found, f"within {found} px of the border" in told) == (border_px, is_told)
     with pytest.raises(SettingError, match="starts -1 px inside; need 0 or more"):
-        _find_border(replace(settings, field_of_interest_px=-1))
+        find_border(replace(settings, field_of_interest_px=-1))
 
 
 @pytest.mark.parametrize(
@@ -88,6 +90,16 @@ def test_a_folders_name_decides_no_score_silently(tmp_path, name, asked, border_
 def test_a_best_rate_at_the_edge_of_the_search_is_told(rates, end):
     assert end in name_rates(rates)
     assert ("may be better" in name_rates(rates)) == ("best" in end)
+
+
+def test_all_trainings_read_what_the_comparison_reads(tmp_path):
+    folder = write_folder(tmp_path, number=4)
+    asked = {"labels_are": "classes", "ignore": 7, "axes": "YX", "frames": "0-1", "score": "2-3"}
+    settings = settings_for(folder, **asked)
+    division = divide(settings.images, settings.labels, training="0-1", unseen="2-3", axes="YX")
+    training = training_settings(settings, division)
+    for field in fields(InspectSettings):
+        assert getattr(training, field.name) == getattr(settings, field.name)
 
 
 def test_every_network_searches_and_trains_for_the_same_steps(compared):
@@ -278,9 +290,9 @@ def test_windows_come_with_the_sliding_window_alone():
 
 
 def test_another_rate_than_the_first_has_to_be_clearly_better():
-    assert _best_rate({2e-3: 0.95, 6e-4: 0.96, 6e-3: 0.965}) == 2e-3
-    assert _best_rate({2e-3: 0.95, 6e-4: 0.98, 6e-3: 0.976}) == 6e-4
-    assert _best_rate({2e-3: 0.04, 6e-4: 0.055, 6e-3: DIVERGED}) == 6e-4
+    assert best_rate({2e-3: 0.95, 6e-4: 0.96, 6e-3: 0.965}) == 2e-3
+    assert best_rate({2e-3: 0.95, 6e-4: 0.98, 6e-3: 0.976}) == 6e-4
+    assert best_rate({2e-3: 0.04, 6e-4: 0.055, 6e-3: DIVERGED}) == 6e-4
 
 
 def test_a_rate_that_diverges_is_left_out(tmp_path, monkeypatch):
@@ -314,7 +326,9 @@ def test_a_model_of_another_learning_rate_is_trained_anew(tmp_path):
     settings = TrainSettings(images=data / "images", labels=data / "labels", out=data / "unet")
     for rate in (1e-2, 2e-2):
         events = list(
-            _train(data / "unet" / "model", changed(plan, learning_rate=rate), settings, None)
+            train_by_plan(
+                data / "unet" / "model", changed(plan, learning_rate=rate), settings, None
+            )
         )
         assert sum(isinstance(event, StepLog) for event in events) == 2
         assert read_plan(data / "unet" / "model" / "plan.json").optimizer.learning_rate == rate

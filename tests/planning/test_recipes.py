@@ -5,9 +5,9 @@ import pytest
 from raw_names import find_raw_names
 from ulens.errors import SettingError
 from ulens.planning.fingerprint import Fingerprint
-from ulens.planning.parts import TensorFormat
+from ulens.planning.parts import Length, TensorFormat
 from ulens.planning.plan_in_words import put_in_words
-from ulens.planning.recipes import LONG_STEPS, RATE_TIMES_WIDTH, WIDTHS, Start, make_plan
+from ulens.planning.recipes import LONG_STEPS, RATE_TIMES_WIDTH, WIDTHS, Asked, Start, make_plan
 from ulens.planning.width import FEWEST_STEPS
 
 WEIGHTS = (2.0, 0.7)
@@ -39,8 +39,17 @@ def a_fingerprint(
     )
 
 
+def plan_for(fingerprint, *, steps=None, seconds=None, **asked):
+    """Plan a training of a length; the rest is of `Asked`, or of `make_plan`."""
+    own = {"class_weights": WEIGHTS}
+    own |= {k: asked.pop(k) for k in ("class_weights", "start", "formats", "measure") if k in asked}
+    return make_plan(
+        fingerprint, Asked(length=Length(steps=steps, seconds=seconds), **asked), **own
+    )
+
+
 def test_the_paper_recipe_is_the_published_one():
-    plan = make_plan(a_fingerprint(), recipe="paper", steps=10, class_weights=WEIGHTS)
+    plan = plan_for(a_fingerprint(), recipe="paper", steps=10)
     assert (plan.network.width, plan.network.depth, plan.tiles.crop, plan.tiles.batch) == (
         64,
         4,
@@ -75,33 +84,31 @@ def test_the_paper_recipe_is_the_published_one():
 
 @pytest.mark.parametrize(("size", "crop"), [(512, 252), (256, 252), (30, 220)])
 def test_tiles_are_small_and_no_larger_than_the_images(size, crop):
-    plan = make_plan(a_fingerprint(size=size), steps=10, class_weights=WEIGHTS)
+    plan = plan_for(a_fingerprint(size=size), steps=10)
     assert plan.tiles.crop == crop
 
 
 @pytest.mark.parametrize(("steps", "warmup_steps"), [(4, 1), (100, 10), (500, 50), (9000, 50)])
 def test_the_warm_up_takes_no_more_than_a_tenth(steps, warmup_steps):
-    plan = make_plan(a_fingerprint(), steps=steps, class_weights=WEIGHTS)
+    plan = plan_for(a_fingerprint(), steps=steps)
     assert plan.optimizer.warmup_steps == warmup_steps
-    by_time = make_plan(
-        a_fingerprint(), seconds=10, width=8, class_weights=WEIGHTS, measure=lambda _: steps / 10
-    )
+    by_time = plan_for(a_fingerprint(), seconds=10, width=8, measure=lambda _: steps / 10)
     assert by_time.optimizer.warmup_steps == warmup_steps
 
 
 def test_two_classes_and_instances_get_a_weight_map_more_classes_none():
     for labels_are in ("classes", "instances"):
-        plan = make_plan(a_fingerprint(labels_are=labels_are), steps=1, class_weights=WEIGHTS)
+        plan = plan_for(a_fingerprint(labels_are=labels_are), steps=1)
         assert plan.encoding.border_weight == 10
     three = replace(a_fingerprint(), num_classes=3)
-    assert make_plan(three, steps=1, class_weights=(1.0,) * 3).encoding.border_weight == 0
+    assert plan_for(three, steps=1, class_weights=(1.0,) * 3).encoding.border_weight == 0
 
 
 @pytest.mark.parametrize("recipe", ["default", "paper"])
 @pytest.mark.parametrize("labels_are", ["classes", "instances"])
 def test_what_parts_instances_is_chosen_and_the_plan_says_why(recipe, labels_are):
     fingerprint = a_fingerprint(labels_are=labels_are, touching_fraction=0.3)
-    plan = make_plan(fingerprint, recipe=recipe, steps=1, class_weights=WEIGHTS)
+    plan = plan_for(fingerprint, recipe=recipe, steps=1)
     parted = {"default": "contact", "paper": "boundary"}[recipe]
     assert plan.encoding.name == ("classes" if labels_are == "classes" else parted)
     assert plan.reasons["encoding"]
@@ -109,20 +116,16 @@ def test_what_parts_instances_is_chosen_and_the_plan_says_why(recipe, labels_are
 
 def test_narrow_background_is_membrane_whose_gaps_are_closed_but_not_in_the_papers_recipe():
     fingerprint = a_fingerprint(membrane_fraction=0.95)
-    plan = make_plan(fingerprint, steps=1, class_weights=WEIGHTS)
+    plan = plan_for(fingerprint, steps=1)
     assert plan.encoding.name == "membrane"
     assert plan.reasons["encoding"].startswith("95% of the background lies in narrow gaps")
-    assert make_plan(fingerprint, recipe="paper", steps=1, class_weights=WEIGHTS).encoding.name == (
-        "classes"
-    )
+    assert plan_for(fingerprint, recipe="paper", steps=1).encoding.name == ("classes")
 
 
 @pytest.mark.parametrize(("steps", "is_strong"), [(LONG_STEPS - 1, False), (LONG_STEPS, True)])
 def test_long_trainings_vary_their_images_more(steps, is_strong):
-    by_steps = make_plan(a_fingerprint(), steps=steps, class_weights=WEIGHTS)
-    by_time = make_plan(
-        a_fingerprint(), seconds=100, width=8, class_weights=WEIGHTS, measure=lambda _: steps / 100
-    )
+    by_steps = plan_for(a_fingerprint(), steps=steps)
+    by_time = plan_for(a_fingerprint(), seconds=100, width=8, measure=lambda _: steps / 100)
     for plan in (by_steps, by_time):
         assert (plan.augmentation.geometry.scale[1] > 1.1) == is_strong
         assert (plan.augmentation.intensity.noise_sd > 0.2) == is_strong
@@ -135,16 +138,16 @@ def test_long_trainings_vary_their_images_more(steps, is_strong):
 )
 def test_where_contacts_are_rare_far_background_weighs_less(contact_fraction, weight_map, w0):
     fingerprint = a_fingerprint(labels_are="instances", contact_fraction=contact_fraction)
-    plan = make_plan(fingerprint, steps=1, class_weights=WEIGHTS)
+    plan = plan_for(fingerprint, steps=1)
     assert (plan.encoding.weight_map, plan.encoding.border_weight) == (weight_map, w0)
     assert "where objects touch" in plan.reasons["weight_map"]
-    paper = make_plan(fingerprint, recipe="paper", steps=1, class_weights=WEIGHTS)
+    paper = plan_for(fingerprint, recipe="paper", steps=1)
     assert (paper.encoding.weight_map, paper.encoding.border_weight) == ("paper", 10)
 
 
 def test_the_plan_says_how_crowded_the_instances_are():
     fingerprint = a_fingerprint(labels_are="instances", touching_fraction=0.62)
-    reason = make_plan(fingerprint, steps=1, class_weights=WEIGHTS).reasons["encoding"]
+    reason = plan_for(fingerprint, steps=1).reasons["encoding"]
     assert reason.startswith("62% of the objects touch another one")
 
 
@@ -160,8 +163,8 @@ def test_the_plan_says_how_crowded_the_instances_are():
     ],
 )
 def test_every_choice_has_a_reason_in_words(recipe, length, images):
-    plan = make_plan(
-        a_fingerprint(**images), recipe=recipe, class_weights=WEIGHTS, formats=FORMATS,
+    plan = plan_for(
+        a_fingerprint(**images), recipe=recipe, formats=FORMATS,
         measure=lambda plan: 50 / plan.network.width, **length,
     )  # fmt: skip
     assert [choice.what for choice in put_in_words(plan) if not choice.why] == []
@@ -170,7 +173,7 @@ def test_every_choice_has_a_reason_in_words(recipe, length, images):
 
 def test_the_reason_for_a_width_is_true():
     def reason(**asked):
-        return make_plan(a_fingerprint(), class_weights=WEIGHTS, **asked).reasons.get("width", "")
+        return plan_for(a_fingerprint(), **asked).reasons.get("width", "")
 
     slow, fast = ({"seconds": 60, "measure": lambda _, rate=rate: rate} for rate in (1.0, 1e3))
     assert reason(**slow).startswith(f"the narrowest, since none makes {FEWEST_STEPS} steps: 1.00")
@@ -188,7 +191,7 @@ def test_the_widest_network_that_makes_enough_steps_is_taken(seconds):
     def measure(plan):
         return 100 / plan.network.width**1.5
 
-    plan = make_plan(a_fingerprint(), seconds=seconds, class_weights=WEIGHTS, measure=measure)
+    plan = plan_for(a_fingerprint(), seconds=seconds, measure=measure)
     fitting = [w for w in WIDTHS if 100 / w**1.5 * seconds >= FEWEST_STEPS]
     assert plan.network.width == max(fitting, default=WIDTHS[0])
     assert plan.optimizer.learning_rate == pytest.approx(RATE_TIMES_WIDTH / plan.network.width)
@@ -198,8 +201,8 @@ def test_the_widest_network_that_makes_enough_steps_is_taken(seconds):
 def test_the_fastest_format_is_taken_if_it_clearly_is():
     for other_rate, taken in ((2.0, "contiguous"), (2.05, "contiguous"), (2.2, "channels_last")):
         rates = {"contiguous": 2.0, "channels_last": other_rate}
-        plan = make_plan(
-            a_fingerprint(), seconds=60, class_weights=WEIGHTS, formats=FORMATS,
+        plan = plan_for(
+            a_fingerprint(), seconds=60, formats=FORMATS,
             measure=lambda plan, rates=rates: rates[plan.tensors.memory_format],
         )  # fmt: skip
         assert plan.tensors.memory_format == taken
@@ -217,7 +220,7 @@ def test_a_network_too_slow_when_narrow_is_not_measured_wider():
         widths.append(plan.network.width)
         return 1.0
 
-    make_plan(a_fingerprint(), seconds=60, class_weights=WEIGHTS, measure=measure)
+    plan_for(a_fingerprint(), seconds=60, measure=measure)
     assert widths == [WIDTHS[0]]
 
 
@@ -225,14 +228,12 @@ def test_with_steps_no_timing_enters():
     def measure(_):
         raise AssertionError("measured")
 
-    plan = make_plan(a_fingerprint(), steps=10, class_weights=WEIGHTS, measure=measure)
+    plan = plan_for(a_fingerprint(), steps=10, measure=measure)
     assert plan.length.seconds is None
 
 
 def test_a_width_asked_for_is_kept():
-    plan = make_plan(
-        a_fingerprint(), seconds=60, width=20, class_weights=WEIGHTS, measure=lambda _: 2.0
-    )
+    plan = plan_for(a_fingerprint(), seconds=60, width=20, measure=lambda _: 2.0)
     assert plan.network.width == 20
     assert "2.00 steps per second on this computer, about 120 in all" in plan.reasons["width"]
     assert plan.steps_per_second == 2.0
@@ -241,7 +242,7 @@ def test_a_width_asked_for_is_kept():
 
 def test_an_unknown_recipe_is_refused():
     with pytest.raises(SettingError, match="'default' or 'paper'"):
-        make_plan(a_fingerprint(), recipe="best", steps=1, class_weights=WEIGHTS)
+        plan_for(a_fingerprint(), recipe="best", steps=1)
 
 
 @pytest.mark.parametrize(
@@ -260,7 +261,7 @@ def test_large_objects_are_seen_smaller(diameter_px, zoom, depth):
     fingerprint = replace(
         a_fingerprint(), labels_are="instances", num_instances=50, diameter_px=diameter_px
     )
-    plan = make_plan(fingerprint, steps=10, class_weights=WEIGHTS)
+    plan = plan_for(fingerprint, steps=10)
     assert plan.tiles.zoom == (zoom, zoom)
     assert plan.network.depth == depth
     assert f"{diameter_px} px wide" in plan.reasons["zoom"]
@@ -269,37 +270,37 @@ def test_large_objects_are_seen_smaller(diameter_px, zoom, depth):
 
 def test_a_zoom_or_a_depth_asked_for_is_kept_and_the_papers_recipe_has_none():
     large = replace(a_fingerprint(), labels_are="instances", diameter_px=112.0)
-    asked = make_plan(large, steps=10, class_weights=WEIGHTS, zoom=(1.0, 0.5), depth=2)
+    asked = plan_for(large, steps=10, zoom=(1.0, 0.5), depth=2)
     assert (asked.tiles.zoom, asked.network.depth, asked.reasons["zoom"]) == (
         (1.0, 0.5),
         2,
         "as asked",
     )
-    paper = make_plan(large, recipe="paper", steps=10, class_weights=WEIGHTS)
+    paper = plan_for(large, recipe="paper", steps=10)
     assert (paper.tiles.zoom, paper.network.depth) == ((1.0, 1.0), 4)
     assert not paper.augmentation.geometry.beyond_edges
 
 
 def test_a_training_that_starts_from_a_model_keeps_what_that_has_learned():
-    asked = {"steps": 10, "class_weights": WEIGHTS}
+    asked = {"steps": 10}
     cells = a_fingerprint(labels_are="instances")
-    anew = make_plan(cells, **asked)
-    plan = make_plan(cells, start=Start(0.2, "distance"), **asked)
+    anew = plan_for(cells, **asked)
+    plan = plan_for(cells, start=Start(0.2, "distance"), **asked)
     assert (plan.network.negative_slope, plan.network.frozen_at) == (0.2, 0.0)
     assert plan.encoding.name == "distance"
     assert plan.optimizer.learning_rate == anew.optimizer.learning_rate
-    other = make_plan(cells, start=Start(0.2, "classes"), **asked)
+    other = plan_for(cells, start=Start(0.2, "classes"), **asked)
     assert other.encoding == anew.encoding
 
 
 @pytest.mark.parametrize("labels_are", ["classes", "instances"])
 def test_oblong_pixels_become_square_ones_of_the_network(labels_are):
     images = replace(a_fingerprint(labels_are=labels_are), diameter_px=56.0)
-    asked = {"steps": 10, "class_weights": WEIGHTS}
-    square = make_plan(replace(images, pixel_aspect=1.05), **asked)
+    asked = {"steps": 10}
+    square = plan_for(replace(images, pixel_aspect=1.05), **asked)
     assert square.tiles.zoom[0] == square.tiles.zoom[1]
-    oblong = make_plan(replace(images, pixel_aspect=4.0), **asked)
+    oblong = plan_for(replace(images, pixel_aspect=4.0), **asked)
     assert oblong.tiles.zoom == pytest.approx((2 * square.tiles.zoom[0], square.tiles.zoom[1] / 2))
     assert "4 times as high as wide" in oblong.reasons["zoom"]
-    paper = make_plan(replace(images, pixel_aspect=4.0), recipe="paper", **asked)
+    paper = plan_for(replace(images, pixel_aspect=4.0), recipe="paper", **asked)
     assert paper.tiles.zoom == (1, 1)

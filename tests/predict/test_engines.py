@@ -115,7 +115,7 @@ def test_of_many_sizes_the_last_few_stay_compiled():
 @needs_openvino
 def test_openvino_tells_nobody_of_its_use():
     code = (
-        "from ulens.predict.engines import _import_openvino as go; go();"
+        "from ulens.predict.engines import import_openvino as go; go();"
         "from openvino.tools.ovc import telemetry_utils as t; print(t.tm.__name__)"
     )
     python = [sys.executable, "-c", code]

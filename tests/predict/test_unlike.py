@@ -149,7 +149,7 @@ def test_fragments_are_noticed(judge):
 
 def test_one_image_teaches_less_than_many():
     limits = np.array([0.0, 0.5, 1.0])
-    few, many = (float(unlike._beyond(3.0, limits, 1.0, num)) for num in (1, 100))
+    few, many = (float(unlike.how_far_beyond(3.0, limits, 1.0, num)) for num in (1, 100))
     assert 0 < few < 1 < many
-    assert float(unlike._beyond(0.5, limits, 1.0, 8)) == 0
-    assert float(unlike._beyond(-2.0, limits, 1.0, 100)) < -1
+    assert float(unlike.how_far_beyond(0.5, limits, 1.0, 8)) == 0
+    assert float(unlike.how_far_beyond(-2.0, limits, 1.0, 100)) < -1

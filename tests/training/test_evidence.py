@@ -8,8 +8,7 @@ import pytest
 from ulens.annotated.samples import Sample
 from ulens.labels.overlap import contingency, iou_matrix
 from ulens.metrics.instance import IOU_THRESHOLDS, count_by_part, count_matches, instance_scores
-from ulens.training import evidence as module
-from ulens.training.evidence import Evidence, gather_evidence
+from ulens.training.evidence import Evidence, cut_tiles, gather_evidence, ingredients
 from ulens.training.validate import Prediction, score_held_out
 
 
@@ -56,8 +55,8 @@ def test_what_intervals_are_made_of_gives_the_score_itself(labels_are, number):
     if labels_are == "classes":
         several = [as_classes(each) for each in several]
     scores = score_held_out(several, labels_are)
-    tiles = module._tiles(several[0].sample.label) if number == 1 else None
-    made_of = module._ingredients(several, labels_are, tiles)
+    tiles = cut_tiles(several[0].sample.label) if number == 1 else None
+    made_of = ingredients(several, labels_are, tiles)
     assert set(made_of) >= {"AP@0.5", "mean AP"} or set(made_of) >= {"mean IoU", "Dice"}
     for name in ("AP@0.5", "mean AP", "mean IoU", "Dice"):
         if name in scores:

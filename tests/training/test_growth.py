@@ -11,6 +11,7 @@ from tiny_training import squares, tiny_plan, write_folder
 from ulens.annotated.holdout import split_samples
 from ulens.annotated.samples import hash_samples, read_annotated
 from ulens.annotated.seen import hash_image
+from ulens.bundle import save_bundle
 from ulens.errors import DataError
 from ulens.image import Image
 from ulens.io.files import write_tiff
@@ -21,7 +22,7 @@ from ulens.training.session import Session
 STEPS = 120
 
 
-def begin(folder, number=5, **changes):
+def begin(folder, number=5, start_from=None, **changes):
     """Begin a training on the first images of a folder."""
     every = read_annotated(folder / "images", folder / "labels")
     annotated = replace(every, samples=every.samples[:number])
@@ -29,7 +30,7 @@ def begin(folder, number=5, **changes):
     (folder / "model").mkdir(exist_ok=True)
     session = Session(
         folder / "model", annotated, split, tiny_plan(steps=STEPS, **changes),
-        device=torch.device("cpu"),
+        device=torch.device("cpu"), start_from=start_from,
     )  # fmt: skip
     session.start(planning_seconds=0)
     return session, every.samples[number:]
@@ -102,11 +103,15 @@ def test_of_new_images_one_in_ten_is_held_out_and_none_that_was_trained_on(tmp_p
 
 
 def test_new_images_that_were_seen_before_are_not_held_out(tmp_path):
-    session, new = begin(write_folder(tmp_path, number=21))
-    session._seen_before = [hash_image(sample.image) for sample in new]
+    folder = write_folder(tmp_path, number=21)
+    before, new = begin(folder)
+    bundle, _ = before.finish()
+    seen = [hash_image(sample.image) for sample in new]
+    save_bundle(replace(bundle, provenance={**bundle.provenance, "seen": seen}), folder / "start")
+    session, _ = begin(folder, start_from=folder / "start")
     session.add(new)
     assert names(session.samples.split.held_out) == ["2"]
-    assert set(session._bundle().provenance["seen"]) >= set(session._seen_before)
+    assert set(session.finish()[0].provenance["seen"]) >= set(seen)
 
 
 def test_once_it_is_scored_nothing_more_is_held_out(tmp_path):

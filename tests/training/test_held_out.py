@@ -18,7 +18,9 @@ from ulens.io.files import write_tiff
 from ulens.jobs.planning import TrainSettings, choose_plan
 from ulens.jobs.train import run_training
 from ulens.planning.fingerprint import take_fingerprint
-from ulens.training import calendar, quantization, session, tiles, trainer
+from ulens.predict.engine_choice import Tolerance
+from ulens.training import tiles, trainer
+from ulens.training.clock import USUAL, Pace
 from ulens.training.model_folder import read_log
 from ulens.training.session import Session, Validation
 from ulens.training.state import load_state, save_state
@@ -28,11 +30,15 @@ STEPS = 20
 SCORED = 14  # 0.7 of them
 
 
-def train(folder, out="model", **changes):
+EVERY_STEP = Pace(snapshot_steps=1, save_seconds=0.0)
+"""The whole state is saved at each step."""
+
+
+def train(folder, out="model", pace=USUAL, **changes):
     settings = {"images": folder / "images", "labels": folder / "labels", "out": folder / out}
     if not changes.get("resume"):
         settings["plan"] = folder / "plan.json"
-    return list(run_training(TrainSettings(**settings, **changes)))
+    return list(run_training(TrainSettings(**settings, **changes), pace=pace))
 
 
 def weights(folder, out="model"):
@@ -111,8 +117,13 @@ def annotated(tmp_path):
     ]  # fmt: skip
 
 
+def begin_on(folder, plan):
+    """Begin a training on the images of a folder."""
+    return begin(read_annotated(folder / "images", folder / "labels"), folder / "model", plan)
+
+
 def begin(annotated, folder, plan):
-    split = split_samples(annotated.samples, labels_are="instances")
+    split = split_samples(annotated.samples, labels_are=annotated.labels_are)
     folder.mkdir()
     return Session(folder, annotated, split, plan, device=torch.device("cpu"))
 
@@ -149,16 +160,14 @@ def test_the_class_weights_are_those_of_the_training_images(annotated, tmp_path)
 
 
 @pytest.mark.parametrize("last", [5, SCORED, SCORED + 3])
-def test_stopped_before_or_after_and_resumed_it_ends_the_same(folder, monkeypatch, last):
+def test_stopped_before_or_after_and_resumed_it_ends_the_same(folder, last):
     train(folder)
-    monkeypatch.setattr(trainer, "SNAPSHOT_STEPS", 1)
-    monkeypatch.setattr(calendar, "SAVE_SECONDS", 0.0)
     settings = TrainSettings(
         images=folder / "images", labels=folder / "labels", out=folder / "cut",
         plan=folder / "plan.json",
     )  # fmt: skip
     steps = 0
-    for event in run_training(settings):
+    for event in run_training(settings, pace=EVERY_STEP):
         steps += isinstance(event, trainer.StepLog)
         if steps > last:
             break  # as a kill: nothing more is saved
@@ -191,43 +200,31 @@ def test_what_an_older_version_scored_is_gone_on_from(folder):
     assert "95 % interval" in (folder / "model" / "report.html").read_text()
 
 
-def test_a_model_saved_between_has_its_score(folder, monkeypatch):
-    monkeypatch.setattr(trainer, "SNAPSHOT_STEPS", 1)
-    monkeypatch.setattr(calendar, "SAVE_SECONDS", 0.0)
+def test_a_model_saved_between_has_its_score(folder):
     settings = TrainSettings(
         images=folder / "images", labels=folder / "labels", out=folder / "model",
         plan=folder / "plan.json",
     )  # fmt: skip
     scores = {}
-    for event in run_training(settings):
+    for event in run_training(settings, pace=EVERY_STEP):
         if isinstance(event, trainer.StepLog) and event.step in (SCORED, SCORED + 2):
             scores[event.step] = load_bundle(folder / "model").scores
     assert scores[SCORED] == {}
     assert scores[SCORED + 2] == load_bundle(folder / "model").scores != {}
 
 
-def test_stopped_too_soon_it_is_scored_at_its_end(folder, monkeypatch):
-    monkeypatch.setattr(calendar, "SCORED_AT", 2.0)
-    train(folder)
+def test_stopped_too_soon_it_is_scored_at_its_end(folder):
+    train(folder, pace=Pace(scored_at=2.0))
     bundle = load_bundle(folder / "model")
     assert bundle.provenance["scored_at_step"] == STEPS
     assert bundle.scores["Dice"] >= 0
     assert "never trained on" in (folder / "model" / "report.html").read_text()
 
 
-def test_of_few_images_the_blocks_held_out_are_joined_again(tmp_path, monkeypatch):
-    folder = write_folder(tmp_path, number=2, steps=STEPS)
-    used = []
-    use_all = trainer.Trainer.use_all
-
-    def watch(self):
-        used.append((self.tiles.images, self.tiles.all_images))
-        use_all(self)
-
-    monkeypatch.setattr(trainer.Trainer, "use_all", watch)
-    train(folder)
-    ((parts, whole),) = used
-    for part, undivided in zip(parts, whole, strict=True):
+def test_of_few_images_the_blocks_held_out_are_joined_again(tmp_path):
+    session = begin_on(write_folder(tmp_path, number=2), tiny_plan(steps=STEPS))
+    used = session.trainer.tiles
+    for part, undivided in zip(used.images, used.all_images, strict=True):
         assert isinstance(undivided, TrainingImage)
         assert (np.asarray(part.weight) == 0).sum() > 0
         assert (np.asarray(undivided.weight) == 0).sum() == 0
@@ -254,18 +251,17 @@ def test_the_model_keeps_the_truth_of_its_example(folder):
     assert (bundle.example_label != -1).sum() == label.size
 
 
-def test_a_network_that_takes_time_is_prepared_for_8_bit_integers(tmp_path, monkeypatch):
-    folder = write_folder(tmp_path, steps=4 * STEPS)
-    train(folder)
-    plain = load_bundle(folder / "model")
-    assert plain.int8 == {}  # it is too small for that
-    monkeypatch.setattr(session, "WORTH_MULTIPLICATIONS", 0)
-    train(folder, "prepared")
-    prepared = load_bundle(folder / "prepared")
+def test_a_network_that_takes_time_is_prepared_for_8_bit_integers(tmp_path):
+    session = begin_on(write_folder(tmp_path), tiny_plan(steps=4 * STEPS))
+    for _ in session.trainer:
+        pass
+    plain, _ = session.finish()
+    assert session.prepare_int8(plain).int8 == {}  # it is too small for that
+    session.prepare_int8(plain, worth_multiplications=0)
+    prepared = load_bundle(tmp_path / "model")
     assert prepared.int8
     x = torch.from_numpy(plain.example)[None]
     with torch.inference_mode():
         assert torch.equal(prepared.net(x), plain.net(x))
-    monkeypatch.setattr(quantization, "MAX_SCORE_CHANGE", -1)
-    train(folder, "moved")
-    assert load_bundle(folder / "moved").int8 == {}
+    never = Tolerance(score_change=-1)
+    assert session.prepare_int8(plain, worth_multiplications=0, allowed=never).int8 == {}

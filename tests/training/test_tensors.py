@@ -2,15 +2,17 @@ import numpy as np
 import pytest
 import torch
 
-from tiny_training import tiny_plan
+from tiny_training import squares, tiny_plan
 from ulens.annotated.samples import Annotated, Sample
 from ulens.encodings import distance
 from ulens.encodings.weights import falk_weight, separation_weight
 from ulens.errors import LabelError
+from ulens.io.store import ArrayStore
 from ulens.nets.shapes import unet_geometry
 from ulens.normalize import fit_normalization
 from ulens.planning.fingerprint import take_fingerprint
 from ulens.training.tensors import class_frequencies, cut, draw, prepare
+from ulens.training.trainer import Trainer
 
 
 def a_sample(label, name="a"):
@@ -137,3 +139,32 @@ def test_a_fingerprint_counts_what_there_is():
     assert found.contact_fraction == pytest.approx(10 / 199)
     assert found.ignored_fraction == pytest.approx(1 / 200)
     assert found.class_fractions == pytest.approx((149 / 199, 50 / 199))
+
+
+class CountingStore(ArrayStore):
+    num_kept = 0
+
+    def keep(self, array):
+        self.num_kept += 1
+        return super().keep(array)
+
+
+def test_images_in_mapped_files_are_learned_as_those_in_memory():
+    samples = [a_sample(squares(seed)[1] > 0, str(seed)) for seed in range(3)]
+    plan = tiny_plan(steps=6)
+    weights = []
+    for room in (2**30, 0):
+        store = CountingStore(room)
+        images = prepare(
+            samples,
+            fit_normalization(sample.image for sample in samples),
+            plan=plan,
+            device=torch.device("cpu"),
+            store=store,
+        )
+        assert store.num_kept == 9  # image, target and weight of each
+        trainer = Trainer(plan.make_network(1), images, plan)
+        list(trainer)
+        weights.append(trainer.weights())
+    for name, value in weights[0].items():
+        assert torch.equal(value, weights[1][name])

@@ -9,20 +9,18 @@ from ulens.annotated.samples import Sample
 from ulens.errors import TrainingError
 from ulens.nets.unet import UNet
 from ulens.normalize import fit_normalization
-from ulens.training import trainer as trainer_module
+from ulens.training.clock import USUAL, Pace
 from ulens.training.kept_weights import AVERAGE_EVERY, DENSE_AVERAGE_STEPS
 from ulens.training.state import load_state, save_state
 from ulens.training.tensors import prepare
-from ulens.training.trainer import (
-    SNAPSHOT_STEPS,
-    Trainer,
-)
+from ulens.training.trainer import Trainer
 
 
-def a_trainer(images, **changes):
+def a_trainer(images, pace=USUAL, **changes):
     torch.manual_seed(0)
     plan = tiny_plan(**changes)
-    return Trainer(UNet(width=plan.network.width, depth=plan.network.depth), images, plan)
+    net = UNet(width=plan.network.width, depth=plan.network.depth)
+    return Trainer(net, images, plan, pace=pace)
 
 
 def weights_of(trainer):
@@ -54,12 +52,12 @@ def test_a_training_restored_from_its_saved_state_ends_the_same(tiny_images, tmp
     list(whole)
     begun = a_trainer(tiny_images, **changes)
     for log in begun:
-        if log.step == SNAPSHOT_STEPS + 7:
+        if log.step == USUAL.snapshot_steps + 7:
             break
     save_state(tmp_path / "state", *begun.snapshot)
     resumed = a_trainer(tiny_images, **changes)
     resumed.restore(*load_state(tmp_path / "state"))
-    assert resumed.clock.step == SNAPSHOT_STEPS
+    assert resumed.clock.step == USUAL.snapshot_steps
     list(resumed)
     assert torch.equal(weights_of(whole), weights_of(resumed))
 
@@ -172,7 +170,7 @@ def test_planning_does_not_count_as_time_of_normalisation(tiny_images):
 
 
 def test_a_bad_draw_just_after_freezing_goes_back_to_before_it(tiny_images):
-    plain, bad = (a_trainer(tiny_images, steps=SNAPSHOT_STEPS * 2) for _ in range(2))
+    plain, bad = (a_trainer(tiny_images, steps=USUAL.snapshot_steps * 2) for _ in range(2))
     poison(bad, lambda visit: visit == 43)
     list(plain)
     logs = list(bad)
@@ -203,15 +201,15 @@ def poison(trainer, bad_visits):
 
 
 def test_a_bad_draw_rolls_back_is_named_and_never_drawn_again(tiny_images):
-    trainer = a_trainer(tiny_images, steps=SNAPSHOT_STEPS + 20)
-    poison(trainer, lambda visit: visit == SNAPSHOT_STEPS + 10)
+    trainer = a_trainer(tiny_images, steps=USUAL.snapshot_steps + 20)
+    poison(trainer, lambda visit: visit == USUAL.snapshot_steps + 10)
     logs = list(trainer)
     bad = [log for log in logs if log.skipped]
-    assert [log.step for log in bad] == [SNAPSHOT_STEPS]
+    assert [log.step for log in bad] == [USUAL.snapshot_steps]
     assert bad[0].skipped.startswith("image ")
-    assert trainer.tiles.skipped == [SNAPSHOT_STEPS + 10]
+    assert trainer.tiles.skipped == [USUAL.snapshot_steps + 10]
     assert trainer.rate_factor == 0.5
-    assert trainer.clock.step == SNAPSHOT_STEPS + 20
+    assert trainer.clock.step == USUAL.snapshot_steps + 20
     assert torch.isfinite(weights_of(trainer)).all()
 
 
@@ -268,9 +266,11 @@ def test_several_tiles_per_step(tiny_images):
     assert trainer.tiles.visits(4) == [12, 13, 14]
 
 
-def test_a_slow_timed_training_takes_snapshots_between(tiny_images, monkeypatch):
-    monkeypatch.setattr(trainer_module, "SNAPSHOT_SECONDS", 0.0)
-    timed, counted = (a_trainer(tiny_images, **c) for c in ({"steps": None, "seconds": 60.0}, {}))
+def test_a_slow_timed_training_takes_snapshots_between(tiny_images):
+    timed, counted = (
+        a_trainer(tiny_images, pace=Pace(snapshot_seconds=0.0), **changes)
+        for changes in ({"steps": None, "seconds": 60.0}, {})
+    )
     for trainer in (timed, counted):
         steps = iter(trainer)
         for _ in range(3):

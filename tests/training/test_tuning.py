@@ -8,7 +8,7 @@ import pytest
 from ulens.annotated.blocks import Block, divide, find_block
 from ulens.annotated.samples import Sample
 from ulens.encodings.table import ENCODINGS
-from ulens.training.tuning import _join, decode_across, tune_thresholds
+from ulens.training.tuning import decode_across, join_halves, tune_thresholds
 from ulens.training.validate import Prediction, score
 
 START = {"threshold": 0.7, "reach_threshold": 0.1}
@@ -82,7 +82,7 @@ def test_objects_of_both_halves_keep_numbers_of_their_own():
     only = cells([True] * 10 + [False] * 10)
     first, last = np.zeros_like(only.labels), np.zeros_like(only.labels)
     first[2:5, 2:5], last[2:5, 302:305], last[12:15, 302:305] = 1, 1, 2
-    joined = _join(first, last, Block(1, 200), "instances")
+    joined = join_halves(first, last, Block(1, 200), "instances")
     assert len(np.unique(joined)) == 4
     assert (joined > 0).sum() == 27
 

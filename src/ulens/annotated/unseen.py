@@ -47,12 +47,13 @@ def divide(
     unseen: str | None = None,
     labels_are: LabelsAre | None = None,
     ignore: int | None = None,
+    axes: str | None = None,
 ) -> Division:
     """Divide annotated images into those to train on and those to score.
 
     Parameters
     ----------
-    images, labels, labels_are, ignore : as `read_annotated`
+    images, labels, labels_are, ignore, axes : as `read_annotated`
     training, unseen : frames as `read_annotated` takes them. Without `unseen`, all that are not
         for training; without `training`, all that are not to be scored; without both the last
         quarter is scored, in data sets of the challenge that of each sequence: neighbours are
@@ -65,7 +66,7 @@ def divide(
     LabelError : the images to train on lack a class, or those to score an instance
     UlensError : as `read_annotated`
     """
-    annotated = read_annotated(images, labels, labels_are=labels_are, ignore=ignore)
+    annotated = read_annotated(images, labels, labels_are=labels_are, ignore=ignore, axes=axes)
     samples = annotated.samples
     counted = {k for k, sample in enumerate(samples) if (sample.label != IGNORED).any()}
     if len(counted) < 2:

@@ -1,7 +1,6 @@
 """One random tile: drawn from (seed, step, index) alone, applied, replayable."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -35,21 +34,6 @@ class Draw:
     image_index: int
     geometry: GeometryDraw
     intensity: IntensityDraw
-
-    def to_json(self) -> dict[str, Any]:
-        """Return plain numbers, lists and dicts."""
-        return asdict(self)
-
-    @classmethod
-    def from_json(cls, record: dict[str, Any]) -> "Draw":
-        """Rebuild a draw from what `to_json` returned."""
-        geometry = dict(record["geometry"])
-        geometry["centre"] = tuple(geometry["centre"])
-        return cls(
-            image_index=record["image_index"],
-            geometry=GeometryDraw(**geometry),
-            intensity=IntensityDraw(**record["intensity"]),
-        )
 
 
 def draw_tile(

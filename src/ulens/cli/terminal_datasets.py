@@ -1,9 +1,7 @@
 """What a terminal shows of public data sets: the list, the terms, the transfer."""
 
-import logging
 from collections.abc import Iterable
 
-import pooch
 from rich.filesize import decimal
 from rich.markup import escape
 from rich.table import Table
@@ -35,7 +33,6 @@ def show_datasets(datasets: Iterable[Dataset]) -> None:
 
 def show_fetch(events: Iterable[DatasetEvent]) -> None:
     """Show how a data set arrives."""
-    pooch.get_logger().setLevel(logging.WARNING)  # what it says is shown here
     with progress_bar() as progress:
         task = progress.add_task("", total=None, details="", visible=False)
         for event in events:

@@ -58,9 +58,7 @@ class Patience:
 
 
 class ResumingDownload:
-    """The transfer of one file, a downloader as pooch takes it.
-
-    Call it, or consume `steps` first to see it happen: what is complete is not fetched again.
+    """The transfer of one file; what is complete is not fetched again.
 
     Parameters
     ----------
@@ -73,18 +71,6 @@ class ResumingDownload:
         self.part = part
         self.patience = patience or Patience()
         self._version_file = part.with_name(f"{part.name}.json")
-
-    def __call__(
-        self, url: str, output_file: str, pooch: object, check_only: bool = False
-    ) -> bool | None:
-        """Fetch the file to `output_file`; the signature is pooch's."""
-        if check_only:
-            return requests.head(url, timeout=_TIMEOUT_S, allow_redirects=True).ok
-        for _ in self.steps():
-            pass
-        self.part.replace(output_file)
-        self._version_file.unlink(missing_ok=True)
-        return None
 
     def steps(self) -> Iterator[Received | Cut]:
         """Fetch the file to `part`, from where an earlier transfer ended.
@@ -139,7 +125,7 @@ class ResumingDownload:
             num_bytes += len(chunk)
             yield Received(num_bytes, total)
         if total is not None and num_bytes > total:
-            self._forget()
+            self.forget()
             raise _BrokenError(f"{num_bytes} bytes came of a file of {total}")
         if total is not None and num_bytes < total:
             raise _BrokenError(f"the connection ended after {num_bytes} of {total} bytes")
@@ -156,11 +142,11 @@ class ResumingDownload:
             known = self._read_version()
             same = all(known.get(key) == value for key, value in _version(response).items())
             if span is None or not same or int(span[1]) != self._num_bytes():
-                self._forget()
+                self.forget()
                 raise _BrokenError("the server went on with another version of the file")
             return int(span[1]), int(span[2])
         if status == 200:
-            self._forget()
+            self.forget()
             length = response.headers.get("Content-Length", "")
             total = int(length) if length.isdecimal() else None
             self._check_space(total)
@@ -168,7 +154,7 @@ class ResumingDownload:
             _append(self.part, b"")
             return 0, total
         if status == 416:
-            self._forget()
+            self.forget()
         if status == 416 or status in _BUSY:
             raise _BrokenError(f"the server answered {status} {response.reason}")
         raise DownloadError(
@@ -204,7 +190,8 @@ class ResumingDownload:
     def _write_version(self, version: dict[str, Any]) -> None:
         write_file(self._version_file, json.dumps({"url": self.url} | version).encode())
 
-    def _forget(self) -> None:
+    def forget(self) -> None:
+        """Remove what was received."""
         self._version_file.unlink(missing_ok=True)
         self.part.unlink(missing_ok=True)
 
@@ -258,14 +245,16 @@ def fetch(url: str, cache: Path, patience: Patience | None = None) -> Iterator[R
         return
     download = ResumingDownload(url, file.with_name(f"{file.name}.part"), patience)
     yield from download.steps()
-    try:
-        pooch.retrieve(url, known_hash=known, fname=file.name, path=cache, downloader=download)
-    except ValueError as error:  # says both checksums
+    found = pooch.file_hash(download.part)
+    if known not in (None, found):
+        download.forget()
         raise DownloadError(
-            f"{url} is not what it was at the first download. {error} Nothing was replaced: run "
-            "the same command again; if the publisher has changed the file, remove its line from "
-            f"{cache / CHECKSUMS} to accept the new one"
-        ) from error
+            f"{url} is not what it was at the first download: its sha256 is {found}, then it was "
+            f"{known}. Nothing was replaced: run the same command again; if the publisher has "
+            f"changed the file, remove its line from {cache / CHECKSUMS} to accept the new one"
+        )
+    download.part.replace(file)
+    download.forget()
 
 
 def cached_file(url: str, cache: Path) -> Path:

@@ -53,26 +53,6 @@ def encode(labels: np.ndarray) -> np.ndarray:
     return np.where(labels < 0, IGNORED, inside & ~touching).astype(np.int16)
 
 
-def decode(probability: np.ndarray, **decoding: float) -> np.ndarray:
-    """Connected components of the sure foreground, grown back to the border.
-
-    Parameters
-    ----------
-    probability : (Y, X) float in [0, 1], foreground
-    decoding : as in `decoder`
-
-    Returns
-    -------
-    (Y, X) int32; 0 = background, then 1…N without gaps in raster order of the cores
-
-    Examples
-    --------
-    >>> decode(np.array([[1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0]]))
-    array([[1, 1, 1, 2, 2, 2, 0]], dtype=int32)
-    """
-    return decoder(**decoding).decode(np.stack([1 - probability, probability]))
-
-
 def decoding_at(zoom: Zoom) -> dict[str, float]:
     """Return the parameters of `decoder` that depend on the zoom.
 
@@ -102,6 +82,12 @@ def decoder(
     Cores are 4-connected, since a border of one pixel may run diagonally. They grow by watershed.
     Last, pixels of the separation border go to the nearest instance: those at most `grow_px`
     from it and less than 2·`grow_px` from another one.
+
+    Examples
+    --------
+    >>> foreground = np.array([[1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0]])
+    >>> decoder().decode(np.stack([1 - foreground, foreground]))
+    array([[1, 1, 1, 2, 2, 2, 0]], dtype=int32)
     """
 
     def landscape(maps: np.ndarray) -> Landscape:

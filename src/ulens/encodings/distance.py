@@ -76,21 +76,6 @@ def encode(labels: np.ndarray) -> np.ndarray:
     return np.stack([cell, np.where(labels == 0, closed, neighbour) ** 3])
 
 
-def decode(maps: np.ndarray, **decoding: float) -> np.ndarray:
-    """Separate instances by flooding from seeds.
-
-    Parameters
-    ----------
-    maps : (2, Y, X) float in [0, 1], cell distance and neighbour distance
-    decoding : as in `decoder`
-
-    Returns
-    -------
-    (Y, X) int32; 0 = background, then 1…N without gaps in raster order of the seeds
-    """
-    return decoder(**decoding).decode(maps)
-
-
 def decoder(*, cell_threshold: float, seed_threshold: float, min_area_px: float = 0) -> SeedDecoder:
     """Return the stages of the decoding, which takes (2, Y, X) distances.
 

@@ -44,15 +44,15 @@ class Encoding:
     refined : what that does, in words
     view : the (Y, X) map to show of (K, Y, X) maps
     view_name : what it shows
-    decode : maps (K, Y, X) maps and the parameters in `decoding` to (Y, X) int32 classes or
-        instances
+    decode_classes : of classes; maps (K, Y, X) maps and the parameters in `decoding` to (Y, X)
+        int32 classes
+    decoder : of instances; makes the stages of the decoding of these parameters
     pixel_by_pixel : whether a pixel is decoded from its own maps alone
     sized_by : what has the size by which the network's zoom is chosen
-    decoding : parameters of `decode` before they are tuned
+    decoding : the parameters before they are tuned
     decoding_at : those of them that depend on the zoom
     grid : the values of each that tuning tries
     in_words : a sentence for the user with a place for each parameter of `grid`
-    decoder : of instances; makes of these parameters the stages of `decode`
     """
 
     learns: str
@@ -68,14 +68,21 @@ class Encoding:
     refined: str = ""
     view: Callable[[np.ndarray], np.ndarray]
     view_name: str = "probability of foreground"
-    decode: Callable[..., np.ndarray]
+    decode_classes: Callable[..., np.ndarray] | None = None
+    decoder: Callable[..., SeedDecoder] | None = None
     pixel_by_pixel: bool = False
     sized_by: Literal["membranes", "objects"] | None = None
     decoding: Mapping[str, Any] = field(default_factory=dict)
     decoding_at: Callable[[Zoom], Mapping[str, Any]] = lambda zoom: {}
     grid: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     in_words: str = ""
-    decoder: Callable[..., SeedDecoder] | None = None
+
+    def decode(self, maps: np.ndarray, **decoding: Any) -> np.ndarray:
+        """Return the (Y, X) int32 classes or instances of (K, Y, X) maps."""
+        if self.decoder is not None:
+            return self.decoder(**decoding).decode(maps)
+        assert self.decode_classes is not None
+        return self.decode_classes(maps, **decoding)
 
 
 def _foreground(probabilities: np.ndarray) -> np.ndarray:
@@ -115,7 +122,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         encode_at=_share_classes,
         loss=weighted_cross_entropy,
         view=_foreground,
-        decode=lambda probabilities: probabilities.argmax(0).astype(np.int32),
+        decode_classes=lambda probabilities: probabilities.argmax(0).astype(np.int32),
         pixel_by_pixel=True,
     ),
     "membrane": Encoding(
@@ -129,7 +136,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         refine=_close_membranes,
         refined="gaps in membranes are closed",
         view=_foreground,
-        decode=lambda probabilities, threshold: (probabilities[1] > threshold).astype(np.int32),
+        decode_classes=lambda maps, threshold: (maps[1] > threshold).astype(np.int32),
         decoding={"threshold": 0.3},
         # lower ones merge cells now and then, which a few held-out images may not show
         grid={"threshold": (0.25, 0.3, 0.35, 0.4, 0.5)},
@@ -143,7 +150,6 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         encode_at=_share_foreground,
         loss=weighted_cross_entropy,
         view=_foreground,
-        decode=lambda probabilities, **decoding: boundary.decoder(**decoding).decode(probabilities),
         decoding={"threshold": 0.7, "reach_threshold": 0.1},
         decoding_at=boundary.decoding_at,
         grid={
@@ -163,7 +169,6 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         loss=weighted_cross_entropy,
         view=lambda probabilities: probabilities[1],
         view_name="probability of interior",
-        decode=lambda probabilities, **decoding: contact.decoder(**decoding).decode(probabilities),
         decoding={"threshold": 0.85, "reach_threshold": 0.5},
         grid={
             "threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.95),
@@ -185,7 +190,6 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         maps="distances",
         view=lambda distances: distances[0],
         view_name="cell distance",
-        decode=distance.decode,
         decoding={"seed_threshold": 0.4, "cell_threshold": distance.RIM / 2},
         grid={
             "seed_threshold": (0.3, 0.4, 0.5, 0.6, 0.7, 0.8),

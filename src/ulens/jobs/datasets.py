@@ -3,9 +3,9 @@
 import shlex
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import pooch
 
@@ -22,6 +22,43 @@ from ulens.datasets.download import (
 from ulens.datasets.unpack import refuse_existing, unpack
 from ulens.errors import FileError, SettingError
 from ulens.io.writable import make_folder
+from ulens.jobs.options import FLAG, OUT
+
+
+@dataclass(frozen=True, slots=True)
+class DatasetSettings:
+    """What a user asks of public data sets; `ulens datasets` has an option for each.
+
+    Parameters
+    ----------
+    name
+        data set to fetch; without it all are listed, with their terms and what to cite
+    out
+        new folder for the data set; without it one of its name, here
+    accept_terms
+        you accept the terms of use, which are shown; without this nothing is downloaded
+    cache
+        folder in which downloaded archives are kept, so that a cut download goes on; without
+        it the system's own for ulens
+    data
+        folder of a copy that you have: nothing is downloaded, ulens says how to train on it
+    """
+
+    name: str | None = None
+    _: KW_ONLY
+    out: Annotated[Path | None, OUT] = None
+    accept_terms: Annotated[bool, FLAG] = False
+    cache: Path | None = None
+    data: Path | None = None
+
+    def __post_init__(self) -> None:
+        if self.data is not None and self.out is not None:
+            raise SettingError(
+                f"--data {self.data} came with --out {self.out}, but a copy is used where it is; "
+                "leave one out"
+            )
+        if self.name is None and (self.out or self.accept_terms or self.cache or self.data):
+            raise SettingError("options came without the name of a data set; name one of the list")
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,14 @@ from typing import Any
 
 from ulens.annotated.rows import PairRow
 from ulens.annotated.samples import Annotated, read_annotated
+from ulens.io.axes import check_axes
 from ulens.io.files import name_some, other_files
-from ulens.jobs.planning import TrainSettings
 from ulens.labels.meaning import LabelsAre
 
 
 @dataclass(frozen=True, slots=True)
 class InspectSettings:
-    """What a user wants to see; `ulens inspect` has an option for each.
+    """Which images and labels to read, and how; `ulens inspect` has an option for each.
 
     Parameters
     ----------
@@ -22,15 +22,15 @@ class InspectSettings:
     labels
         label file, stack, or folder; may be left out where labels lie beside the images
     frames
-        which images to read, counted from 0, such as 0-14 or 0-9,12; of the Cell Tracking
+        which images to use, counted from 0, such as 0-14 or 0-9,12; of the Cell Tracking
         Challenge by sequence and the number in the name, such as 01:0-49
     labels_are
         how to read the labels, where ulens reads them wrongly
     ignore
         label value of pixels that are not annotated
     axes
-        what the axes of images and labels are, such as ZYX, where the files do not say or say so
-        wrongly
+        what the axes of images and labels are, such as ZYX or YXC, where the files do not say or
+        say so wrongly
     """
 
     images: Path
@@ -40,6 +40,10 @@ class InspectSettings:
     labels_are: LabelsAre | None = None
     ignore: int | None = None
     axes: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.axes is not None:
+            check_axes(self.axes)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,7 +85,7 @@ def run_inspection(settings: InspectSettings) -> Inspected:
     return describe_read(read_asked(settings), settings.images)
 
 
-def read_asked(settings: InspectSettings | TrainSettings) -> Annotated:
+def read_asked(settings: InspectSettings) -> Annotated:
     """Read the annotated images that a user asks for."""
     return read_annotated(
         settings.images,

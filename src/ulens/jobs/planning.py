@@ -15,15 +15,14 @@ from ulens.bundle import START, ModelBundle, find_model, load_bundle
 from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.encodings.weights import class_balance
 from ulens.errors import SettingError
-from ulens.io.axes import check_axes
+from ulens.jobs.inspect import InspectSettings
 from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT, TIME
-from ulens.labels.meaning import LabelsAre
 from ulens.nets.build import describe_architecture
 from ulens.planning.fingerprint import Fingerprint
 from ulens.planning.parts import Length
 from ulens.planning.plan import Plan, Recipe, read_plan
 from ulens.planning.plan_in_words import name_length, put_in_words
-from ulens.planning.recipes import Start, choose_encoding, make_plan
+from ulens.planning.recipes import Asked, Start, choose_encoding, make_plan
 from ulens.resample import Zoom, check_zoom
 from ulens.training.model_folder import PLAN
 from ulens.training.speed import MEASURING_SHARE, steps_per_second, tensor_formats
@@ -40,15 +39,13 @@ START_WIDTH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class TrainSettings:
+class TrainSettings(InspectSettings):
     """What a user asks of a training; `ulens train` has an option for each.
+
+    Which images and labels to read, and how, is said as in `InspectSettings`.
 
     Parameters
     ----------
-    images
-        image file, stack, or folder of images; or a data set of the Cell Tracking Challenge
-    labels
-        label file, stack, or folder; may be left out where labels lie beside the images
     out
         folder of the model
     seconds
@@ -65,16 +62,6 @@ class TrainSettings:
         model to start from; noise for random weights. Without it trainings of up to ten minutes
         on objects and of up to two minutes on membranes start from the model that comes with ulens
         where images are grey, all others from noise
-    frames
-        which images to use, counted from 0, such as 0-14 or 0-9,12; of the Cell Tracking
-        Challenge by sequence and the number in the name, such as 01:0-49
-    labels_are
-        how to read the labels, where ulens reads them wrongly
-    ignore
-        label value of pixels that are not annotated
-    axes
-        what the axes of images and labels are, such as ZYX or YXC, where the files do not say or
-        say so wrongly
     width
         channels of the network's first level
     zoom
@@ -95,8 +82,6 @@ class TrainSettings:
         prepare the model for 8-bit integers at the end of a training that is not short
     """
 
-    images: Path
-    labels: Path | None = None
     _: KW_ONLY
     out: With[Path, OUT]
     seconds: With[float | None, TIME] = None
@@ -104,10 +89,6 @@ class TrainSettings:
     recipe: Recipe = "default"
     plan: Path | None = None
     start_from: With[Path | None, Parameter(name="--from")] = None
-    frames: str | None = None
-    labels_are: LabelsAre | None = None
-    ignore: int | None = None
-    axes: str | None = None
     width: int | None = None
     zoom: float | None = None
     seed: int | None = None
@@ -118,6 +99,7 @@ class TrainSettings:
     int8: With[bool, FROM_PYTHON_ALONE] = True
 
     def __post_init__(self) -> None:
+        InspectSettings.__post_init__(self)
         if self.seconds is not None and self.steps is not None:
             raise SettingError(
                 f"time ({self.seconds:.0f} s) and steps ({self.steps}) are both "
@@ -128,8 +110,6 @@ class TrainSettings:
                 "resume and overwrite are both given; resume continues the "
                 "training in the folder, overwrite throws it away"
             )
-        if self.axes is not None:
-            check_axes(self.axes)
         if self.zoom is not None:
             check_zoom((self.zoom, self.zoom))
         for name, lowest in (("width", 1), ("steps", 1), ("seed", 0)):
@@ -201,16 +181,17 @@ def choose_plan(
         seconds = DEFAULT_SECONDS
     return make_plan(
         fingerprint,
-        recipe=settings.recipe,
-        steps=settings.steps,
-        seconds=seconds,
-        width=settings.width or theirs.get("width"),
-        depth=theirs.get("depth"),
-        zoom=_asked_zoom(settings, begun, fingerprint),
+        Asked(
+            length=Length(steps=settings.steps, seconds=seconds),
+            recipe=settings.recipe,
+            width=settings.width or theirs.get("width"),
+            depth=theirs.get("depth"),
+            zoom=_asked_zoom(settings, begun, fingerprint),
+            seed=settings.seed or 0,
+        ),
         start=Start(slope or 0.0, begun.encoding) if begun else None,
         class_weights=class_balance(targets, fingerprint.num_classes),
         formats=tensor_formats(device),
-        seed=settings.seed or 0,
         measure=partial(
             steps_per_second,
             in_channels=fingerprint.num_channels,

@@ -25,6 +25,7 @@ from ulens.planning.plan import Plan, Recipe
 from ulens.predict.engines import choose_device
 from ulens.predict.model import Model
 from ulens.training.begin import images_seen, reach_px
+from ulens.training.clock import USUAL, Pace
 from ulens.training.model_folder import PLAN, STATE, read_log
 from ulens.training.ranks import Ranks, join_ranks
 from ulens.training.session import Session, Validation
@@ -53,13 +54,14 @@ TrainEvent = Inspected | Message | Validation | StepLog | Trained
 
 
 def run_training(
-    settings: TrainSettings, stop: threading.Event | None = None
+    settings: TrainSettings, stop: threading.Event | None = None, *, pace: Pace = USUAL
 ) -> Iterator[TrainEvent]:
     """Train a model, event by event; the folder `settings.out` is usable from the first save on.
 
     Parameters
     ----------
     stop : once it is set, the training ends after the current step and keeps what it has
+    pace : how often it is scored and saved
 
     Yields
     ------
@@ -107,7 +109,7 @@ def run_training(
         return
     session = Session(
         settings.out, annotated, split, plan, device=device, start_from=settings.start_from,
-        ranks=ranks,
+        ranks=ranks, pace=pace,
     )  # fmt: skip
     if settings.resume:
         session.resume()

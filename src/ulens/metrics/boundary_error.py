@@ -13,8 +13,10 @@ import skimage as ski
 from scipy import ndimage
 
 from ulens.errors import DataError, ShapeError
+from ulens.labels.meaning import IGNORED
 from ulens.labels.overlap import contingency, iou_matrix, match
 from ulens.metrics.membrane import thresholds
+from ulens.metrics.semantic import NOTHING_ANNOTATED
 
 REACH_PX = 3
 _NO_OBJECT = -2
@@ -39,21 +41,14 @@ class BoundaryErrors:
     threshold: float | None = None
 
 
-def boundary_errors(
-    truth: Iterable[np.ndarray],
-    predicted: Iterable[np.ndarray],
-    *,
-    reach_px: int = REACH_PX,
-    ignore: int = -1,
-) -> BoundaryErrors:
+def boundary_errors(truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray]) -> BoundaryErrors:
     """Count the wrong pixels near true borders and elsewhere.
 
     Parameters
     ----------
     truth, predicted : as many integer arrays (Y, X) each, pairwise of one shape; class indices, or
-        instances as `rename_matched` leaves them
-    reach_px : so many pixels on either side of a border are near it
-    ignore : pixels of this truth value are left out, and where they begin is no border
+        instances as `rename_matched` leaves them; −1 in the truth = not annotated: such pixels are
+        left out, and where they begin is no border
 
     Raises
     ------
@@ -68,16 +63,11 @@ def boundary_errors(
     >>> round(errors.boundary, 3), errors.context, errors.num_boundary
     (0.167, 0.25, 6)
     """
-    wrong = [_compare(*pair) for pair in zip(truth, predicted, strict=True)]
-    return _sum(wrong, reach_px=reach_px, ignore=ignore)
+    return _sum([_compare(*pair) for pair in zip(truth, predicted, strict=True)])
 
 
 def boundary_errors_of_probability(
-    truth: Sequence[np.ndarray],
-    probability: Sequence[np.ndarray],
-    *,
-    reach_px: int = REACH_PX,
-    ignore: int = -1,
+    truth: Sequence[np.ndarray], probability: Sequence[np.ndarray]
 ) -> BoundaryErrors:
     """Count as `boundary_errors`, at the threshold of the ISBI 2012 grid with fewest wrong pixels.
 
@@ -96,19 +86,19 @@ def boundary_errors_of_probability(
         masks = [(each > threshold).astype(np.int8) for each in probability]
         pairs = zip(truth, masks, strict=True)
         wrong = [(true, _compare(true, mask)[1]) for true, mask in pairs]
-        num_wrong = sum(int((mask & (true != ignore)).sum()) for true, mask in wrong)
+        num_wrong = sum(int((mask & (true != IGNORED)).sum()) for true, mask in wrong)
         candidates.append((num_wrong, threshold, wrong))
     _, threshold, wrong = min(candidates, key=lambda each: each[:2])
-    found = _sum(wrong, reach_px=reach_px, ignore=ignore)
-    return replace(found, threshold=threshold)
+    return replace(_sum(wrong), threshold=threshold)
 
 
-def rename_matched(truth: np.ndarray, predicted: np.ndarray, *, ignore: int = -1) -> np.ndarray:
+def rename_matched(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """Give predicted instances the ids of the true ones they match, so that pixels can be compared.
 
     Parameters
     ----------
-    truth, predicted : (Y, X) integers, instances 1…N on background 0; `ignore` in the truth
+    truth, predicted : (Y, X) integers, instances 1…N on background 0; −1 in the truth = not
+        annotated
 
     Returns
     -------
@@ -120,7 +110,7 @@ def rename_matched(truth: np.ndarray, predicted: np.ndarray, *, ignore: int = -1
     >>> rename_matched(np.array([[1, 1, 0, 2, 2]]), np.array([[7, 7, 0, 3, 0]])).tolist()
     [[1, 1, 0, 2, 0]]
     """
-    found = iou_matrix(contingency(truth, predicted, valid=truth != ignore))
+    found = iou_matrix(contingency(truth, predicted, valid=truth != IGNORED))
     rows, columns = match(found.values, threshold=0.5)
     names = np.full(int(predicted.max(initial=0)) + 1, _NO_OBJECT)
     names[0] = 0
@@ -128,12 +118,13 @@ def rename_matched(truth: np.ndarray, predicted: np.ndarray, *, ignore: int = -1
     return names[predicted]
 
 
-def near_border(truth: np.ndarray, *, reach_px: int = REACH_PX, ignore: int = -1) -> np.ndarray:
+def near_border(truth: np.ndarray, *, reach_px: int = REACH_PX) -> np.ndarray:
     """Return the pixels near a border between two values of the truth.
 
     Parameters
     ----------
-    truth : (Y, X) integers
+    truth : (Y, X) integers; −1 = not annotated, and where it begins is no border
+    reach_px : so many pixels on either side of a border are near it
 
     Returns
     -------
@@ -144,7 +135,7 @@ def near_border(truth: np.ndarray, *, reach_px: int = REACH_PX, ignore: int = -1
     >>> near_border(np.array([[1, 1, 1, 1, 2, 2]]), reach_px=1).tolist()
     [[False, False, False, True, True, False]]
     """
-    hidden = truth == ignore
+    hidden = truth == IGNORED
     if hidden.any() and not hidden.all():
         places = ndimage.distance_transform_edt(hidden, return_distances=False, return_indices=True)
         truth = truth[tuple(places)]
@@ -164,16 +155,12 @@ def _compare(truth: np.ndarray, predicted: np.ndarray) -> tuple[np.ndarray, np.n
     return truth, truth != predicted
 
 
-def _sum(
-    images: Sequence[tuple[np.ndarray, np.ndarray]], *, reach_px: int, ignore: int
-) -> BoundaryErrors:
+def _sum(images: Sequence[tuple[np.ndarray, np.ndarray]]) -> BoundaryErrors:
     """Pool the images, each with its mask of wrong pixels."""
-    counts = np.array([list(_count(*each, reach_px, ignore)) for each in images]).reshape(-1, 4)
+    counts = np.array([list(_count(*each)) for each in images]).reshape(-1, 4)
     num_boundary, wrong_boundary, num_context, wrong_context = counts.sum(axis=0).tolist()
     if num_boundary + num_context == 0:
-        raise DataError(
-            f"no pixels to compare: all carry the ignored value {ignore}; give annotated images"
-        )
+        raise DataError(NOTHING_ANNOTATED)
     return BoundaryErrors(
         boundary=wrong_boundary / num_boundary if num_boundary else float("nan"),
         context=wrong_context / num_context if num_context else float("nan"),
@@ -182,10 +169,10 @@ def _sum(
     )
 
 
-def _count(truth: np.ndarray, wrong: np.ndarray, reach_px: int, ignore: int) -> Iterator[int]:
+def _count(truth: np.ndarray, wrong: np.ndarray) -> Iterator[int]:
     """Yield pixels and wrong pixels near borders, then elsewhere."""
-    valid = truth != ignore
-    near = near_border(truth, reach_px=reach_px, ignore=ignore)
+    valid = truth != IGNORED
+    near = near_border(truth)
     for part in (near & valid, ~near & valid):
         yield int(part.sum())
         yield int((part & wrong).sum())

@@ -66,7 +66,7 @@ def _regions(label: np.ndarray) -> np.ndarray:
 def _score_membranes(
     truths: list[np.ndarray], proposals: list[np.ndarray], notes: list[str]
 ) -> tuple[Scores, list[Scores]]:
-    found = isbi2012(truths, proposals, ignore=-1)
+    found = isbi2012(truths, proposals)
     if found.binary_proposal:
         notes.append(
             "isbi2012 was computed from masks, which leave no threshold to choose; "

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ulens.errors import DataError
+from ulens.labels.meaning import IGNORED
 from ulens.labels.overlap import IouMatrix, contingency, iou_matrix, match
 
 # Written as quotients, so that an IoU of exactly 3/5 reaches the threshold 0.6.
@@ -78,16 +79,14 @@ class InstanceScores:
     per_image: tuple[dict[float, MatchCounts], ...]
 
 
-def instance_scores(
-    truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray], *, ignore: int = -1
-) -> InstanceScores:
+def instance_scores(truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray]) -> InstanceScores:
     """Score instance segmentations image by image and average over images.
 
     Parameters
     ----------
-    truth, predicted : as many integer label images each, pairwise of one shape; 0 = background
-    ignore : pixels of this truth value are left out; so are predicted objects that lie more than
-        half in such pixels
+    truth, predicted : as many integer label images each, pairwise of one shape; 0 = background,
+        −1 in the truth = not annotated: such pixels are left out, and so are predicted objects
+        that lie more than half in them
 
     Raises
     ------
@@ -105,7 +104,7 @@ def instance_scores(
     >>> instance_scores([np.array([1, 1, 0, 2])], [np.array([7, 7, 0, 0])]).average_precision[0.5]
     0.5
     """
-    overlaps = [_overlap(true, guess, ignore) for true, guess in zip(truth, predicted, strict=True)]
+    overlaps = [_overlap(true, guess) for true, guess in zip(truth, predicted, strict=True)]
     per_image = tuple(count_matches(iou) for iou in overlaps)
     if not per_image:
         raise DataError("no images to compare; give at least one label image and its prediction")
@@ -147,14 +146,12 @@ def count_matches(iou: IouMatrix) -> dict[float, MatchCounts]:
     return counts
 
 
-def count_by_part(
-    truth: np.ndarray, predicted: np.ndarray, part: np.ndarray, *, ignore: int = -1
-) -> np.ndarray:
+def count_by_part(truth: np.ndarray, predicted: np.ndarray, part: np.ndarray) -> np.ndarray:
     """Count matched, missed and extra objects of each part of an image.
 
     Parameters
     ----------
-    truth, predicted, ignore : as in `instance_scores`, of one image
+    truth, predicted : as in `instance_scores`, of one image
     part : (Y, X) integers from 0 up; an object belongs to that of its first pixel, a matched one
         to that of the true object's
 
@@ -168,7 +165,7 @@ def count_by_part(
     array([[1, 0, 0],
            [0, 1, 0]])
     """
-    iou = _overlap(truth, predicted, ignore)
+    iou = _overlap(truth, predicted)
     homes = []
     for labels, numbers in ((truth, iou.truth), (predicted, iou.predicted)):
         found, first = np.unique(labels, return_index=True)
@@ -210,8 +207,8 @@ def _agreement(num_true: int, num_predicted: int) -> float:
     return min(num_true, num_predicted) / more if more else 1.0
 
 
-def _overlap(truth: np.ndarray, predicted: np.ndarray, ignore: int) -> IouMatrix:
-    valid = truth != ignore
+def _overlap(truth: np.ndarray, predicted: np.ndarray) -> IouMatrix:
+    valid = truth != IGNORED
     unseen = _mostly_ignored(valid, predicted)
     seen = np.where(np.isin(predicted, unseen), 0, predicted) if unseen.size else predicted
     return iou_matrix(contingency(truth, seen, valid=valid))

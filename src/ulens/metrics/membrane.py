@@ -12,6 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from ulens.errors import DataError, ShapeError
+from ulens.labels.meaning import IGNORED
 from ulens.metrics.partition import FScore, SharedSegments, share_segments
 from ulens.metrics.thinning import thin_membrane
 from ulens.metrics.warping import num_warping_errors
@@ -79,16 +80,14 @@ class MembraneSlice:
         return share_segments(self.cells, proposed)
 
 
-def isbi2012(
-    truth: Iterable[np.ndarray], proposal: Iterable[np.ndarray], *, ignore: int | None = None
-) -> Isbi2012Scores:
+def isbi2012(truth: Iterable[np.ndarray], proposal: Iterable[np.ndarray]) -> Isbi2012Scores:
     """Score a stack of membranes by all five measures.
 
     Parameters
     ----------
-    truth : (N, Y, X) integers or N arrays (Y, X); 0 = membrane, any other value = cell interior
+    truth : (N, Y, X) integers or N arrays (Y, X); 0 = membrane, −1 = not annotated, left
+        out, any other value = cell interior
     proposal : (N, Y, X) in [0, 1] or N arrays (Y, X), probability of cell interior
-    ignore : pixels of this truth value are left out, or None
 
     Raises
     ------
@@ -108,7 +107,7 @@ def isbi2012(
     >>> isbi2012(cells, cells / 255).v_rand
     1.0
     """
-    slices = prepare_slices(truth, proposal, ignore=ignore)
+    slices = prepare_slices(truth, proposal)
     binary = all(bool(np.isin(each.proposal, (0, 1)).all()) for each in slices)
     up_to_one = [0.0] if binary else thresholds(11)
     below_one = [0.0] if binary else thresholds(10)
@@ -199,7 +198,7 @@ def thresholds(num: int) -> list[float]:
 
 
 def prepare_slices(
-    truth: Iterable[np.ndarray], proposal: Iterable[np.ndarray], *, ignore: int | None = None
+    truth: Iterable[np.ndarray], proposal: Iterable[np.ndarray]
 ) -> list[MembraneSlice]:
     """Check a stack and make its slices ready; parameters and errors as in `isbi2012`.
 
@@ -215,12 +214,10 @@ def prepare_slices(
             "give one proposal for each of at least one true slice"
         )
     pairs = zip(true_slices, proposed_slices, strict=True)
-    return [_prepare(number, *pair, ignore) for number, pair in enumerate(pairs)]
+    return [_prepare(number, *pair) for number, pair in enumerate(pairs)]
 
 
-def _prepare(
-    number: int, truth: np.ndarray, proposal: np.ndarray, ignore: int | None
-) -> MembraneSlice:
+def _prepare(number: int, truth: np.ndarray, proposal: np.ndarray) -> MembraneSlice:
     if truth.shape != proposal.shape or truth.ndim != 2:
         raise ShapeError(
             f"slice {number}: truth is {truth.shape}, the proposal {proposal.shape}; "
@@ -231,7 +228,7 @@ def _prepare(
             f"slice {number}: the proposal runs from {np.min(proposal)} to {np.max(proposal)}; "
             "it must be a probability of cell interior in [0, 1] without NaN"
         )
-    valid = np.ones(truth.shape, bool) if ignore is None else truth != ignore
+    valid = truth != IGNORED
     interior = (truth != 0) & valid
     # The official code holds proposals in float32; in float64 ties at a threshold would go the
     # other way. The comparison itself is made in float64.

@@ -6,7 +6,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from ulens.errors import DataError
+from ulens.labels.meaning import IGNORED
 from ulens.labels.overlap import contingency
+
+NOTHING_ANNOTATED = (
+    f"no pixels to compare: all carry the ignored value {IGNORED}; give annotated images"
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -24,32 +29,28 @@ class SemanticScores:
     mean_iou: float
 
 
-def semantic_scores(
-    truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray], *, ignore: int = -1
-) -> SemanticScores:
+def semantic_scores(truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray]) -> SemanticScores:
     """Score class masks, all images counted as one.
 
     Parameters
     ----------
-    truth, predicted : as many integer arrays each, pairwise of one shape; class ids, 0 = background
-    ignore : pixels of this truth value are left out
+    truth, predicted : as many integer arrays each, pairwise of one shape; class ids, 0 =
+        background, −1 in the truth = not annotated, left out
 
     Raises
     ------
     ShapeError : the shapes of a pair differ
     LabelError : class ids are negative or not whole numbers
-    DataError : every pixel is to be ignored
+    DataError : no pixel is annotated
 
     Examples
     --------
     >>> semantic_scores([np.array([0, 0, 1, 1])], [np.array([0, 1, 1, 1])]).dice[1]
     0.8
     """
-    confusion = _count_pairs(truth, predicted, ignore)
+    confusion = _count_pairs(truth, predicted)
     if not confusion:
-        raise DataError(
-            f"no pixels to compare: all carry the ignored value {ignore}; give annotated images"
-        )
+        raise DataError(NOTHING_ANNOTATED)
     classes = sorted({each for pair in confusion for each in pair})
     dice, iou = {}, {}
     for each in classes:
@@ -62,12 +63,12 @@ def semantic_scores(
 
 
 def _count_pairs(
-    truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray], ignore: int
+    truth: Iterable[np.ndarray], predicted: Iterable[np.ndarray]
 ) -> dict[tuple[int, int], int]:
     """Count the pixels of every pair (true class, predicted class) over all images."""
     confusion: dict[tuple[int, int], int] = {}
     for true, guess in zip(truth, predicted, strict=True):
-        table = contingency(true, guess, valid=true != ignore)
+        table = contingency(true, guess, valid=true != IGNORED)
         pairs = zip(table.truth.tolist(), table.predicted.tolist(), strict=True)
         for pair, num in zip(pairs, table.num_pixels.tolist(), strict=True):
             confusion[pair] = confusion.get(pair, 0) + num

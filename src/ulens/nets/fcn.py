@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,7 +12,23 @@ from ulens.nets.network import Network
 from ulens.nets.shapes import Geometry
 
 
-class FCN8s(Network):
+class _FullyConvolutional(Network):
+    settings = ("width",)
+    sizes: ClassVar[Geometry]
+    score_fc7: nn.Conv2d
+
+    @classmethod
+    def geometry_of(cls, architecture: Mapping[str, Any]) -> Geometry:
+        """Return valid sizes, alignment and margin."""
+        return cls.sizes
+
+    @property
+    def last(self) -> nn.Conv2d:
+        """The scores of the coarsest level."""
+        return self.score_fc7
+
+
+class FCN8s(_FullyConvolutional):
     """FCN-8s on the layers of VGG-16, from random initialisation.
 
     Parameters
@@ -52,18 +68,8 @@ class FCN8s(Network):
     torch.Size([1, 2, 8, 40])
     """
 
-    settings = ("width",)
     words = "FCN-8s"
-
-    @staticmethod
-    def geometry_of(architecture: Mapping[str, Any]) -> Geometry:
-        """Return valid sizes, alignment and margin."""
-        return Geometry(base=436, alignment=32, margin=214)
-
-    @property
-    def last(self) -> nn.Conv2d:
-        """The scores of the coarsest level."""
-        return self.score_fc7
+    sizes = Geometry(base=436, alignment=32, margin=214)
 
     def __init__(
         self,
@@ -100,7 +106,7 @@ class FCN8s(Network):
         return _between_centres(scores, 8)
 
 
-class FCNAlexNet(Network):
+class FCNAlexNet(_FullyConvolutional):
     """FCN-AlexNet: the eight layers of Krizhevsky et al. made convolutional.
 
     Parameters
@@ -137,18 +143,8 @@ class FCNAlexNet(Network):
     torch.Size([1, 2, 1, 33])
     """
 
-    settings = ("width",)
     words = "FCN-AlexNet"
-
-    @staticmethod
-    def geometry_of(architecture: Mapping[str, Any]) -> Geometry:
-        """Return valid sizes, alignment and margin."""
-        return Geometry(base=355, alignment=32, margin=177)
-
-    @property
-    def last(self) -> nn.Conv2d:
-        """The scores of the coarsest level."""
-        return self.score_fc7
+    sizes = Geometry(base=355, alignment=32, margin=177)
 
     def __init__(
         self,

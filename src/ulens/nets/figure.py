@@ -100,20 +100,18 @@ class Box:
         return self.y - self.height / 2
 
 
-def draw(net: UNet, path: str | Path, *, tile: int | None = None) -> None:
+def draw(net: UNet, path: str | Path) -> None:
     """Draw `net` as figure 1 of the paper into an SVG, PNG or PDF file.
 
     Parameters
     ----------
     net : any depth, width and number of channels; it is traced without computing
     path : where to write; the suffix chooses the format
-    tile : height and width of the input in pixels; if None, see `paper_tile`
 
     Raises
     ------
     SettingError : the suffix is none of the three
     OutputError : the file cannot be written
-    ShapeError : the network does not take a tile of this size
 
     Notes
     -----
@@ -126,7 +124,7 @@ def draw(net: UNet, path: str | Path, *, tile: int | None = None) -> None:
             f"figure name is {path.name!r}; draw() writes .svg, .png and .pdf; "
             "end the name in one of these"
         )
-    size = paper_tile(net.depth) if tile is None else tile
+    size = paper_tile(net.depth)
     figure = _paint(lay_out(trace(net, size), size), net)
     metadata = {"Date": None} if path.suffix.lower() == ".svg" else None
     # text stays text, and the same network gives the same file

@@ -83,9 +83,10 @@ def run_comparison(
         unseen=settings.score,
         labels_are=settings.labels_are,
         ignore=settings.ignore,
+        axes=settings.axes,
     )
     _begin(settings, division)
-    border_px, told = _find_border(settings)
+    border_px, told = find_border(settings)
     yield Message(
         f"training on images {division.training}, scored on images {division.unseen}, on {device}"
         f"{told}"
@@ -133,7 +134,7 @@ def run_comparison(
     yield Compared(page=settings.out / PAGE, outcomes=outcomes, redundancy=redundancy)
 
 
-def _find_border(settings: CompareSettings) -> tuple[int, str]:
+def find_border(settings: CompareSettings) -> tuple[int, str]:
     """Return the border around the field of interest; and what to tell, if a name decided it."""
     if settings.field_of_interest_px is not None:
         return check_border(settings.field_of_interest_px), ""

@@ -162,7 +162,7 @@ def train_contender(
         )
         trial = replace(settings, int8=False)
         try:
-            bundle = yield from _train(folder / f"rate-{number}", plan, trial, stop)
+            bundle = yield from train_by_plan(folder / f"rate-{number}", plan, trial, stop)
         except TrainingError as error:
             yield Message(f"{contender.title}: learning rate {rate:.2g} is left out: {error}")
             scores[rate] = DIVERGED
@@ -175,17 +175,17 @@ def train_contender(
             f"{contender.title} learned with none of the learning rates "
             f"{', '.join(f'{rate:.2g}' for rate in scores)}; leave it out, or look at the images"
         )
-    best = _best_rate(scores)
+    best = best_rate(scores)
     plan = _final_plan(base, best, chosen_by)
     yield Message(f"{contender.title}: training with the learning rate {best:.2g}")
-    bundle = yield from _train(folder / "model", plan, settings, stop)
+    bundle = yield from train_by_plan(folder / "model", plan, settings, stop)
     if bundle is not None:
         yield Finished(
             contender=contender, bundle=bundle, plan=plan, rates=scores, chosen_by=chosen_by
         )
 
 
-def _best_rate(scores: dict[float, float]) -> float:
+def best_rate(scores: dict[float, float]) -> float:
     """Return the rate of the best score; the first one where that is hardly worse."""
     first = next(iter(scores))
     best = max(scores, key=lambda rate: scores[rate])
@@ -201,7 +201,7 @@ def _final_plan(base: Plan, rate: float, chosen_by: str) -> Plan:
     return replace(with_rate(base, rate), reasons={**base.reasons, "learning_rate": reason})
 
 
-def _train(
+def train_by_plan(
     folder: Path, plan: Plan, settings: TrainSettings, stop: threading.Event | None = None
 ) -> Generator[TrainEvent, None, ModelBundle | None]:
     """Train by a plan, or go on with it; returns the model, or None where it was stopped."""

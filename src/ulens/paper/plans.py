@@ -7,14 +7,13 @@ from pathlib import Path
 from typing import Annotated
 
 from ulens.annotated.holdout import split_samples
-from ulens.annotated.samples import read_annotated
 from ulens.annotated.unseen import Division
 from ulens.errors import SettingError
 from ulens.io.atomic import replace_files
 from ulens.io.writable import make_folder
+from ulens.jobs.inspect import InspectSettings, read_asked
 from ulens.jobs.options import FLAG, OUT, TIME, list_by
 from ulens.jobs.planning import TrainSettings, choose_plan
-from ulens.labels.meaning import LabelsAre
 from ulens.paper.contenders import FINAL_SHARE, Contender, parse_nets, parse_windows
 from ulens.paper.rivals import make_rival
 from ulens.planning.fingerprint import take_fingerprint
@@ -27,15 +26,13 @@ DEFAULT_SECONDS = 600.0
 
 
 @dataclass(frozen=True, slots=True)
-class CompareSettings:
+class CompareSettings(InspectSettings):
     """What a user asks of a comparison; `ulens compare` has an option for each.
+
+    Which images and labels to read, and how, is said as in `InspectSettings`.
 
     Parameters
     ----------
-    images
-        image file, stack, or folder of images; or a data set of the Cell Tracking Challenge
-    labels
-        label file, stack, or folder; may be left out where labels lie beside the images
     out
         folder of the comparison: compare.html, compare.json, the charts and the models
     nets
@@ -53,10 +50,6 @@ class CompareSettings:
     score
         images to score, such as 15-19; all that are not trained on without it; the last quarter
         without both
-    labels_are
-        how to read the labels, where ulens reads them wrongly
-    ignore
-        label value of pixels that are not annotated
     width
         channels of every network's first layer; without it each has its own
     seed
@@ -71,8 +64,6 @@ class CompareSettings:
         go on in OUT: a network that is trained is not trained again
     """
 
-    images: Path
-    labels: Path | None = None
     _: KW_ONLY
     out: Annotated[Path, OUT]
     nets: Annotated[tuple[str, ...], list_by(parse_nets, "NAMES")] = (
@@ -81,10 +72,7 @@ class CompareSettings:
     windows: Annotated[tuple[int, ...], list_by(parse_windows, "SIDES")] = (33, 65)
     seconds: Annotated[float | None, TIME] = None
     steps: int | None = None
-    frames: str | None = None
     score: str | None = None
-    labels_are: LabelsAre | None = None
-    ignore: int | None = None
     width: int | None = None
     seed: int = 0
     field_of_interest_px: int | None = None
@@ -92,6 +80,7 @@ class CompareSettings:
     resume: Annotated[bool, FLAG] = False
 
     def __post_init__(self) -> None:
+        InspectSettings.__post_init__(self)
         if self.seconds is not None and self.steps is not None:
             raise SettingError(
                 f"time ({self.seconds:.0f} s) and steps ({self.steps}) are both given; give one of "
@@ -112,6 +101,7 @@ def training_settings(settings: CompareSettings, division: Division) -> TrainSet
         frames=division.training,
         labels_are=settings.labels_are,
         ignore=settings.ignore,
+        axes=settings.axes,
         device=settings.device,
     )
 
@@ -135,13 +125,7 @@ def _write_plans(
     contenders: Sequence[Contender], settings: CompareSettings, training: TrainSettings
 ) -> None:
     device = choose_device(settings.device)
-    annotated = read_annotated(
-        training.images,
-        training.labels,
-        frames=training.frames,
-        labels_are=training.labels_are,
-        ignore=training.ignore,
-    )
+    annotated = read_asked(training)
     fingerprint = take_fingerprint(annotated)
     if (settings.out / PLAN).is_file():
         unet = read_plan(settings.out / PLAN)

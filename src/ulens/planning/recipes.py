@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
 from ulens.augment.geometry import GeometrySettings
@@ -60,72 +60,80 @@ class Start(NamedTuple):
     encoding: EncodingName
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """What is asked of a plan; what is None is the recipe's choice.
+
+    Parameters
+    ----------
+    length : of the training
+    recipe : by which the plan is made
+    width : channels of the network's first level
+    depth : number of poolings
+    zoom : (y, x) pixels of the network for each pixel of the image
+    seed : of all random draws
+    """
+
+    length: Length
+    recipe: Recipe = "default"
+    width: int | None = None
+    depth: int | None = None
+    zoom: Zoom | None = None
+    seed: int = 0
+
+
 def make_plan(
     fingerprint: Fingerprint,
+    asked: Asked,
     *,
-    recipe: Recipe = "default",
-    steps: int | None = None,
-    seconds: float | None = None,
-    width: int | None = None,
-    depth: int | None = None,
-    zoom: Zoom | None = None,
-    start: Start | None = None,
     class_weights: tuple[float, ...],
+    start: Start | None = None,
     formats: Sequence[TensorFormat] = (TensorFormat("fp32", "contiguous"),),
-    seed: int = 0,
     measure: Callable[[Plan], float] | None = None,
 ) -> Plan:
     """Plan a training from what the annotated images are like.
 
     Parameters
     ----------
-    steps, seconds : length of the training; exactly one of them
-    width : channels of the network's first level; None = the recipe's choice
-    depth : number of poolings; None = the recipe's choice
-    zoom : (y, x) pixels of the network for each pixel of the image; None = the recipe's choice
-    start : the model that the training starts from; None = from random weights
     class_weights : w_c that balances the classes, for the paper's recipe
+    start : the model that the training starts from; None = from random weights
     formats : in which the device can compute the training; the first where nothing is measured
-    measure : returns the steps per second of a plan on this machine. With `seconds` the
-        fastest format is taken, and in the default recipe the widest network that still makes
-        enough steps; without it, or with `steps`, no timing enters the plan.
+    measure : returns the steps per second of a plan on this machine. Where the length is a time
+        the fastest format is taken, and in the default recipe the widest network that still makes
+        enough steps; without it, or with steps, no timing enters the plan.
     """
     given: dict[str, Any] = {
         "tensors": formats[0],
-        "length": Length(steps=steps, seconds=seconds),
-        "seed": seed,
+        "length": asked.length,
+        "seed": asked.seed,
         "fingerprint": fingerprint.to_json(),
     }
-    if recipe == "paper":
-        net = NetworkPlan(width=width or PAPER_WIDTH, depth=depth or DEPTH)
-        plans = [_paper_plan(fingerprint, net, zoom or AS_IT_IS, class_weights, given)]
-    elif recipe == "default":
+    seconds = asked.length.seconds
+    if asked.recipe == "paper":
+        plans = [_paper_plan(fingerprint, asked, class_weights, given)]
+    elif asked.recipe == "default":
         timed = measure is not None and seconds is not None
-        widths = (width,) if width else WIDTHS if timed else (DEFAULT_WIDTH,)
-        plans = [_default_plan(fingerprint, each, depth, zoom, given) for each in widths]
+        widths = (asked.width,) if asked.width else WIDTHS if timed else (DEFAULT_WIDTH,)
+        plans = [_default_plan(fingerprint, asked, each, given) for each in widths]
         if start is not None:
             plans = [_go_on(plan, start) for plan in plans]
     else:
-        raise SettingError(f"recipe is {recipe!r}; it takes 'default' or 'paper'")
+        raise SettingError(f"recipe is {asked.recipe!r}; it takes 'default' or 'paper'")
     plan = plans[0]
     if measure is not None and seconds is not None:
         plan = widest(plans, seconds, measure, formats)
-    return plan if recipe == "paper" else _fit_to_length(plan)
+    return plan if asked.recipe == "paper" else _fit_to_length(plan)
 
 
 def _default_plan(
-    fingerprint: Fingerprint,
-    width: int,
-    depth: int | None,
-    zoom: Zoom | None,
-    given: Mapping[str, Any],
+    fingerprint: Fingerprint, asked: Asked, width: int, given: Mapping[str, Any]
 ) -> Plan:
     encoding, reason = choose_encoding(fingerprint)
-    why_zoom = "as asked"
+    zoom, why_zoom = asked.zoom, "as asked"
     if zoom is None:
         zoom, why_zoom = _zoom(fingerprint, encoding)
         zoom, why_zoom = _square(fingerprint, zoom, why_zoom)
-    depth = depth or _depth(fingerprint, encoding, zoom)
+    depth = asked.depth or _depth(fingerprint, encoding, zoom)
     largest = max(size_at(fingerprint.sizes[1], zoom))
     crop = unet_geometry(depth).input_size(min(largest, OUTPUT_PX))
     weight_map, border_weight, why = _weighing(fingerprint)
@@ -300,11 +308,12 @@ def _weighing(fingerprint: Fingerprint) -> tuple[Literal["paper", "falk"], float
 
 def _paper_plan(
     fingerprint: Fingerprint,
-    network: NetworkPlan,
-    zoom: Zoom,
+    asked: Asked,
     class_weights: tuple[float, ...],
     given: Mapping[str, Any],
 ) -> Plan:
+    network = NetworkPlan(width=asked.width or PAPER_WIDTH, depth=asked.depth or DEPTH)
+    crop = unet_geometry(network.depth).input_size(PAPER_OUTPUT)
     return Plan(
         recipe="paper",
         network=network,
@@ -313,7 +322,7 @@ def _paper_plan(
             class_weights=class_weights,
             border_weight=10.0,
         ),
-        tiles=TilePlan(zoom=zoom, crop=unet_geometry(network.depth).input_size(PAPER_OUTPUT)),
+        tiles=TilePlan(zoom=asked.zoom or AS_IT_IS, crop=crop),
         augmentation=AugmentationPlan(geometry=GeometrySettings(), intensity=IntensitySettings()),
         optimizer=OptimizerPlan(
             name="sgd",

@@ -33,11 +33,27 @@ from ulens.predict.engines import (
 from ulens.predict.timing import time_interleaved, time_once
 from ulens.resample import inverse, resample
 
-MAX_DIFFERENCE = 2e-3
-MIN_AGREEMENT = 0.999
-MAX_SCORE_CHANGE = 1e-3
 NUM_ROUNDS = 3
 WORTH_SECONDS = 0.02
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tolerance:
+    """By how much maps may differ from those of fp32.
+
+    Parameters
+    ----------
+    difference : on average, at most
+    agreement : share of the pixels that have the same most likely class, at least
+    score_change : of the example (SEG of instances, mean IoU of classes), at most
+    """
+
+    difference: float = 2e-3
+    agreement: float = 0.999
+    score_change: float = 1e-3
+
+
+ALLOWED = Tolerance()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,10 +97,8 @@ def choose_engine(
 
     Notes
     -----
-    An engine is taken if its maps differ from those of fp32 by at most `MAX_DIFFERENCE` on
-    average, at least `MIN_AGREEMENT` of the pixels have the same most likely class, and the score
-    of the example (SEG of instances, mean IoU of classes) moves by at most `MAX_SCORE_CHANGE`.
-    A model without an example is run by `torch_engine`.
+    An engine is taken if its maps differ from those of fp32 by no more than is `ALLOWED`. A model
+    without an example is run by `torch_engine`.
     """
     names = tuple(n for n in engines_here(device) if n != "openvino-int8" or bundle.int8)
     if len(names) == 1 or bundle.example is None:
@@ -158,10 +172,10 @@ def _maps(outputs: Tensor, activation: Activation) -> np.ndarray:
 def _compare(reference: np.ndarray, maps: np.ndarray, activation: Activation) -> str | None:
     """Return what speaks against maps, or None."""
     difference, disagreement = differences(reference, maps, activation)
-    if not difference <= MAX_DIFFERENCE:
-        return f"its maps differ by {difference:.2g} on average, {MAX_DIFFERENCE:g} is allowed"
-    if disagreement > 1 - MIN_AGREEMENT:
-        return f"{1 - disagreement:.2%} of its pixels agree, {MIN_AGREEMENT:.1%} are needed"
+    if not difference <= ALLOWED.difference:
+        return f"its maps differ by {difference:.2g} on average, {ALLOWED.difference:g} is allowed"
+    if disagreement > 1 - ALLOWED.agreement:
+        return f"{1 - disagreement:.2%} of its pixels agree, {ALLOWED.agreement:.1%} are needed"
     return None
 
 
@@ -201,7 +215,7 @@ def _score(bundle: ModelBundle, maps: np.ndarray) -> float | None:
 
 
 def _compare_scores(score: float | None, other: float | None) -> str | None:
-    if score is None or other is None or abs(score - other) <= MAX_SCORE_CHANGE:
+    if score is None or other is None or abs(score - other) <= ALLOWED.score_change:
         return None
     return f"the score of the example moves from {score:.4f} to {other:.4f}"
 

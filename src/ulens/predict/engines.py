@@ -146,7 +146,7 @@ class _OpenVino:
     """OpenVINO on the CPU; the network is compiled again for each size, the last few are kept."""
 
     def __init__(self, net: Network, precision: Literal["f32", "bf16"]) -> None:
-        openvino = _import_openvino()
+        openvino = import_openvino()
         still = copy.deepcopy(net).float().cpu().eval().requires_grad_(False)
         side = net.geometry.base + net.geometry.alignment  # the base alone may be a special case
         with warnings.catch_warnings():
@@ -175,7 +175,7 @@ class _OpenVino:
         return torch.from_numpy(np.array(outputs, np.float32))
 
 
-def _import_openvino() -> Any:
+def import_openvino() -> Any:
     # OpenVINO tells its makers of every import if this package is there; without it, nothing
     telemetry = "openvino_telemetry"
     is_loaded = telemetry in sys.modules

@@ -125,7 +125,7 @@ def _judge_look(familiar: Familiar, look: np.ndarray, zoom: float, grid: Zoom) -
     limits = familiar.look()
     if Look.of(look).energies.max() <= CONSTANT_ENERGY:
         return CONSTANT
-    beyond = _beyond(look, limits, _TOLERANCES[:, None], familiar.num_images)
+    beyond = how_far_beyond(look, limits, _TOLERANCES[:, None], familiar.num_images)
     is_strange = bool(np.abs(beyond).max() > 1)
     if is_strange and _is_noise(look, grid) and not _is_noise(limits[1], grid):
         return EMPTY
@@ -142,7 +142,7 @@ def _name_beyond(beyond: np.ndarray) -> Unlike:
 
     Parameters
     ----------
-    beyond : (19, C) of `_beyond`, one of them past 1
+    beyond : (19, C) of `how_far_beyond`, one of them past 1
     """
     if (np.abs(beyond) > 1).any(axis=1).sum() >= NOTHING_ALIKE:
         return STRANGER
@@ -163,7 +163,7 @@ def _judge_objects(familiar: Familiar, objects: Objects, zoom: float) -> Unlike 
         return None
     num_images = familiar.num_images
     diameter, density = (
-        float(_beyond(np.log2(found), np.log2(limits), tolerance, num_images))
+        float(how_far_beyond(np.log2(found), np.log2(limits), tolerance, num_images))
         for found, limits, tolerance in (
             (objects.diameter_px, familiar.diameter_px, DIAMETER_TOLERANCE),
             (objects.num_per_mpx, familiar.num_per_mpx, DENSITY_TOLERANCE),
@@ -197,7 +197,7 @@ def _other_scale(octaves_finer: float, zoom: float) -> Unlike:
     )
 
 
-def _beyond(
+def how_far_beyond(
     values: np.ndarray | float, limits: np.ndarray, tolerance: np.ndarray | float, num_images: int
 ) -> np.ndarray:
     """Return how far numbers lie above or below their limits; −1 to 1 is still to be expected.

@@ -2,7 +2,7 @@
 
 import io
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -84,9 +84,9 @@ def _draw_scores(panel: Axes, scored: Sequence[dict[str, Any]]) -> None:
     panel.legend(frameon=False, labelcolor=INK, fontsize=9)
 
 
-def calm(panel: Axes) -> None:
-    """Leave of a panel's frame and grid what the eye needs."""
+def calm(panel: Axes, *, axis: Literal["x", "y"] = "y", alpha: float = 0.2) -> None:
+    """Leave of a panel's frame and grid what the eye needs: the lines across one axis."""
     panel.spines[["top", "right"]].set_visible(False)
     panel.spines[["left", "bottom"]].set_color(INK)
     panel.tick_params(colors=INK, labelsize=9)
-    panel.grid(axis="y", color=INK, alpha=0.2, linewidth=0.6)
+    panel.grid(axis=axis, color=INK, alpha=alpha, linewidth=0.6)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from ulens.report.charts import INK, LINES
+from ulens.report.charts import INK, LINES, calm
 from ulens.report.overlays import color_labels
 from ulens.tracking.lineage import Lineage, Track, divisions, join_gaps
 
@@ -71,10 +71,7 @@ def lineage_chart(lineage: Lineage, num_objects: Sequence[int], *, first_frame: 
     counts.set_xlim(first_frame - 0.8, first_frame + len(num_objects) - 0.2)
     counts.xaxis.get_major_locator().set_params(integer=True)
     for panel in (rows, counts):
-        panel.spines[["top", "right"]].set_visible(False)
-        panel.spines[["left", "bottom"]].set_color(INK)
-        panel.tick_params(colors=INK, labelsize=9)
-        panel.grid(axis="x", color=INK, alpha=0.15, linewidth=0.6)
+        calm(panel, axis="x", alpha=0.15)
     rows.spines["left"].set_visible(False)
     return figure
 

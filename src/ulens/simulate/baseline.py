@@ -3,7 +3,8 @@
 import numpy as np
 from scipy import ndimage as ndi
 from skimage.filters import threshold_otsu
-from skimage.segmentation import relabel_sequential
+
+from ulens.labels.regions import without_small
 
 
 def otsu_components(image: np.ndarray) -> np.ndarray:
@@ -26,6 +27,4 @@ def otsu_components(image: np.ndarray) -> np.ndarray:
     """
     smooth = ndi.gaussian_filter(image.astype(np.float32), 1)
     components, _ = ndi.label(ndi.binary_fill_holes(smooth > threshold_otsu(smooth)))
-    too_small = np.bincount(components.ravel()) < 30
-    components[too_small[components]] = 0
-    return relabel_sequential(components)[0].astype(np.int32)
+    return without_small(components, min_area_px=30)

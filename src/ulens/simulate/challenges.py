@@ -19,6 +19,7 @@ from ulens.simulate.fields import (
     packed_discs,
     random_anisotropy,
     rotation,
+    slope_and_line,
     smooth_noise,
     streaks,
     to_uint8,
@@ -219,11 +220,7 @@ def _ring(radius: float) -> np.ndarray:
 def _cell_image(rng: np.random.Generator, size: int) -> tuple[np.ndarray, np.ndarray]:
     labels = _cells(rng, size)
     thickness = _thickness(rng, labels)
-    shear = ndi.shift(thickness, (-0.7, -0.7), order=1, mode="nearest") - ndi.shift(
-        thickness, (0.7, 0.7), order=1, mode="nearest"
-    )
-    # Slightly out of focus, edges also show as a dark line with a bright halo.
-    line = ndi.gaussian_filter(thickness, 1.2) - ndi.gaussian_filter(thickness, 3.5)
+    shear, line = slope_and_line(thickness, np.array([-0.7, -0.7]))
     image = 120 + 62 * shear + 38 * line
     image += 6 * smooth_noise(rng, size, size / 2) + 2.0 * smooth_noise(rng, size, 18)
     image = ndi.gaussian_filter(image, 0.6)

@@ -151,3 +151,13 @@ def lengths(vectors: np.ndarray, metric: np.ndarray) -> np.ndarray:
 def to_uint8(grey: np.ndarray) -> np.ndarray:
     """Round grey levels and clip them to [0, 255]."""
     return np.clip(np.round(grey), 0, 255).astype(np.uint8)
+
+
+def slope_and_line(surface: np.ndarray, shift: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return what DIC shows of a (Y, X) surface: its slope along `shift` (y, x), and its edges.
+
+    Slightly out of focus, edges also show as a dark line with a bright halo.
+    """
+    ahead, behind = (ndi.shift(surface, each, order=1, mode="nearest") for each in (shift, -shift))
+    line = ndi.gaussian_filter(surface, 1.2) - ndi.gaussian_filter(surface, 3.5)
+    return ahead - behind, line

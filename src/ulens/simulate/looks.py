@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 from scipy import ndimage as ndi
 
-from ulens.simulate.fields import border_distance, smooth_noise, to_uint8
+from ulens.simulate.fields import border_distance, slope_and_line, smooth_noise, to_uint8
 
 Look = Callable[[np.random.Generator, np.ndarray, np.ndarray], np.ndarray]
 """Maps a generator, (Y, X) labels and their thickness to an image around 0 of deviation about 1."""
@@ -66,10 +66,7 @@ def _dic(rng: np.random.Generator, labels: np.ndarray, thickness: np.ndarray) ->
     angle, reach = rng.uniform(0, 2 * np.pi), rng.uniform(0.7, 1.5)
     shift = reach * np.array([np.sin(angle), np.cos(angle)])
     surface = ndi.gaussian_filter(surface, rng.uniform(0.5, 1.2))
-    shear = ndi.shift(surface, shift, order=1, mode="nearest") - ndi.shift(
-        surface, -shift, order=1, mode="nearest"
-    )
-    line = ndi.gaussian_filter(surface, 1.2) - ndi.gaussian_filter(surface, 3.5)
+    shear, line = slope_and_line(surface, shift)
     return shear + rng.uniform(0.2, 0.8) * line
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage as ndi
 
+from ulens.labels.regions import largest_region
 from ulens.simulate.fields import (
     lengths,
     nearest,
@@ -117,9 +118,8 @@ def largest_regions(owner: np.ndarray, min_area: float) -> np.ndarray:
     for value, box in enumerate(ndi.find_objects(owner), start=1):
         if box is None:
             continue
-        regions, _ = ndi.label(owner[box] == value)
-        areas = np.bincount(regions.ravel())[1:]
-        if areas.max() >= min_area:
+        region = largest_region(owner[box] == value)
+        if region.sum() >= min_area:
             num_kept += 1
-            labels[box][regions == areas.argmax() + 1] = num_kept
+            labels[box][region] = num_kept
     return labels

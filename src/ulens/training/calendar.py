@@ -9,11 +9,6 @@ from ulens.planning.plan import Plan
 from ulens.resample import size_at
 from ulens.training.trainer import Trainer
 
-SAVE_SECONDS = 60.0
-NUM_VALIDATIONS = 10
-VALIDATION_SHARE = 0.05  # the scoring at `SCORED_AT` takes about as much again
-SCORED_AT = 0.7
-
 
 class Calendar:
     """What is due at a step.
@@ -25,6 +20,7 @@ class Calendar:
 
     def __init__(self, plan: Plan, trainer: Trainer) -> None:
         self._plan, self._trainer, self._clock = plan, trainer, trainer.clock
+        self._pace = trainer.pace
         self._num_validated = 0
         self._validating_seconds = 0.0
         self._last_validation_seconds: float | None = None
@@ -32,37 +28,39 @@ class Calendar:
 
     def resume(self) -> None:
         """Go on at the trainer's step."""
-        self._num_validated = int(self._clock.progress * NUM_VALIDATIONS)
+        self._num_validated = int(self._clock.progress * self._pace.num_validations)
         self._saved_at = self._clock.seconds
 
     def validation_is_due(self, held_out: Sequence[Sample]) -> bool:
-        """Whether a tenth of the training has passed.
+        """Whether the next part of the training has passed.
 
         Not during the warm-up of the learning rate and as long again, when there is nothing to see
         yet. Of a time budget no more than a share is spent on it.
         """
         if self._clock.step < 2 * self._plan.optimizer.warmup_steps:
             return False
-        passed = self._clock.progress * NUM_VALIDATIONS
-        if not self._num_validated + 1 <= passed < NUM_VALIDATIONS:
+        passed = self._clock.progress * self._pace.num_validations
+        if not self._num_validated + 1 <= passed < self._pace.num_validations:
             return False
         spent = self._validating_seconds + self._seconds_of_a_validation(held_out)
-        return not self._clock.is_timed or spent <= VALIDATION_SHARE * self._clock.seconds
+        return (
+            not self._clock.is_timed or spent <= self._pace.validation_share * self._clock.seconds
+        )
 
     def scoring_is_due(self) -> bool:
         """Whether it is time to score what is held out, and to train on that, too."""
-        return SCORED_AT <= self._clock.progress < 1
+        return self._pace.scored_at <= self._clock.progress < 1
 
     def save_is_due(self) -> bool:
-        """Whether a minute has passed; only a snapshot is saved, so that resuming is exact."""
+        """Whether it is time again; only a snapshot is saved, so that resuming is exact."""
         trainer = self._trainer
         is_snapshot = trainer.snapshot[1]["step"] == self._clock.step
-        return is_snapshot and self._clock.seconds - self._saved_at >= SAVE_SECONDS
+        return is_snapshot and self._clock.seconds - self._saved_at >= self._pace.save_seconds
 
     @contextmanager
     def validating(self) -> Iterator[None]:
         """Count what is done in it as a validation."""
-        self._num_validated = int(self._clock.progress * NUM_VALIDATIONS)
+        self._num_validated = int(self._clock.progress * self._pace.num_validations)
         started = time.perf_counter()
         with self.counting():
             yield

@@ -1,8 +1,33 @@
-"""How far a training is, by steps or by time."""
+"""How far a training is, by steps or by time, and how often it is scored and saved."""
 
 from dataclasses import dataclass
 
 from ulens.planning.parts import Length
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pace:
+    """How often a training does what is no step.
+
+    Parameters
+    ----------
+    snapshot_steps : steps from one snapshot of the whole state to the next
+    snapshot_seconds : on a slow computer, where time is the measure, seconds from one to the next
+    save_seconds : at least so many from one save to the next
+    num_validations : in a whole training
+    validation_share : of a budget of time, at most; the scoring takes about as much again
+    scored_at : share of the training after which what is held out is scored, and trained on
+    """
+
+    snapshot_steps: int = 50
+    snapshot_seconds: float = 30.0
+    save_seconds: float = 60.0
+    num_validations: int = 10
+    validation_share: float = 0.05
+    scored_at: float = 0.7
+
+
+USUAL = Pace()
 
 
 @dataclass(slots=True)

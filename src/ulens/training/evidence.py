@@ -108,9 +108,9 @@ def gather_evidence(
     ----------
     scores : as `score_held_out` gives them
     """
-    tiles = _tiles(predictions[0].sample.label) if len(predictions) == 1 else None
+    tiles = cut_tiles(predictions[0].sample.label) if len(predictions) == 1 else None
     intervals = {}
-    for name, (units, statistic) in _ingredients(predictions, labels_are, tiles).items():
+    for name, (units, statistic) in ingredients(predictions, labels_are, tiles).items():
         if name in scores and (found := bootstrap_interval(scores[name], units, statistic)):
             intervals[name] = found
     labels = [prediction.sample.label for prediction in predictions]
@@ -123,7 +123,7 @@ def gather_evidence(
     )
 
 
-def _ingredients(
+def ingredients(
     predictions: Sequence[Prediction], labels_are: LabelsAre, tiles: np.ndarray | None
 ) -> dict[str, Ingredients]:
     """Return by the name of a score what it is made of in each image, or in each tile."""
@@ -202,7 +202,7 @@ def _used(parts: np.ndarray, label: np.ndarray) -> np.ndarray:
     return np.unique(parts[label != IGNORED])
 
 
-def _tiles(label: np.ndarray) -> np.ndarray:
+def cut_tiles(label: np.ndarray) -> np.ndarray:
     """Cut the box of the annotated pixels into about `NUM_TILES`; return their numbers."""
     box = ndimage.find_objects((label != IGNORED).astype(np.uint8))[0]
     lengths = [side.stop - side.start for side in box]

@@ -11,9 +11,8 @@ from ulens.encodings.table import ENCODINGS, Activation, EncodingName, decode_ma
 from ulens.nets.quantized import Ranges, equalize, measure_inputs, quantize
 from ulens.nets.unet import UNet
 from ulens.predict.engine_choice import (
-    MAX_DIFFERENCE,
-    MAX_SCORE_CHANGE,
-    MIN_AGREEMENT,
+    ALLOWED,
+    Tolerance,
     differences,
     smooth_score,
 )
@@ -33,6 +32,7 @@ def prepare_int8(
     encoding: EncodingName,
     decoding: Mapping[str, Any],
     zoom: Zoom = AS_IT_IS,
+    allowed: Tolerance = ALLOWED,
 ) -> tuple[UNet, dict[str, tuple[float, float]]]:
     """Return a network equalised for 8-bit integers, and which of its convolutions bear them.
 
@@ -41,6 +41,7 @@ def prepare_int8(
     net : trained; not changed
     windows : (C, Y, X) float32, normalised, of training images, by which they are found
     examples : held out, by which they are judged: their maps differ little, and so does their score
+    allowed : what is little
 
     Returns
     -------
@@ -58,15 +59,15 @@ def prepare_int8(
 
     shown = [torch.from_numpy(window)[None] for window in windows]
     net = equalize(net, shown)
-    int8 = list(find_int8(net, shown, way.activation).items())
+    int8 = list(find_int8(net, shown, way.activation, allowed).items())
     images = [torch.from_numpy(image)[None] for image, _ in examples]
     exact = maps_of(net, images, way.activation)
     exact_score = score(exact)
     while int8:
         maps = maps_of(quantize(net, dict(int8)), images, way.activation)
         if (
-            are_close(exact, maps, way.activation)
-            and abs(exact_score - score(maps)) <= MAX_SCORE_CHANGE
+            are_close(exact, maps, way.activation, allowed)
+            and abs(exact_score - score(maps)) <= allowed.score_change
         ):
             break
         int8 = int8[: len(int8) // 2]
@@ -74,7 +75,7 @@ def prepare_int8(
 
 
 def find_int8(
-    net: UNet, windows: Sequence[Tensor], activation: Activation
+    net: UNet, windows: Sequence[Tensor], activation: Activation, allowed: Tolerance = ALLOWED
 ) -> dict[str, tuple[float, float]]:
     """Return convolutions that can be computed in 8-bit integers, with the ranges of their inputs.
 
@@ -83,6 +84,7 @@ def find_int8(
     net : trained
     windows : (1, C, Y, X) float32, normalised, of training images
     activation : as of `Predictor`
+    allowed : what an engine may differ
 
     Notes
     -----
@@ -106,19 +108,21 @@ def find_int8(
     fewest, most = 0, len(order)
     while fewest < most:  # the error grows with their number
         middle = (fewest + most + 1) // 2
-        if are_close(exact, maps({name: ranges[name] for name in order[:middle]}), activation):
+        taken = {name: ranges[name] for name in order[:middle]}
+        if are_close(exact, maps(taken), activation, allowed):
             fewest = middle
         else:
             most = middle - 1
     return {name: ranges[name] for name in order[:fewest]}
 
 
-def are_close(exact: np.ndarray, maps: np.ndarray, activation: Activation) -> bool:
+def are_close(
+    exact: np.ndarray, maps: np.ndarray, activation: Activation, allowed: Tolerance
+) -> bool:
     """Whether maps keep within `SHARE_OF_ALLOWED` of what those of an engine may differ."""
     difference, disagreement = differences(exact, maps, activation)
-    return difference <= SHARE_OF_ALLOWED * MAX_DIFFERENCE and disagreement <= SHARE_OF_ALLOWED * (
-        1 - MIN_AGREEMENT
-    )
+    is_close = difference <= SHARE_OF_ALLOWED * allowed.difference
+    return is_close and disagreement <= SHARE_OF_ALLOWED * (1 - allowed.agreement)
 
 
 @torch.inference_mode()

@@ -18,8 +18,10 @@ from ulens.nets.network import Network
 from ulens.nets.properties import count_multiplications
 from ulens.nets.unet import UNet
 from ulens.planning.plan import Plan
+from ulens.predict.engine_choice import ALLOWED, Tolerance
 from ulens.training.begin import begin_network, images_seen
 from ulens.training.calendar import Calendar
+from ulens.training.clock import USUAL, Pace
 from ulens.training.examples import cut_example
 from ulens.training.model_folder import HELD_OUT, LOG, PLAN, STATE, ModelFolder
 from ulens.training.quantization import prepare_int8
@@ -54,12 +56,12 @@ class Session:
     plan : all choices
     device : where the network is trained
     start_from : model folder to take the first weights and thresholds from, or None
-    ranks : as in `Trainer`
+    ranks, pace : as in `Trainer`
 
     Notes
     -----
-    The held-out annotations are scored when `SCORED_AT` of the training is done; the rest is on
-    all images. So the score is honest, and none of the few annotations is lost for the network.
+    The held-out annotations are scored when `Pace.scored_at` of the training is done; the rest is
+    on all images. So the score is honest, and none of the few annotations is lost for the network.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Session:
         device: torch.device,
         start_from: Path | None = None,
         ranks: Ranks = ALONE,
+        pace: Pace = USUAL,
     ) -> None:
         self.folder, self.plan = ModelFolder(folder), plan
         self.samples = TrainingSet(annotated, split, plan, device)
@@ -91,6 +94,7 @@ class Session:
             all_images=self.samples.all_images,
             is_trained=start_from is not None,
             ranks=ranks,
+            pace=pace,
         )
         self._calendar = Calendar(plan, self.trainer)
         self._scored: Scored | None = None
@@ -217,16 +221,28 @@ class Session:
         save_bundle(bundle, self.folder.path)
         return bundle, self._scored.predictions
 
-    def prepare_int8(self, bundle: ModelBundle) -> ModelBundle:
+    def prepare_int8(
+        self,
+        bundle: ModelBundle,
+        *,
+        worth_multiplications: int = WORTH_MULTIPLICATIONS,
+        allowed: Tolerance = ALLOWED,
+    ) -> ModelBundle:
         """Find the convolutions that 8-bit integers compute well enough, and save them.
 
         Well enough: the maps of up to `NUM_EXAMPLES` held-out windows differ little, and so does
         their score.
+
+        Parameters
+        ----------
+        bundle : as `finish` returns it
+        worth_multiplications : a network that needs fewer for an example stays as it is
+        allowed : by how much maps and score may differ
         """
         size = self.examples[0].image.shape[-2:]
         if (
             not isinstance(bundle.net, UNet)
-            or count_multiplications(bundle.net, (size[0], size[1])) < WORTH_MULTIPLICATIONS
+            or count_multiplications(bundle.net, (size[0], size[1])) < worth_multiplications
         ):
             return bundle
         windows = [
@@ -235,7 +251,7 @@ class Session:
         ]
         net, int8 = prepare_int8(
             bundle.net, windows, self.examples, encoding=bundle.encoding, decoding=bundle.decoding,
-            zoom=bundle.zoom,
+            zoom=bundle.zoom, allowed=allowed,
         )  # fmt: skip
         bundle = replace(bundle, net=net, int8=int8)
         save_bundle(bundle, self.folder.path)

@@ -87,9 +87,15 @@ def prepare(
     *,
     plan: Plan,
     device: torch.device,
+    store: ArrayStore | None = None,
 ) -> list[TrainingImage]:
-    """Normalise, encode and weigh annotated images; those without annotation are left out."""
-    store = ArrayStore()
+    """Normalise, encode and weigh annotated images; those without annotation are left out.
+
+    Parameters
+    ----------
+    store : keeps the arrays; without it a new one
+    """
+    store = store or ArrayStore()
     images = []
     for sample in samples:
         if (sample.label == IGNORED).all():

@@ -17,7 +17,7 @@ from ulens.nets.draws import own_draws
 from ulens.nets.network import Network
 from ulens.nets.normalized import normalize
 from ulens.planning.plan import Plan
-from ulens.training.clock import Clock
+from ulens.training.clock import USUAL, Clock, Pace
 from ulens.training.kept_weights import KeptWeights, autocast
 from ulens.training.optimizers import Optimizer
 from ulens.training.ranks import ALONE, Ranks
@@ -25,8 +25,6 @@ from ulens.training.schedule import learning_rate
 from ulens.training.tensors import TrainingImage
 from ulens.training.tiles import Tiles
 
-SNAPSHOT_STEPS = 50
-SNAPSHOT_SECONDS = 30.0
 MAX_BAD_DRAWS = 3
 MEMORY_FORMATS = {"channels_last": torch.channels_last, "contiguous": torch.contiguous_format}
 
@@ -90,8 +88,9 @@ class Trainer:
         all_images: Sequence[TrainingImage] = (),
         is_trained: bool = False,
         ranks: Ranks = ALONE,
+        pace: Pace = USUAL,
     ) -> None:
-        self.plan, self.ranks, self.net = plan, ranks, net
+        self.plan, self.ranks, self.net, self.pace = plan, ranks, net, pace
         self.device = images[0].image.device
         self.clock = Clock(plan.length)
         self.tiles = Tiles(images, all_images, plan, ranks)
@@ -171,10 +170,10 @@ class Trainer:
         return network.batch_norm and self.clock.has_passed(network.frozen_at)
 
     def _snapshot_is_due(self) -> bool:
-        """Whether 50 steps have passed; on a slow machine half a minute, if time is the measure."""
+        """Whether its steps have passed; on a slow machine its seconds, if time is the measure."""
         since = self.clock.seconds - self.snapshot[1]["seconds"]
-        is_late = self.clock.is_timed and since >= SNAPSHOT_SECONDS
-        return self.clock.step % SNAPSHOT_STEPS == 0 or is_late
+        is_late = self.clock.is_timed and since >= self.pace.snapshot_seconds
+        return self.clock.step % self.pace.snapshot_steps == 0 or is_late
 
     def _loss(self, visits: Sequence[int]) -> Tensor:
         tiles, targets, weights = self.tiles.cut(visits)

@@ -108,7 +108,7 @@ def decode_across(
     parts = divide(only.sample, block, labels_are)
     first, last = (_tune([replace(only, sample=part)], encoding, decoding) for part in parts)
     decoded = [_decode([only], encoding, each)[0].labels for each in (last, first)]
-    return [replace(only, labels=_join(decoded[0], decoded[1], block, labels_are))]
+    return [replace(only, labels=join_halves(decoded[0], decoded[1], block, labels_are))]
 
 
 def _tune(
@@ -120,7 +120,9 @@ def _tune(
     return tune_thresholds(annotated, encoding, decoding)[1]
 
 
-def _join(first: np.ndarray, last: np.ndarray, block: Block, labels_are: LabelsAre) -> np.ndarray:
+def join_halves(
+    first: np.ndarray, last: np.ndarray, block: Block, labels_are: LabelsAre
+) -> np.ndarray:
     """Take one segmentation before the start of a block, and another from there on."""
     lines = np.arange(first.shape[block.axis]).reshape((-1, 1) if block.axis == 0 else (1, -1))
     if labels_are == "classes":

@@ -9,7 +9,7 @@ import numpy as np
 from ulens.annotated.samples import Sample
 from ulens.bundle import ModelBundle
 from ulens.encodings.table import ENCODINGS, EncodingName, decode_maps
-from ulens.labels.meaning import IGNORED, LabelsAre
+from ulens.labels.meaning import LabelsAre
 from ulens.metrics.by_measure import Measure, fitting_measures
 from ulens.metrics.ctc import seg_scores
 from ulens.metrics.instance import instance_scores
@@ -122,7 +122,7 @@ def score_membranes(predictions: Sequence[Prediction]) -> dict[str, float]:
     truth = [prediction.sample.label for prediction in predictions]
     if not all((label == 1).any() for label in truth):
         return {}
-    measured = isbi2012(truth, [prediction.maps[1] for prediction in predictions], ignore=IGNORED)
+    measured = isbi2012(truth, [prediction.maps[1] for prediction in predictions])
     return {
         "V_Rand": measured.v_rand,
         "V_Info": measured.v_info,

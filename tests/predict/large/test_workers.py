@@ -211,18 +211,18 @@ def test_a_worker_without_the_same_files_says_so(model, stack, tmp_path, client)
     ):
         wrong = replace(request, model=tmp_path / name)
         with pytest.raises(OutputError, match=message):
-            list(large_workers._compute(client, wrong, [part]))
-    assert list(large_workers._compute(client, request, [part])) == [part]
+            list(large_workers.compute_parts(client, wrong, [part]))
+    assert list(large_workers.compute_parts(client, request, [part])) == [part]
     assert len(list(request.folder.rglob("maps/0_0.npy"))) == 1
 
 
 def test_a_worker_that_stays_takes_up_the_next_job_of_the_same_name(model, stack, tmp_path, client):
     request = begun(model, stack, tmp_path)
     part = large_workers.Part(0, "predict", (0, 0))
-    assert list(large_workers._compute(client, request, [part])) == [part]
+    assert list(large_workers.compute_parts(client, request, [part])) == [part]
     other = replace(request, job=replace(request.job, block_px=64))
     part = large_workers.Part(0, "predict", (1, 1))
-    assert list(large_workers._compute(client, other, [part])) == [part]
+    assert list(large_workers.compute_parts(client, other, [part])) == [part]
     [maps] = request.folder.rglob("maps/1_1.npy")
     assert np.load(maps).shape[1:] == (64, 64)
 
@@ -237,7 +237,7 @@ def test_a_part_that_takes_workers_down_is_named(client, monkeypatch, tmp_path):
         suffix=".tif",
     )  # fmt: skip
     with pytest.raises(OutputError, match=r"block=\(1, 2\)\) took down .* too little mem"):
-        list(large_workers._compute(client, request, [large_workers.Part(0, "seed", (1, 2))]))
+        list(large_workers.compute_parts(client, request, [large_workers.Part(0, "seed", (1, 2))]))
 
 
 def test_without_workers_the_job_gives_up(tmp_path):
@@ -252,5 +252,5 @@ def test_without_workers_the_job_gives_up(tmp_path):
         Client(cluster) as client,
         pytest.raises(OutputError, match=r"no worker .* what is done stays in"),
     ):
-        list(large_workers._compute(client, request, [part], wait_seconds=0.5))
+        list(large_workers.compute_parts(client, request, [part], wait_seconds=0.5))
     assert monotonic() - start < 60

@@ -132,10 +132,10 @@ def do_on_workers(
                         yield works[plane].num_steps(stage, block, predictor)
                     else:
                         missing.append(Part(plane, stage, block))
-            for part in _compute(client, request, missing):
+            for part in compute_parts(client, request, missing):
                 assert part.block is not None
                 yield works[part.plane].num_steps(stage, part.block, predictor)
-            for _ in _compute(client, request, [Part(plane, stage, None) for plane in planes]):
+            for _ in compute_parts(client, request, [Part(plane, stage, None) for plane in planes]):
                 yield 0
 
 
@@ -143,7 +143,7 @@ def _num_under_way(client: "Client") -> int:
     return PARTS_PER_THREAD * max(1, sum(client.nthreads().values()))
 
 
-def _compute(
+def compute_parts(
     client: "Client", request: JobRequest, parts: list[Part], wait_seconds: float = WAIT_SECONDS
 ) -> Iterator[Part]:
     """Have parts done; yield them in the order in which they are. Without workers give up."""
