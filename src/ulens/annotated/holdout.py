@@ -7,7 +7,6 @@ from typing import Any
 
 from ulens.annotated.blocks import BLOCK_FRACTION, Block, divide, find_block, widen_gap
 from ulens.annotated.samples import Sample
-from ulens.annotated.seen import hash_image
 from ulens.errors import DataError
 from ulens.io.files import list_some
 from ulens.labels.meaning import IGNORED
@@ -93,11 +92,38 @@ def split_samples(
     ------
     DataError : the images are too small to be divided
     """
-    samples = [sample for sample in samples if _is_annotated(sample)]
-    known = {sample.name for sample in samples if seen and hash_image(sample.image) in seen}
-    unseen = [sample for sample in samples if sample.name not in known]
-    chosen = _choose(unseen or samples, samples)
-    beside = _beside(chosen.names, samples)
+    samples = annotated_ones(samples)
+    chosen = _choose(unseen_ones(samples, seen) or samples, samples)
+    return hold_out(samples, chosen, labels_are=labels_are, seen=seen)
+
+
+def annotated_ones(samples: Iterable[Sample]) -> list[Sample]:
+    """Return the samples with any annotated pixel."""
+    return [sample for sample in samples if _is_annotated(sample)]
+
+
+def unseen_ones(samples: Iterable[Sample], seen: Collection[str] | None) -> list[Sample]:
+    """Return the samples whose images are not among these hashes."""
+    return [sample for sample in samples if not seen or sample.image_hash not in seen]
+
+
+def hold_out(
+    samples: Sequence[Sample],
+    chosen: HeldOut,
+    *,
+    labels_are: str,
+    seen: Collection[str] | None,
+) -> Split:
+    """Hold out what was chosen, and say why its score is not independent, if it is not.
+
+    Parameters
+    ----------
+    samples : with annotated pixels
+    seen : as in `split_samples`
+    """
+    unseen = unseen_ones(samples, seen)
+    known = {sample.name for sample in samples} - {sample.name for sample in unseen}
+    beside = planes_beside(chosen.names, samples)
     reason = ""
     if seen is None:
         reason = (
@@ -109,7 +135,7 @@ def split_samples(
             "the model that training starts from has seen all of these images; add images that it "
             "has not seen"
         )
-    elif beside if chosen.blocks else beside & known:
+    elif beside if chosen.blocks else known.intersection(beside):
         reason = "planes beside those held out are trained on"
     return split_as(samples, replace(chosen, not_independent=reason), labels_are=labels_are)
 
@@ -163,7 +189,7 @@ def split_as(
     ------
     DataError : the images are too small to be divided
     """
-    samples, blocks = [sample for sample in samples if _is_annotated(sample)], chosen.blocks
+    samples, blocks = annotated_ones(samples), chosen.blocks
     names = set(chosen.names) - set(blocks)
     for sample in samples:
         if sample.name in new and len(names) < len(samples) // IMAGES_PER_HELD_OUT:
@@ -179,9 +205,7 @@ def split_as(
             scored.append(sample)
         elif sample.name not in chosen.between:
             training.append(sample)
-    training, scored = (
-        [part for part in side if _is_annotated(part)] for side in (training, scored)
-    )
+    training, scored = annotated_ones(training), annotated_ones(scored)
     if not training or not scored:
         raise DataError(
             f"the annotated part of {samples[0].name} is too small to be divided into one for "
@@ -199,7 +223,7 @@ def split_as(
 
 def _choose(candidates: Sequence[Sample], samples: Sequence[Sample]) -> HeldOut:
     """Choose among some of all samples."""
-    stacks = _by_stack(range(len(candidates)), candidates)
+    stacks = by_stack(range(len(candidates)), candidates)
     if len(candidates) < FEWEST_FOR_WHOLE_IMAGES:
         blocks: dict[str, Block] = {}
         for stack in stacks:
@@ -211,18 +235,18 @@ def _choose(candidates: Sequence[Sample], samples: Sequence[Sample]) -> HeldOut:
     else:
         numbers = [k for number in _spread(len(stacks)) for k in stacks[number]]
     names = [candidates[k].name for k in numbers]
-    return HeldOut(names=names, between=sorted(_beside(names, samples)))
+    return HeldOut(names=names, between=planes_beside(names, samples))
 
 
-def _beside(names: Collection[str], samples: Sequence[Sample]) -> set[str]:
+def planes_beside(names: Collection[str], samples: Sequence[Sample]) -> list[str]:
     """Return the names of the planes beside these in their stacks, these left out."""
     found: set[str] = set()
-    for stack in _by_stack(range(len(samples)), samples):
+    for stack in by_stack(range(len(samples)), samples):
         ordered = [samples[k].name for k in stack]
         for one, other in itertools.pairwise(ordered):
             if one in names or other in names:
                 found |= {one, other}
-    return found - set(names)
+    return sorted(found - set(names))
 
 
 def _describe(held_out: Sequence[Sample], samples: Sequence[Sample], chosen: HeldOut) -> str:
@@ -235,8 +259,11 @@ def _describe(held_out: Sequence[Sample], samples: Sequence[Sample], chosen: Hel
         if len(blocks) < len(samples):
             of = list_some(list(blocks))
         gaps = sorted({block.gap for block in blocks.values()} - {0})
-        gap = f", with a gap of {' or '.join(map(str, gaps))} px before it" if gaps else ""
-        words.append(f"the last {BLOCK_FRACTION:.0%} of {of}{gap}")
+        is_last = all(block.stop is None for block in blocks.values())
+        part = f"the last {BLOCK_FRACTION:.0%}" if is_last else "a part"
+        where = "before" if is_last else "beside"
+        gap = f", with a gap of {' or '.join(map(str, gaps))} px {where} it" if gaps else ""
+        words.append(f"{part} of {of}{gap}")
     description = f"held out for the score: {' and '.join(words)}"
     if chosen.between:
         description += f"; beside them, left out until then: {list_some(list(chosen.between))}"
@@ -272,7 +299,7 @@ def _last_planes(stacks: Sequence[Sequence[int]]) -> Sequence[int]:
     return _last_of_each(stacks, IMAGES_PER_HELD_OUT) or max(stacks, key=len)[-1:]
 
 
-def _by_stack(numbers: Iterable[int], samples: Sequence[Sample]) -> list[list[int]]:
+def by_stack(numbers: Iterable[int], samples: Sequence[Sample]) -> list[list[int]]:
     """Gather planes of a stack and frames of a sequence; an image of its own is by itself."""
     stacks: dict[object, list[int]] = {}
     for k in numbers:

@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +37,14 @@ from ulens.annotated.planes import (
     read_planes,
 )
 from ulens.annotated.rows import PairRow, Source, make_rows
+from ulens.annotated.seen import hash_image
 from ulens.errors import LabelError, SettingError
 from ulens.io.files import is_roi_file, planes, read_image
 from ulens.io.store import ArrayStore
 from ulens.labels.meaning import LabelsAre
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """One 2-D plane with its labels.
 
@@ -63,6 +65,11 @@ class Sample:
     sequence: str | None = None
     is_silver: bool = False
     stack: str | None = None
+
+    @cached_property
+    def image_hash(self) -> str:
+        """What tells the image from all others, as `hash_image` makes it, once."""
+        return hash_image(self.image)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -21,9 +21,12 @@ class Calendar:
     Parameters
     ----------
     plan, trainer : of the training
+    scored_at : the done part of it after which what is held out is scored and trained on, too; 1
+        where it is never trained on
     """
 
-    def __init__(self, plan: Plan, trainer: Trainer) -> None:
+    def __init__(self, plan: Plan, trainer: Trainer, scored_at: float = SCORED_AT) -> None:
+        self._scored_at = scored_at
         self._plan, self._trainer, self._clock = plan, trainer, trainer.clock
         self._num_validated = 0
         self._validating_seconds = 0.0
@@ -51,7 +54,7 @@ class Calendar:
 
     def scoring_is_due(self) -> bool:
         """Whether it is time to score what is held out, and to train on that, too."""
-        return SCORED_AT <= self._clock.progress < 1
+        return self._scored_at <= self._clock.progress < 1
 
     def save_is_due(self) -> bool:
         """Whether a minute has passed; only a snapshot is saved, so that resuming is exact."""

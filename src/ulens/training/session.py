@@ -19,7 +19,7 @@ from ulens.nets.properties import count_multiplications
 from ulens.nets.unet import UNet
 from ulens.planning.plan import Plan
 from ulens.training.begin import begin_network, images_seen
-from ulens.training.calendar import Calendar
+from ulens.training.calendar import SCORED_AT, Calendar
 from ulens.training.examples import cut_example
 from ulens.training.model_folder import HELD_OUT, LOG, PLAN, STATE, ModelFolder
 from ulens.training.quantization import prepare_int8
@@ -55,11 +55,13 @@ class Session:
     device : where the network is trained
     start_from : model folder to take the first weights and thresholds from, or None
     ranks : as in `Trainer`
+    scored_at : as in `Calendar`
 
     Notes
     -----
-    The held-out annotations are scored when `SCORED_AT` of the training is done; the rest is on
+    The held-out annotations are scored when `scored_at` of the training is done; the rest is on
     all images. So the score is honest, and none of the few annotations is lost for the network.
+    Where none are held out, the score comes from elsewhere: `take_score`.
     """
 
     def __init__(
@@ -72,6 +74,7 @@ class Session:
         device: torch.device,
         start_from: Path | None = None,
         ranks: Ranks = ALONE,
+        scored_at: float = SCORED_AT,
     ) -> None:
         self.folder, self.plan = ModelFolder(folder), plan
         self.samples = TrainingSet(annotated, split, plan, device)
@@ -92,7 +95,7 @@ class Session:
             is_trained=start_from is not None,
             ranks=ranks,
         )
-        self._calendar = Calendar(plan, self.trainer)
+        self._calendar = Calendar(plan, self.trainer, scored_at)
         self._scored: Scored | None = None
 
     def add(self, samples: Sequence[Sample]) -> None:
@@ -162,8 +165,8 @@ class Session:
 
     @property
     def is_unscored(self) -> bool:
-        """Whether what is held out has not been scored yet."""
-        return self._scored is None
+        """Whether anything is held out that has not been scored yet."""
+        return self._scored is None and bool(self.samples.split.held_out)
 
     def validation_is_due(self) -> bool:
         """Whether it is time for `validate`."""
@@ -190,7 +193,7 @@ class Session:
         with self._calendar.counting():
             scored = self._score()
             scored.save(self.folder.path / HELD_OUT)
-            self._scored, self.decoding = scored, scored.decoding
+            self.take_score(scored)
             self._log_scores(scored.scores)
             self.trainer.use_all()
         return Validation(step=scored.step, scores=scored.scores)
@@ -208,14 +211,17 @@ class Session:
             self.trainer.take_snapshot()
         self.save()
 
+    def take_score(self, scored: Scored) -> None:
+        """Take a score and the decoding tuned with it; the model is saved with them from now on."""
+        self._scored, self.decoding = scored, scored.decoding
+
     def finish(self) -> tuple[ModelBundle, list[Prediction]]:
         """Save the model; where training ended too soon, score it first."""
-        if self._scored is None:
-            self._scored = self._score()
-            self.decoding = self._scored.decoding
+        if self.is_unscored:
+            self.take_score(self._score())
         bundle = self._bundle()
         save_bundle(bundle, self.folder.path)
-        return bundle, self._scored.predictions
+        return bundle, self._scored.predictions if self._scored else []
 
     def prepare_int8(self, bundle: ModelBundle) -> ModelBundle:
         """Find the convolutions that 8-bit integers compute well enough, and save them.
@@ -291,6 +297,7 @@ class Session:
                 **split.chosen.to_json(),
                 "seen": self._seen(),
                 "scored_at_step": scored.step if scored else None,
+                "folds": list(scored.folds) if scored else [],
                 "scores_rest_on": scored.evidence.to_json() if scored and scored.evidence else None,
                 "steps": self.trainer.clock.step,
                 "training_seconds": round(self.trainer.clock.seconds, 1),
