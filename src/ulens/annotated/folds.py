@@ -1,8 +1,7 @@
 """What each fold of a cross-validation holds out."""
 
+import itertools
 from collections.abc import Collection, Sequence
-
-import numpy as np
 
 from ulens.annotated.blocks import Block, find_blocks
 from ulens.annotated.holdout import (
@@ -11,6 +10,7 @@ from ulens.annotated.holdout import (
     Split,
     annotated_ones,
     by_stack,
+    flatten,
     hold_out,
     planes_beside,
     unseen_ones,
@@ -72,23 +72,24 @@ def undivided(folds: Sequence[Split]) -> Split:
 
 def _choose(candidates: Sequence[Sample], samples: Sequence[Sample], num: int) -> list[HeldOut]:
     """Choose for each fold among some of all samples."""
-    stacks = by_stack(range(len(candidates)), candidates)
+    stacks = by_stack(candidates)
+    moments = [moment for stack in stacks for moment in stack]
     if len(stacks) >= num:
-        runs = [[k for stack in stacks[first::num] for k in stack] for first in range(num)]
-    elif len(candidates) < max(num, FEWEST_FOR_WHOLE_IMAGES):
-        if len(candidates) >= FEWEST_FOR_WHOLE_IMAGES:
-            raise SettingError(
-                f"folds is {num}, but {len(candidates)} images can be held out "
-                f"({list_some([each.name for each in candidates])}); give {len(candidates)} at most"
-            )
+        runs = [flatten(map(flatten, stacks[first::num])) for first in range(num)]
+    elif len(moments) >= max(num, FEWEST_FOR_WHOLE_IMAGES):
+        ends = [len(moments) * k // num for k in range(num + 1)]
+        runs = [flatten(moments[start:end]) for start, end in itertools.pairwise(ends)]
+    elif len(moments) < FEWEST_FOR_WHOLE_IMAGES:
         blocks: list[dict[str, Block]] = [{} for _ in range(num)]
-        for stack in stacks:
-            found = find_blocks([candidates[k].label for k in stack], num)
+        for planes in map(flatten, stacks):
+            found = find_blocks([plane.label for plane in planes], num)
             for fold, block in zip(blocks, found, strict=True):
-                fold |= {candidates[k].name: block for k in stack}
+                fold |= {plane.name: block for plane in planes}
         return [HeldOut(names=list(fold), blocks=fold) for fold in blocks]
     else:
-        planes = [k for stack in stacks for k in stack]
-        runs = [run.tolist() for run in np.array_split(planes, num)]
-    chosen = [[candidates[k].name for k in run] for run in runs]
+        raise SettingError(
+            f"folds is {num}, but {len(moments)} images can be held out "
+            f"({list_some([moment[0].name for moment in moments])}); give {len(moments)} at most"
+        )
+    chosen = [[plane.name for plane in run] for run in runs]
     return [HeldOut(names=names, between=planes_beside(names, samples)) for names in chosen]

@@ -3,7 +3,7 @@
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ulens.annotated.blocks import BLOCK_FRACTION, Block, divide, find_block, widen_gap
 from ulens.annotated.samples import Sample
@@ -11,6 +11,9 @@ from ulens.errors import DataError
 from ulens.io.files import list_some
 from ulens.labels.meaning import IGNORED
 
+T = TypeVar("T")
+Moment = list[Sample]
+"""Planes of one time, which are held out together; mostly a single one."""
 IMAGES_PER_HELD_OUT = 10
 FEWEST_FOR_WHOLE_IMAGES = 4
 
@@ -223,29 +226,29 @@ def split_as(
 
 def _choose(candidates: Sequence[Sample], samples: Sequence[Sample]) -> HeldOut:
     """Choose among some of all samples."""
-    stacks = by_stack(range(len(candidates)), candidates)
-    if len(candidates) < FEWEST_FOR_WHOLE_IMAGES:
+    stacks = by_stack(candidates)
+    if sum(map(len, stacks)) < FEWEST_FOR_WHOLE_IMAGES:
         blocks: dict[str, Block] = {}
-        for stack in stacks:
-            block = find_block([candidates[k].label for k in stack])
-            blocks |= {candidates[k].name: block for k in stack}
+        for planes in map(flatten, stacks):
+            block = find_block([plane.label for plane in planes])
+            blocks |= {plane.name: block for plane in planes}
         return HeldOut(names=list(blocks), blocks=blocks)
     if len(stacks) < FEWEST_FOR_WHOLE_IMAGES:
-        numbers = _last_planes(stacks)
+        chosen = _last_planes(stacks)
     else:
-        numbers = [k for number in _spread(len(stacks)) for k in stacks[number]]
-    names = [candidates[k].name for k in numbers]
+        chosen = [moment for number in _spread(len(stacks)) for moment in stacks[number]]
+    names = [plane.name for plane in flatten(chosen)]
     return HeldOut(names=names, between=planes_beside(names, samples))
 
 
 def planes_beside(names: Collection[str], samples: Sequence[Sample]) -> list[str]:
     """Return the names of the planes beside these in their stacks, these left out."""
     found: set[str] = set()
-    for stack in by_stack(range(len(samples)), samples):
-        ordered = [samples[k].name for k in stack]
+    for stack in by_stack(samples):
+        ordered = [{plane.name for plane in moment} for moment in stack]
         for one, other in itertools.pairwise(ordered):
-            if one in names or other in names:
-                found |= {one, other}
+            if not (one | other).isdisjoint(names):
+                found |= one | other
     return sorted(found - set(names))
 
 
@@ -290,22 +293,30 @@ def last_of_sequences(
     return _last_of_each(series.values(), one_in)
 
 
-def _last_of_each(series: Iterable[Sequence[int]], one_in: int) -> list[int]:
+def _last_of_each(series: Iterable[Sequence[T]], one_in: int) -> list[T]:
     return [k for each in series for k in each[len(each) - len(each) // one_in :]]
 
 
-def _last_planes(stacks: Sequence[Sequence[int]]) -> Sequence[int]:
+def _last_planes(stacks: Sequence[Sequence[Moment]]) -> Sequence[Moment]:
     """Return the last tenth of each stack, or the last plane of the longest one."""
     return _last_of_each(stacks, IMAGES_PER_HELD_OUT) or max(stacks, key=len)[-1:]
 
 
-def by_stack(numbers: Iterable[int], samples: Sequence[Sample]) -> list[list[int]]:
-    """Gather planes of a stack and frames of a sequence; an image of its own is by itself."""
-    stacks: dict[object, list[int]] = {}
-    for k in numbers:
-        sample = samples[k]
-        stacks.setdefault(sample.sequence or sample.stack or k, []).append(k)
-    return list(stacks.values())
+def by_stack(samples: Iterable[Sample]) -> list[list[Moment]]:
+    """Gather planes of a stack and frames of a sequence, those of one moment together.
+
+    An image of its own is by itself.
+    """
+    stacks: dict[object, dict[object, Moment]] = {}
+    for k, sample in enumerate(samples):
+        moments = stacks.setdefault(sample.sequence or sample.stack or k, {})
+        moments.setdefault(sample.moment or k, []).append(sample)
+    return [list(moments.values()) for moments in stacks.values()]
+
+
+def flatten(moments: Iterable[Moment]) -> Moment:
+    """Return the planes of several moments."""
+    return [plane for moment in moments for plane in moment]
 
 
 def _name_silver(held_out: Sequence[Sample]) -> str:
