@@ -358,8 +358,24 @@ def test_two_files_of_one_frame_and_foreign_images_are_named(model, tmp_path):
 def test_a_broken_frame_is_found_before_any_work(model, tmp_path):
     images = write_frames(tmp_path / "01", movie())
     (images / "t004.tif").write_bytes(b"II*\0 no image")
-    with pytest.raises(FileError, match=r"t004\.tif is truncated"):
+    with pytest.raises(FileError, match=r"t004\.tif is truncated.*every track would be cut there"):
         tracking(model, images, tmp_path / "out")
+
+
+def test_all_bad_frames_are_named_before_any_work(model, tmp_path):
+    good = movie()
+    colors = np.stack([good[0], good[1], good[2]])
+    images = write_frames(tmp_path / "01", [good[0][:, :32], *good, *good])
+    (images / "t004.tif").write_bytes(b"II*\0 no image")
+    write_tiff(images / "t005.tif", Image(data=colors, axes="CYX"))
+    write_tiff(images / "t006.tif", Image(data=colors, axes="ZYX"))
+    with pytest.raises(DataError, match=r"4 of 11 frames cannot be tracked") as caught:
+        tracking(model, images, tmp_path / "out")
+    text = str(caught.value)
+    for part in ("t004.tif is truncated", "t005.tif has 3 channels", "t006.tif has the axes ZYX"):
+        assert part in text
+    assert "t000.tif is 30×32, t001.tif 30×40" in text
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_tells_of_tracks_divisions_and_files(model, tmp_path, monkeypatch, capsys):
