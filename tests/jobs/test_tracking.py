@@ -9,7 +9,7 @@ import pytest
 from geff.core_io import read_to_memory
 from PIL import Image as PillowImage
 
-from brightness import events_of, make_bundle
+from brightness import events_of, make_bundle, notes_of
 from ulens import cli
 from ulens.annotated.ctc import find_result, read_labels, read_lineage
 from ulens.bundle import save_bundle
@@ -122,6 +122,7 @@ def test_progress_counts_frames_and_tiles(model, tmp_path):
     images = write_frames(tmp_path / "01", movie())
     *events, done = run(model, images, tmp_path / "out")
     assert isinstance(done, Tracked)
+    events = [event for event in events if not event.note]
     assert [event.number for event in events] == [1, 2, 3, 4, 5]
     assert {(event.tile, event.num_tiles, event.num_images) for event in events} == {(1, 1, 5)}
 
@@ -268,7 +269,7 @@ def test_frames_of_another_pixel_size_are_resampled_and_that_is_told_once(tmp_pa
         fine = np.kron(frame, np.ones((2, 2), np.uint8))
         write_tiff(folder / f"t{i:03d}.tif", Image(data=fine, axes="YX", spacing_um=(0.25, 0.25)))
     *events, done = run(model, folder, tmp_path / "out")
-    assert [event.note for event in events if event.note] == [
+    assert notes_of(events) == [
         "images with 0.25 µm per pixel are resampled by 0.5, to the 0.5 µm at which the model "
         "learned"
     ]
