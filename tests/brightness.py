@@ -6,7 +6,7 @@ from torch import nn
 
 from ulens.bundle import ModelBundle, save_bundle
 from ulens.jobs.segment import run_segmentation
-from ulens.jobs.segmenting import SegmentSettings
+from ulens.jobs.segmenting import SegmentProgress, SegmentSettings
 from ulens.nets.unet import UNet
 from ulens.normalize import Normalization
 
@@ -53,6 +53,12 @@ def save_instances_model(folder):
 def events_of(model, images, out, **options):
     """The events of a segmentation, which is done while they are taken."""
     return run_segmentation(SegmentSettings(model, images, out=out, **options))
+
+
+def notes_of(events):
+    """The notes, but the one that all models get which know nothing of their images."""
+    notes = [event.note for event in events if isinstance(event, SegmentProgress) and event.note]
+    return [note for note in notes if "cannot warn of images unlike" not in note]
 
 
 def make_cells(*shape, seed=0, per_plane=12):

@@ -29,6 +29,7 @@ def test_the_public_names():
         "Model",
         "UNet",
         "UlensError",
+        "UnlikeTrainingWarning",
         "__version__",
         "evaluate",
         "inspect",

@@ -20,12 +20,14 @@ if TYPE_CHECKING:
     from ulens.jobs.train import train
     from ulens.nets.unet import UNet
     from ulens.predict.model import Model, load
+    from ulens.predict.unlike import UnlikeTrainingWarning
 
 _HOMES = {
     "Image": "ulens.image",
     "Model": "ulens.predict.model",
     "UNet": "ulens.nets.unet",
     "UlensError": "ulens.errors",
+    "UnlikeTrainingWarning": "ulens.predict.unlike",
     "evaluate": "ulens.jobs.evaluate",
     "inspect": "ulens.jobs.inspect",
     "load": "ulens.predict.model",
@@ -39,6 +41,7 @@ __all__ = [
     "Model",
     "UNet",
     "UlensError",
+    "UnlikeTrainingWarning",
     "__version__",
     "evaluate",
     "inspect",

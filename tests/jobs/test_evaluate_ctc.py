@@ -283,6 +283,20 @@ def test_sizes_must_agree(folders):
         evaluate(*folders)
 
 
+def test_all_bad_files_are_named_at_once(folders):
+    truth, result = folders
+    (result / "mask000.tif").write_bytes(b"II*\0")
+    write(result, "mask", {1: np.zeros((5, 5), np.uint16)})
+    (truth / "TRA" / "man_track002.tif").write_bytes((result / "mask002.tif").read_bytes()[:150])
+    with pytest.raises(DataError, match=r"3 problems in the files of 4 annotations") as caught:
+        evaluate(*folders)
+    text = str(caught.value)
+    assert len(text.splitlines()) == 4
+    for name in ("mask000.tif", "mask001.tif 5×5", "man_track002.tif"):
+        assert name in text
+    assert "a score without a frame would be another score" in text
+
+
 def test_other_measures_and_ignore_are_refused(folders):
     with pytest.raises(DataError, match=r"instances cannot be computed: .* give one of its folder"):
         evaluate(*folders, measures=["instances", "ctc"])

@@ -6,7 +6,7 @@ import pytest
 import tifffile
 import zarr
 
-from brightness import events_of, make_bundle, make_image
+from brightness import events_of, make_bundle, make_image, notes_of
 from odd_files import pixels, sparse_tiff, turned, untagged, white_is_zero, with_sizes
 from ulens.annotated.samples import read_annotated
 from ulens.bundle import save_bundle
@@ -65,7 +65,7 @@ def test_what_was_guessed_or_changed_is_told_once(model, images, tmp_path):
         white_is_zero(images / name, 255 - make_image(48, 64))
     untagged(images / "c.tif", make_image(2, 48, 64))
     turned(images / "d.png", make_image(48, 64), 3)
-    notes = [event.note for event in events_of(model, images, tmp_path / "out") if event.note]
+    notes = notes_of(events_of(model, images, tmp_path / "out"))
     assert [note for note in notes if "0 is white" in note] == [
         "a.tif: grey values inverted, as viewers do, since the file says that 0 is white"
     ]

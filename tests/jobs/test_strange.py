@@ -1,4 +1,5 @@
 import csv
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 import tifffile
 import zarr
 
+import ulens
 from brightness import events_of, make_bundle, make_cells
 from ulens.appearance import familiarize
 from ulens.bundle import load_bundle, save_bundle
@@ -13,8 +15,8 @@ from ulens.cli import segment as command
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
 from ulens.jobs.segmenting import SegmentSettings
-from ulens.jobs.strange import ONE_BY_ONE, Strange, in_one_line, join_planes
-from ulens.predict.unlike import Unlike
+from ulens.jobs.strange import ONE_BY_ONE, Strange
+from ulens.predict.unlike import Unlike, in_one_line, join_planes
 
 BLUR, EMPTY = Unlike("blur", "blurred: check the focus"), Unlike("empty", "nearly empty")
 INVERTED = "inverted contrast: what is bright in training is dark here; invert the grey values"
@@ -41,6 +43,33 @@ def images(tmp_path):
     for name, data in (("dark", 255 - cells(9)), ("plain", cells(10))):
         write_tiff(folder / f"{name}.tif", Image(data=data, axes="YX"))
     return folder
+
+
+def test_python_warns_of_them(model, images, tmp_path):
+    known = ulens.load(model)
+    dark, plain = (read_image(images / f"{name}.tif") for name in ("dark", "plain"))
+    about_dark = r"dark\.tif: inverted contrast"
+    for work in (known.segment, known.predict):
+        with pytest.warns(ulens.UnlikeTrainingWarning, match=about_dark) as found:
+            work(dark)
+        assert found[0].filename == __file__
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            work(plain)
+    stack = Image(data=np.stack([dark.data, plain.data]), axes="ZYX")
+    with pytest.warns(ulens.UnlikeTrainingWarning, match=r"image: inverted .*\(1 of 2 planes\)"):
+        known.segment(stack)
+    with pytest.warns(ulens.UnlikeTrainingWarning, match=about_dark) as found:
+        ulens.segment(model, images, tmp_path / "out")
+    assert [warning.filename for warning in found] == [__file__]
+
+
+def test_a_model_that_knows_no_images_says_that_it_cannot_warn(model, images, tmp_path):
+    save_bundle(replace(load_bundle(model), familiar=None), tmp_path / "old")
+    for folder, number in ((model, 0), (tmp_path / "old", 1)):
+        out = tmp_path / f"of {folder.name}"
+        notes = [event.note for event in events_of(folder, images, out)]
+        assert sum("cannot warn of images unlike" in (note or "") for note in notes) == number
 
 
 def test_planes_are_counted():

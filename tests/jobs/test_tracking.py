@@ -9,7 +9,7 @@ import pytest
 from geff.core_io import read_to_memory
 from PIL import Image as PillowImage
 
-from brightness import events_of, make_bundle
+from brightness import events_of, make_bundle, notes_of
 from ulens import cli
 from ulens.annotated.ctc import find_result, read_labels, read_lineage
 from ulens.bundle import save_bundle
@@ -122,6 +122,7 @@ def test_progress_counts_frames_and_tiles(model, tmp_path):
     images = write_frames(tmp_path / "01", movie())
     *events, done = run(model, images, tmp_path / "out")
     assert isinstance(done, Tracked)
+    events = [event for event in events if not event.note]
     assert [event.number for event in events] == [1, 2, 3, 4, 5]
     assert {(event.tile, event.num_tiles, event.num_images) for event in events} == {(1, 1, 5)}
 
@@ -268,7 +269,7 @@ def test_frames_of_another_pixel_size_are_resampled_and_that_is_told_once(tmp_pa
         fine = np.kron(frame, np.ones((2, 2), np.uint8))
         write_tiff(folder / f"t{i:03d}.tif", Image(data=fine, axes="YX", spacing_um=(0.25, 0.25)))
     *events, done = run(model, folder, tmp_path / "out")
-    assert [event.note for event in events if event.note] == [
+    assert notes_of(events) == [
         "images with 0.25 µm per pixel are resampled by 0.5, to the 0.5 µm at which the model "
         "learned"
     ]
@@ -358,8 +359,24 @@ def test_two_files_of_one_frame_and_foreign_images_are_named(model, tmp_path):
 def test_a_broken_frame_is_found_before_any_work(model, tmp_path):
     images = write_frames(tmp_path / "01", movie())
     (images / "t004.tif").write_bytes(b"II*\0 no image")
-    with pytest.raises(FileError, match=r"t004\.tif is truncated"):
+    with pytest.raises(FileError, match=r"t004\.tif is truncated.*every track would be cut there"):
         tracking(model, images, tmp_path / "out")
+
+
+def test_all_bad_frames_are_named_before_any_work(model, tmp_path):
+    good = movie()
+    colors = np.stack([good[0], good[1], good[2]])
+    images = write_frames(tmp_path / "01", [good[0][:, :32], *good, *good])
+    (images / "t004.tif").write_bytes(b"II*\0 no image")
+    write_tiff(images / "t005.tif", Image(data=colors, axes="CYX"))
+    write_tiff(images / "t006.tif", Image(data=colors, axes="ZYX"))
+    with pytest.raises(DataError, match=r"4 of 11 frames cannot be tracked") as caught:
+        tracking(model, images, tmp_path / "out")
+    text = str(caught.value)
+    for part in ("t004.tif is truncated", "t005.tif has 3 channels", "t006.tif has the axes ZYX"):
+        assert part in text
+    assert "t000.tif is 30×32, t001.tif 30×40" in text
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_command_tells_of_tracks_divisions_and_files(model, tmp_path, monkeypatch, capsys):

@@ -145,11 +145,11 @@ def test_a_block_is_held_out_with_a_gap_as_wide_as_the_network_sees(tmp_path):
     assert reach_px(changed(tiny_plan(), zoom=(0.5, 1.0))) == (18, 9)
     events = train(folder)
     provenance = events[-1].bundle.provenance
-    assert provenance["held_out_blocks"] == {"0": [0, 96, 9]}
+    assert provenance["held_out_blocks"] == {"0": [0, 96, 9, None]}
     assert provenance["not_independent"] == ""
     assert any("a gap of 9 px" in event.text for event in events if isinstance(event, Message))
     again = train(folder, plan=None, resume=True, steps=25)[-1].bundle
-    assert again.provenance["held_out_blocks"] == {"0": [0, 96, 9]}
+    assert again.provenance["held_out_blocks"] == {"0": [0, 96, 9, None]}
 
 
 def test_an_image_too_small_for_a_gap_is_scored_and_says_so(tmp_path):

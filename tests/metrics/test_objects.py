@@ -50,12 +50,14 @@ def test_sizes_must_agree():
         object_table(cases.empty(), np.zeros((16, 20, 3)), None)
 
 
-def test_a_table_without_objects_has_a_header_alone(tmp_path):
+@pytest.mark.parametrize(("told", "warning"), [("", "no objects found"), ("too dark", "too dark")])
+def test_a_plane_without_objects_has_a_row_without_numbers(tmp_path, told, warning):
     table = ObjectTable(tmp_path / "objects.csv")
-    table.add("a.png", "", np.zeros((3, 4), int), np.zeros((2, 3, 4)), None)
+    table.add("a.png", "z001", np.zeros((3, 4), int), np.zeros((2, 3, 4)), None, told)
     table.write()
     assert (tmp_path / "objects.csv").read_text(encoding="utf-8") == (
         "image,plane,label,area_px,area_um2,centroid_y_px,centroid_x_px,centroid_y_um,"
         "centroid_x_um,mean_intensity_c0,min_intensity_c0,max_intensity_c0,"
         "mean_intensity_c1,min_intensity_c1,max_intensity_c1,warning\n"
+        f"a.png,z001{',' * 14}{warning}\n"
     )

@@ -126,7 +126,7 @@ def test_once_it_is_scored_nothing_more_is_held_out(tmp_path):
 def test_changed_labels_take_the_place_of_the_old_ones_on_the_same_side(tmp_path):
     session, _ = begin(write_folder(tmp_path, number=2), number=2)
     samples = session.samples
-    axis, start, _ = samples.split.chosen.blocks["0"]
+    axis, start, *_ = samples.split.chosen.blocks["0"]
     old = samples.annotated.samples[0]
     label = old.label.copy()
     label[:, :3] = -1  # with fewer annotated pixels the block would begin elsewhere

@@ -1,6 +1,7 @@
 """When the held-out annotations are scored, and that they are trained on only after that."""
 
 import itertools
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -214,9 +215,16 @@ def test_a_model_saved_between_has_its_score(folder):
 
 
 def test_stopped_too_soon_it_is_scored_at_its_end(folder):
-    train(folder, pace=Pace(scored_at=2.0))
+    settings = TrainSettings(
+        images=folder / "images", labels=folder / "labels", out=folder / "model",
+        plan=folder / "plan.json",
+    )  # fmt: skip
+    stop = threading.Event()
+    for event in run_training(settings, stop):
+        if isinstance(event, trainer.StepLog) and event.step == SCORED - 2:
+            stop.set()
     bundle = load_bundle(folder / "model")
-    assert bundle.provenance["scored_at_step"] == STEPS
+    assert bundle.provenance["scored_at_step"] == bundle.provenance["steps"] == SCORED - 2
     assert bundle.scores["Dice"] >= 0
     assert "never trained on" in (folder / "model" / "report.html").read_text()
 

@@ -15,18 +15,20 @@ LEAST_LEFT = 0.5
 
 
 class Block(NamedTuple):
-    """A block of an image, from a line to the end.
+    """A block of an image, from a line to another, or to the end.
 
     Parameters
     ----------
     axis : along which the image is divided
     start : first line there that is held out
-    gap : lines before it that are neither trained on nor scored
+    gap : lines before and after it that are neither trained on nor scored
+    stop : first line after it; None = it reaches to the end
     """
 
     axis: int
     start: int
     gap: int = 0
+    stop: int | None = None
 
 
 def find_block(labels: Sequence[np.ndarray], fraction: float = BLOCK_FRACTION) -> Block:
@@ -38,11 +40,28 @@ def find_block(labels: Sequence[np.ndarray], fraction: float = BLOCK_FRACTION) -
         which are divided at one place
     fraction : of the annotated pixels
     """
+    axis, (start,) = _lines_at(labels, [1 - fraction])
+    return Block(axis, start)
+
+
+def find_blocks(labels: Sequence[np.ndarray], num: int) -> list[Block]:
+    """Return blocks of as many annotated pixels each, which together are the whole image.
+
+    Parameters
+    ----------
+    labels : as in `find_block`
+    """
+    axis, starts = _lines_at(labels, [k / num for k in range(num)])
+    stops = [*starts[1:], None]
+    return [Block(axis, start, stop=stop) for start, stop in zip(starts, stops, strict=True)]
+
+
+def _lines_at(labels: Sequence[np.ndarray], shares: Sequence[float]) -> tuple[int, list[int]]:
+    """Return the longer axis, and the lines there before which these shares are annotated."""
     axis = int(np.argmax(labels[0].shape))
     annotated = sum((label != IGNORED).sum(axis=1 - axis) for label in labels)
-    annotated_before = np.append(0, np.cumsum(annotated))
-    wanted = (1 - fraction) * annotated_before[-1]
-    return Block(axis, int(np.argmin(np.abs(annotated_before - wanted))))
+    before = np.append(0, np.cumsum(annotated))
+    return axis, [int(np.argmin(np.abs(before - share * before[-1]))) for share in shares]
 
 
 def widen_gap(
@@ -70,21 +89,23 @@ def widen_gap(
 def divide(sample: Sample, block: Block, labels_are: str) -> tuple[Sample, Sample]:
     """Divide the annotated pixels of an image in two: to train on, and to score.
 
-    An instance goes whole to its centroid's side. The gap begins where what is scored begins; an
-    instance that reaches into it is on neither side.
+    An instance goes whole to its centroid's side. The gaps lie beside what is scored; an instance
+    that reaches into one is on neither side.
     """
-    label, (axis, start, gap) = sample.label, block
+    label, (axis, start, gap, stop) = sample.label, block
+    end = label.shape[axis] if stop is None else stop
     lines = np.arange(label.shape[axis]).reshape((-1, 1) if axis == 0 else (1, -1))
-    held_out = np.broadcast_to(lines >= start, label.shape)
+    held_out = np.broadcast_to((lines >= start) & (lines < end), label.shape)
     if labels_are == "instances":
         numbers = np.unique(label[label > 0])
-        centres = np.reshape(ndimage.center_of_mass(label > 0, label, numbers), (-1, 2))
-        inside = np.isin(label, numbers[centres[:, axis] >= start])
+        centres = np.reshape(ndimage.center_of_mass(label > 0, label, numbers), (-1, 2))[:, axis]
+        inside = np.isin(label, numbers[(centres >= start) & (centres < end)])
         held_out = np.where(label > 0, inside, held_out)
     left_out = held_out
     if gap and held_out.any():
-        scored_from = int(held_out.any(axis=1 - axis).argmax())
-        left_out = held_out | (lines >= scored_from - gap)
+        scored = np.flatnonzero(held_out.any(axis=1 - axis))
+        after = label.shape[axis] if stop is None else scored[-1] + 1 + gap
+        left_out = held_out | ((lines >= scored[0] - gap) & (lines < after))
         if labels_are == "instances":
             left_out = left_out | ((label > 0) & np.isin(label, label[left_out]))
     return (

@@ -3,15 +3,17 @@
 import itertools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from ulens.annotated.blocks import BLOCK_FRACTION, Block, divide, find_block, widen_gap
 from ulens.annotated.samples import Sample
-from ulens.annotated.seen import hash_image
 from ulens.errors import DataError
 from ulens.io.files import list_some
 from ulens.labels.meaning import IGNORED
 
+T = TypeVar("T")
+Moment = list[Sample]
+"""Planes of one time, which are held out together; mostly a single one."""
 IMAGES_PER_HELD_OUT = 10
 FEWEST_FOR_WHOLE_IMAGES = 4
 
@@ -93,11 +95,38 @@ def split_samples(
     ------
     DataError : the images are too small to be divided
     """
-    samples = [sample for sample in samples if _is_annotated(sample)]
-    known = {sample.name for sample in samples if seen and hash_image(sample.image) in seen}
-    unseen = [sample for sample in samples if sample.name not in known]
-    chosen = _choose(unseen or samples, samples)
-    beside = _beside(chosen.names, samples)
+    samples = annotated_ones(samples)
+    chosen = _choose(unseen_ones(samples, seen) or samples, samples)
+    return hold_out(samples, chosen, labels_are=labels_are, seen=seen)
+
+
+def annotated_ones(samples: Iterable[Sample]) -> list[Sample]:
+    """Return the samples with any annotated pixel."""
+    return [sample for sample in samples if _is_annotated(sample)]
+
+
+def unseen_ones(samples: Iterable[Sample], seen: Collection[str] | None) -> list[Sample]:
+    """Return the samples whose images are not among these hashes."""
+    return [sample for sample in samples if not seen or sample.image_hash not in seen]
+
+
+def hold_out(
+    samples: Sequence[Sample],
+    chosen: HeldOut,
+    *,
+    labels_are: str,
+    seen: Collection[str] | None,
+) -> Split:
+    """Hold out what was chosen, and say why its score is not independent, if it is not.
+
+    Parameters
+    ----------
+    samples : with annotated pixels
+    seen : as in `split_samples`
+    """
+    unseen = unseen_ones(samples, seen)
+    known = {sample.name for sample in samples} - {sample.name for sample in unseen}
+    beside = planes_beside(chosen.names, samples)
     reason = ""
     if seen is None:
         reason = (
@@ -109,7 +138,7 @@ def split_samples(
             "the model that training starts from has seen all of these images; add images that it "
             "has not seen"
         )
-    elif beside if chosen.blocks else beside & known:
+    elif beside if chosen.blocks else known.intersection(beside):
         reason = "planes beside those held out are trained on"
     return split_as(samples, replace(chosen, not_independent=reason), labels_are=labels_are)
 
@@ -163,7 +192,7 @@ def split_as(
     ------
     DataError : the images are too small to be divided
     """
-    samples, blocks = [sample for sample in samples if _is_annotated(sample)], chosen.blocks
+    samples, blocks = annotated_ones(samples), chosen.blocks
     names = set(chosen.names) - set(blocks)
     for sample in samples:
         if sample.name in new and len(names) < len(samples) // IMAGES_PER_HELD_OUT:
@@ -179,9 +208,7 @@ def split_as(
             scored.append(sample)
         elif sample.name not in chosen.between:
             training.append(sample)
-    training, scored = (
-        [part for part in side if _is_annotated(part)] for side in (training, scored)
-    )
+    training, scored = annotated_ones(training), annotated_ones(scored)
     if not training or not scored:
         raise DataError(
             f"the annotated part of {samples[0].name} is too small to be divided into one for "
@@ -199,30 +226,30 @@ def split_as(
 
 def _choose(candidates: Sequence[Sample], samples: Sequence[Sample]) -> HeldOut:
     """Choose among some of all samples."""
-    stacks = _by_stack(range(len(candidates)), candidates)
-    if len(candidates) < FEWEST_FOR_WHOLE_IMAGES:
+    stacks = by_stack(candidates)
+    if sum(map(len, stacks)) < FEWEST_FOR_WHOLE_IMAGES:
         blocks: dict[str, Block] = {}
-        for stack in stacks:
-            block = find_block([candidates[k].label for k in stack])
-            blocks |= {candidates[k].name: block for k in stack}
+        for planes in map(flatten, stacks):
+            block = find_block([plane.label for plane in planes])
+            blocks |= {plane.name: block for plane in planes}
         return HeldOut(names=list(blocks), blocks=blocks)
     if len(stacks) < FEWEST_FOR_WHOLE_IMAGES:
-        numbers = _last_planes(stacks)
+        chosen = _last_planes(stacks)
     else:
-        numbers = [k for number in _spread(len(stacks)) for k in stacks[number]]
-    names = [candidates[k].name for k in numbers]
-    return HeldOut(names=names, between=sorted(_beside(names, samples)))
+        chosen = [moment for number in _spread(len(stacks)) for moment in stacks[number]]
+    names = [plane.name for plane in flatten(chosen)]
+    return HeldOut(names=names, between=planes_beside(names, samples))
 
 
-def _beside(names: Collection[str], samples: Sequence[Sample]) -> set[str]:
+def planes_beside(names: Collection[str], samples: Sequence[Sample]) -> list[str]:
     """Return the names of the planes beside these in their stacks, these left out."""
     found: set[str] = set()
-    for stack in _by_stack(range(len(samples)), samples):
-        ordered = [samples[k].name for k in stack]
+    for stack in by_stack(samples):
+        ordered = [{plane.name for plane in moment} for moment in stack]
         for one, other in itertools.pairwise(ordered):
-            if one in names or other in names:
-                found |= {one, other}
-    return found - set(names)
+            if not (one | other).isdisjoint(names):
+                found |= one | other
+    return sorted(found - set(names))
 
 
 def _describe(held_out: Sequence[Sample], samples: Sequence[Sample], chosen: HeldOut) -> str:
@@ -235,8 +262,11 @@ def _describe(held_out: Sequence[Sample], samples: Sequence[Sample], chosen: Hel
         if len(blocks) < len(samples):
             of = list_some(list(blocks))
         gaps = sorted({block.gap for block in blocks.values()} - {0})
-        gap = f", with a gap of {' or '.join(map(str, gaps))} px before it" if gaps else ""
-        words.append(f"the last {BLOCK_FRACTION:.0%} of {of}{gap}")
+        is_last = all(block.stop is None for block in blocks.values())
+        part = f"the last {BLOCK_FRACTION:.0%}" if is_last else "a part"
+        where = "before" if is_last else "beside"
+        gap = f", with a gap of {' or '.join(map(str, gaps))} px {where} it" if gaps else ""
+        words.append(f"{part} of {of}{gap}")
     description = f"held out for the score: {' and '.join(words)}"
     if chosen.between:
         description += f"; beside them, left out until then: {list_some(list(chosen.between))}"
@@ -263,22 +293,30 @@ def last_of_sequences(
     return _last_of_each(series.values(), one_in)
 
 
-def _last_of_each(series: Iterable[Sequence[int]], one_in: int) -> list[int]:
+def _last_of_each(series: Iterable[Sequence[T]], one_in: int) -> list[T]:
     return [k for each in series for k in each[len(each) - len(each) // one_in :]]
 
 
-def _last_planes(stacks: Sequence[Sequence[int]]) -> Sequence[int]:
+def _last_planes(stacks: Sequence[Sequence[Moment]]) -> Sequence[Moment]:
     """Return the last tenth of each stack, or the last plane of the longest one."""
     return _last_of_each(stacks, IMAGES_PER_HELD_OUT) or max(stacks, key=len)[-1:]
 
 
-def _by_stack(numbers: Iterable[int], samples: Sequence[Sample]) -> list[list[int]]:
-    """Gather planes of a stack and frames of a sequence; an image of its own is by itself."""
-    stacks: dict[object, list[int]] = {}
-    for k in numbers:
-        sample = samples[k]
-        stacks.setdefault(sample.sequence or sample.stack or k, []).append(k)
-    return list(stacks.values())
+def by_stack(samples: Iterable[Sample]) -> list[list[Moment]]:
+    """Gather planes of a stack and frames of a sequence, those of one moment together.
+
+    An image of its own is by itself.
+    """
+    stacks: dict[object, dict[object, Moment]] = {}
+    for k, sample in enumerate(samples):
+        moments = stacks.setdefault(sample.sequence or sample.stack or k, {})
+        moments.setdefault(sample.moment or k, []).append(sample)
+    return [list(moments.values()) for moments in stacks.values()]
+
+
+def flatten(moments: Iterable[Moment]) -> Moment:
+    """Return the planes of several moments."""
+    return [plane for moment in moments for plane in moment]
 
 
 def _name_silver(held_out: Sequence[Sample]) -> str:

@@ -22,7 +22,7 @@ class Plane:
     """A plane as the files hold it; `label` is (Y, X) int64, −1 where ignored.
 
     `axes` and `shape` are those of the image file; `notes` are on the reading of the files that
-    they name.
+    they name; `moment` names the frame, or the slice where there is one frame alone.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Plane:
     notes: tuple[tuple[Path, str], ...]
     axes: str
     shape: tuple[int, ...]
+    moment: str = ""
 
 
 def read_planes(
@@ -76,6 +77,7 @@ def _read_pair(
             notes=tuple(notes),
             axes=image.axes,
             shape=image.data.shape,
+            moment=name.partition("_z")[0],
         )
 
 

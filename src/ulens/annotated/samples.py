@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -36,13 +37,15 @@ from ulens.annotated.planes import (
     read_planes,
 )
 from ulens.annotated.rows import PairRow, Source, make_rows
+from ulens.annotated.seen import hash_image
+from ulens.annotated.series import find_places
 from ulens.errors import LabelError, SettingError
 from ulens.io.files import is_roi_file, planes, read_image
 from ulens.io.store import ArrayStore
 from ulens.labels.meaning import LabelsAre
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, kw_only=True)
 class Sample:
     """One 2-D plane with its labels.
 
@@ -54,7 +57,9 @@ class Sample:
         where pixels are to be ignored
     sequence : the sequence of the Cell Tracking Challenge that it is a frame of, or None
     is_silver : whether programs made the label
-    stack : the file that it is a plane of; planes of one file are neighbours, in their order
+    stack : the file, or the series of files, that it is a plane of; planes of one stack are
+        neighbours, in their order
+    moment : what planes of one time have in common; they are held out together
     """
 
     name: str
@@ -63,6 +68,12 @@ class Sample:
     sequence: str | None = None
     is_silver: bool = False
     stack: str | None = None
+    moment: str | None = None
+
+    @cached_property
+    def image_hash(self) -> str:
+        """What tells the image from all others, as `hash_image` makes it, once."""
+        return hash_image(self.image)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,11 +158,14 @@ def read_annotated(
     if meaning == "instances" and ignore == 0:
         raise SettingError("ignore is 0, the background of instances; choose another value")
     values = judged.values
+    places, sentences = find_places(selected)
     encoded = [store.keep(encode(label, meaning, values)) for label in judged.labels]
     return Annotated(
         samples=[
-            Sample(name=plane.name, image=plane.image, label=label, stack=plane.pair.image.name)
-            for plane, label in zip(selected, encoded, strict=True)
+            Sample(
+                name=plane.name, image=plane.image, label=label, stack=at.series, moment=at.moment
+            )
+            for plane, label, at in zip(selected, encoded, places, strict=True)
         ],
         labels_are=meaning,
         class_values=(0, 1) if meaning == "instances" else values,
@@ -167,7 +181,11 @@ def read_annotated(
         ),
         unpaired=pairing.unpaired,
         rows=make_rows(_sources(read), encoded, meaning, values),
-        notes=(*([] if pairing.note is None else [pairing.note]), *join_all_notes(selected)),
+        notes=(
+            *([] if pairing.note is None else [pairing.note]),
+            *join_all_notes(selected),
+            *sentences,
+        ),
     )
 
 

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from ulens.annotated.rows import PairRow
 from ulens.jobs.inspect import Inspected
-from ulens.jobs.train import Message, Trained, TrainEvent
+from ulens.jobs.steps import Message, Trained, TrainEvent
 from ulens.report.page import Table, format_cell
 from ulens.training.evidence import name_grounds, name_scores
 from ulens.training.session import Validation
@@ -57,7 +57,7 @@ def show_training(events: Iterable[TrainEvent]) -> bool:
                     is_trained = True
                     word = "stopped early" if stopped else "done"
                     progress.update(task, visible=False)
-                    named = ", ".join(name_scores(bundle))
+                    named = ", ".join(name_scores(bundle)) or "no score yet"
                     progress.console.print(
                         f"[bold]{word}[/bold]; on what was held out: {named}", soft_wrap=True
                     )

@@ -1,10 +1,13 @@
 """The frames of a sequence: their files, how they are numbered, and that they fit each other."""
 
 import re
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ulens.errors import DataError, ShapeError
+from ulens.image import Image
 from ulens.io.files import name_some, read_image
 from ulens.tracking.lineage import name_frames
 
@@ -31,8 +34,15 @@ class Frames:
     axes: str | None = None
 
 
-def check_frames(files: list[Path], axes: str | None = None) -> Frames:
-    """Read all frames once, so that a bad one is found before hours of work.
+def check_frames(
+    files: list[Path],
+    axes: str | None = None,
+    *,
+    check: Callable[[Image, str], None] = lambda image, name: None,
+) -> Frames:
+    """Read all frames once, so that all bad ones are found before hours of work.
+
+    A frame that is left out would cut every track, so one bad frame is an error.
 
     Files t000.tif and so on keep their numbers; others are counted from 0.
 
@@ -40,41 +50,85 @@ def check_frames(files: list[Path], axes: str | None = None) -> Frames:
     ----------
     files : images, in order; or a single stack along T
     axes : what the user says of the axes of each, as `read_image` takes them
+    check : raises what else is wrong with an image, which it gets with its name
 
     Raises
     ------
     ShapeError : frames that are no planes or differ in size
-    DataError : a frame that cannot be read, or a missing one
+    DataError : frames that cannot be read, or missing ones; of several bad frames all are named
     """
     first, num_digits = _number_frames(files)
-    size: tuple[int, ...] | None = None
-    spacing_um: tuple[float, float] | None = None
-    num_planes = 0
+    good: dict[Path, tuple[tuple[int, ...], tuple[float, float] | None, int]] = {}
+    errors: list[DataError | ShapeError] = []
     for file in files:
-        image = read_image(file, axes)
-        allowed = "TCYX" if len(files) == 1 else "CYX"
-        if not set(image.axes) <= set(allowed):
-            raise ShapeError(
-                f"{file} has the axes {image.axes} {image.data.shape}; tracking needs a folder of "
-                "2-D frames, or one stack along T; save volumes as one, plane by plane"
-            )
-        if size not in (None, image.data.shape[-2:]):
-            raise ShapeError(
-                f"{file.name} is {_times(image.data.shape[-2:])}, {files[0].name} "
-                f"{_times(size or ())}; tracking needs frames of one size; crop them, or take "
-                "those of another sequence out"
-            )
-        if size is None:
-            size, spacing_um = image.data.shape[-2:], image.spacing_um
-        num_planes += image.data.shape[0] if "T" in image.axes else 1
+        try:
+            image = read_image(file, axes)
+            _check_planes(image, file, is_stack=len(files) == 1)
+            check(image, str(file))
+        except (DataError, ShapeError) as error:
+            errors.append(error)
+        else:
+            num = image.data.shape[0] if "T" in image.axes else 1
+            good[file] = image.data.shape[-2:], image.spacing_um, num
+    errors += _find_odd_sizes({file: size for file, (size, _, _) in good.items()})
+    raise_all(
+        errors,
+        f"of {len(files)} frames cannot be tracked",
+        "without a frame every track would be cut there; mend what is bad, or track what lies "
+        "before and after in folders of their own",
+    )
+    num_planes = sum(num for _, _, num in good.values())
     return Frames(
         files=files,
         first=first,
         num=num_planes,
         num_digits=num_digits or (3 if num_planes <= 1000 else 4),
-        spacing_um=spacing_um,
+        spacing_um=good[files[0]][1],
         axes=axes,
     )
+
+
+def raise_all(errors: Sequence[DataError | ShapeError], what: str, why: str) -> None:
+    """Raise the only error, of several one that lists them, of none nothing.
+
+    That of several is of their kind if they are of one, else a DataError.
+
+    Parameters
+    ----------
+    what : are bad, such as "frames cannot be tracked"
+    why : one bad file ends it all
+    """
+    if len(errors) == 1:
+        raise type(errors[0])(f"{errors[0]}; {why}")
+    if errors:
+        lines = "\n".join(f"- {error}" for error in errors)
+        kinds = {type(error) for error in errors}
+        kind = kinds.pop() if len(kinds) == 1 else DataError
+        raise kind(f"{len(errors)} {what}; {why}:\n{lines}")
+
+
+def _check_planes(image: Image, file: Path, *, is_stack: bool) -> None:
+    if not set(image.axes) <= set("TCYX" if is_stack else "CYX"):
+        raise ShapeError(
+            f"{file} has the axes {image.axes} {image.data.shape}; tracking needs a folder of "
+            "2-D frames, or one stack along T; save volumes as one, plane by plane"
+        )
+
+
+def _find_odd_sizes(sizes: Mapping[Path, tuple[int, ...]]) -> list[DataError | ShapeError]:
+    """Return an error for each frame that has not the size of most."""
+    if not sizes:
+        return []
+    ((usual, _),) = Counter(sizes.values()).most_common(1)
+    model = next(file for file, size in sizes.items() if size == usual)
+    return [
+        ShapeError(
+            f"{file.name} is {_times(size)}, {model.name} {_times(usual)}; tracking needs frames "
+            "of one size; crop them, or take those of another sequence out"
+        )
+        for file, size in sizes.items()
+        if size != usual
+    ]
 
 
 def _number_frames(files: list[Path]) -> tuple[int, int | None]:

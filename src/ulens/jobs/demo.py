@@ -19,7 +19,8 @@ from ulens.io.files import write_tiff
 from ulens.io.writable import check_writable, make_folder
 from ulens.jobs.options import FLAG, OUT, TIME
 from ulens.jobs.planning import TrainSettings
-from ulens.jobs.train import Message, Trained, TrainEvent, run_training
+from ulens.jobs.steps import Message, Trained, TrainEvent
+from ulens.jobs.train import run_training
 from ulens.metrics.instance import instance_scores
 from ulens.report.demo import Told, write_demo_report
 from ulens.simulate.baseline import otsu_components

@@ -1,6 +1,5 @@
 """Score a result folder of the Cell Tracking Challenge: the measure ``ctc`` of evaluation."""
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from ulens.annotated.ctc import (
 from ulens.annotated.selection import parse_frames
 from ulens.errors import DataError, FileError, LabelError, ShapeError
 from ulens.io.files import name_some
+from ulens.io.frames import raise_all
 from ulens.metrics.ctc import (
     DetectionScores,
     TrackingScores,
@@ -29,8 +29,6 @@ from ulens.metrics.ctc import (
 )
 from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX
 from ulens.tracking.lineage import Lineage, check_result, name_frames
-
-Pairs = Iterator[tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +72,7 @@ def evaluate_ctc(
     ------
     FileError, DataError : no masks, or none of a frame that the truth annotates
     ShapeError : a truth and its mask differ in size (both files are named)
+    DataError : several files are bad (all are named)
     LabelError : label values or the truth's tracks make no sense
     SettingError : `frames` that are not there
     """
@@ -84,18 +83,11 @@ def evaluate_ctc(
     if border_px is None:
         border_px = FIELD_OF_INTEREST_PX.get(data_set, 0)
     notes: list[str] = []
-    scores: dict[str, float] = {}
-    per_image: dict[str, dict[str, float]] = {}
-    if wanted.segmentation:
-        scores, per_image = _score_segmentation(wanted, result, border_px)
-    else:
-        notes.append(f"SEG not computed: {truth} has no SEG/man_seg*.tif of these frames")
-    if wanted.markers:
-        scores |= _score_markers(wanted, result, predicted, border_px, notes)
-    else:
-        notes.append(
-            f"DET, TRA, LNK not computed: {truth} has no TRA/man_track*.tif of these frames"
-        )
+    try:
+        scores, per_image = _score(wanted, result, truth, predicted, border_px, notes)
+    except (DataError, ShapeError):
+        _check_all(wanted, result)
+        raise
     if num_outside := int(scores.pop("num_outside_field")):
         by_name = f" of {data_set}" if field_of_interest_px is None else ""
         notes.append(
@@ -155,29 +147,66 @@ def _find_masks(folder: Path, wanted: Truth, truth: Path) -> Result:
     return result
 
 
-def _read_pairs(annotations: Iterable[Annotation], result: Result) -> Pairs:
+def _read_pair(each: Annotation, result: Result) -> tuple[np.ndarray, np.ndarray]:
+    mask_file = result.masks[each.frame]
+    reference, mask = read_labels(each.path), read_labels(mask_file)
+    if each.z is not None and mask.ndim == 3 and each.z < len(mask):
+        mask = mask[each.z]
+    if reference.shape != mask.shape:
+        raise ShapeError(
+            f"{each.path} is {_size(reference)}, {mask_file} {_size(mask)}; both need the same size"
+        )
+    return reference, mask
+
+
+def _check_all(wanted: Truth, result: Result) -> None:
+    """Raise what is wrong with any pair of files: a score without one would be another score."""
+    annotations = [*wanted.segmentation, *_markers(wanted)]
+    errors: dict[str, DataError | ShapeError] = {}
     for each in annotations:
-        mask_file = result.masks[each.frame]
-        reference, mask = read_labels(each.path), read_labels(mask_file)
-        if each.z is not None and mask.ndim == 3 and each.z < len(mask):
-            mask = mask[each.z]
-        if reference.shape != mask.shape:
-            raise ShapeError(
-                f"{each.path} is {_size(reference)}, {mask_file} {_size(mask)}; both need the "
-                "same size"
-            )
-        yield reference, mask
+        try:
+            _read_pair(each, result)
+        except (DataError, ShapeError) as error:
+            errors.setdefault(str(error), error)
+    raise_all(
+        list(errors.values()),
+        f"problems in the files of {len(annotations)} annotations",
+        "a score without a frame would be another score; mend what is bad, or choose other frames",
+    )
+
+
+def _markers(wanted: Truth) -> list[Annotation]:
+    return [Annotation(frame, None, path) for frame, path in wanted.markers.items()]
 
 
 def _size(labels: np.ndarray) -> str:
     return "×".join(map(str, labels.shape))
 
 
+def _score(
+    wanted: Truth, result: Result, truth: Path, predicted: Path, border_px: int, notes: list[str]
+) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
+    """Return what the truth allows, over all annotations and by file; say what it does not."""
+    scores: dict[str, float] = {}
+    per_image: dict[str, dict[str, float]] = {}
+    if wanted.segmentation:
+        scores, per_image = _score_segmentation(wanted, result, border_px)
+    else:
+        notes.append(f"SEG not computed: {truth} has no SEG/man_seg*.tif of these frames")
+    if wanted.markers:
+        scores |= _score_markers(wanted, result, predicted, border_px, notes)
+    else:
+        notes.append(
+            f"DET, TRA, LNK not computed: {truth} has no TRA/man_track*.tif of these frames"
+        )
+    return scores, per_image
+
+
 def _score_segmentation(
     wanted: Truth, result: Result, border_px: int
 ) -> tuple[dict[str, float], dict[str, dict[str, float]]]:
     """Return SEG, over all annotations and by file."""
-    pairs = _read_pairs(wanted.segmentation, result)
+    pairs = (_read_pair(each, result) for each in wanted.segmentation)
     found = seg_scores(pairs, field_of_interest_px=border_px)
     scores = {
         "SEG": found.seg,
@@ -193,9 +222,7 @@ def _score_markers(
     wanted: Truth, result: Result, predicted: Path, border_px: int, notes: list[str]
 ) -> dict[str, float]:
     """Return DET, and TRA and LNK or a note why not."""
-    pairs = _read_pairs(
-        (Annotation(frame, None, path) for frame, path in wanted.markers.items()), result
-    )
+    pairs = (_read_pair(each, result) for each in _markers(wanted))
     tracks = _read_tracks(wanted, result, predicted)
     if isinstance(tracks, str):
         notes.append(f"TRA, LNK not computed: {tracks}")

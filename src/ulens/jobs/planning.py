@@ -1,6 +1,6 @@
 """What a user asks of a training, and the plan that follows from it."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -10,7 +10,7 @@ import torch
 from cyclopts import Parameter
 
 from ulens.annotated.holdout import Split
-from ulens.annotated.samples import Annotated
+from ulens.annotated.samples import Annotated, Sample
 from ulens.bundle import START, ModelBundle, find_model, load_bundle
 from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.encodings.weights import class_balance
@@ -58,6 +58,9 @@ class TrainSettings(InspectSettings):
     plan
         plan.json to train by, for example a changed one of another model; the time, the steps and
         the seed given here replace its own
+    folds
+        cross-validate in so many folds instead of holding out once: each image is held out from one
+        of as many more trainings, each as long as that of the model, which is trained on all
     start_from
         model to start from; noise for random weights. Without it trainings of up to ten minutes
         on objects and of up to two minutes on membranes start from the model that comes with ulens
@@ -88,6 +91,7 @@ class TrainSettings(InspectSettings):
     steps: int | None = None
     recipe: Recipe = "default"
     plan: Path | None = None
+    folds: int | None = None
     start_from: With[Path | None, Parameter(name="--from")] = None
     width: int | None = None
     zoom: float | None = None
@@ -112,7 +116,7 @@ class TrainSettings(InspectSettings):
             )
         if self.zoom is not None:
             check_zoom((self.zoom, self.zoom))
-        for name, lowest in (("width", 1), ("steps", 1), ("seed", 0)):
+        for name, lowest in (("width", 1), ("steps", 1), ("seed", 0), ("folds", 2)):
             value = getattr(self, name)
             if value is not None and value < lowest:
                 raise SettingError(f"{name} is {value}; it needs to be at least {lowest}")
@@ -165,8 +169,6 @@ def choose_plan(
             plan = replace(plan, seed=settings.seed)
         _refuse_other_labels(settings.plan, plan, fingerprint)
         return _with_length(plan, settings)
-    by_class = ENCODINGS["classes" if annotated.labels_are == "classes" else "boundary"]
-    targets = [by_class.encode(sample.label) for sample in split.training]
     # a model that is started from brings its own width, depth and slope
     begun = load_bundle(settings.start_from) if settings.start_from else None
     theirs = describe_architecture(begun.net) if begun else {}
@@ -190,7 +192,9 @@ def choose_plan(
             seed=settings.seed or 0,
         ),
         start=Start(slope or 0.0, begun.encoding) if begun else None,
-        class_weights=class_balance(targets, fingerprint.num_classes),
+        class_weights=balance_classes(
+            split.training, fingerprint.num_classes, annotated.labels_are
+        ),
         formats=tensor_formats(device),
         measure=partial(
             steps_per_second,
@@ -199,6 +203,14 @@ def choose_plan(
             allowed_seconds=MEASURING_SHARE * (seconds or 0),
         ),
     )
+
+
+def balance_classes(
+    samples: Sequence[Sample], num_classes: int, labels_are: str
+) -> tuple[float, ...]:
+    """Return the weights that balance the classes of these samples, for the paper's recipe."""
+    by_class = ENCODINGS["classes" if labels_are == "classes" else "boundary"]
+    return class_balance([by_class.encode(sample.label) for sample in samples], num_classes)
 
 
 def _asked_zoom(

@@ -1,5 +1,6 @@
 """The job `segment`: label images by a trained model, of a folder, a sequence or a large image."""
 
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from ulens.jobs.segment_folder import segment_folder
 from ulens.jobs.segment_large import segment_large
 from ulens.jobs.segmenting import SegmentProgress, SegmentSettings
 from ulens.jobs.tracking import Tracked, track_sequence
+from ulens.predict.unlike import UnlikeTrainingWarning, in_one_line
 
 
 def run_segmentation(settings: SegmentSettings) -> Iterator[SegmentProgress | Tracked]:
@@ -57,6 +59,16 @@ def segment(model: str | Path, images: str | Path, out: str | Path, **options: A
     Raises
     ------
     UlensError : as `run_segmentation`
+
+    Warns
+    -----
+    UnlikeTrainingWarning : an image is unlike those of the training, or nothing was found in it
     """
     settings = SegmentSettings(Path(model), Path(images), out=Path(out), **options)
-    return [path for event in run_segmentation(settings) for path in event.written]
+    written: list[Path] = []
+    for event in run_segmentation(settings):
+        written += event.written
+        if isinstance(event, SegmentProgress) and event.unlike:
+            text = f"{event.image}: {in_one_line(event.unlike)}"
+            warnings.warn(text, UnlikeTrainingWarning, stacklevel=2)
+    return written

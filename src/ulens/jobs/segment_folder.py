@@ -28,11 +28,10 @@ from ulens.jobs.segmenting import (
     segment_plane,
     take_stock,
 )
-from ulens.jobs.strange import in_one_line, join_planes
 from ulens.metrics.objects import ObjectTable
 from ulens.predict.model import stack_labels, stack_maps
 from ulens.predict.segmenter import Segmenter
-from ulens.predict.unlike import Unlike
+from ulens.predict.unlike import Unlike, in_one_line, join_planes
 
 
 def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:

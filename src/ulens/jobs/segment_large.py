@@ -12,7 +12,6 @@ from ulens.io.atomic import write_file
 from ulens.io.label_volumes import write_label_tiff
 from ulens.io.regions import Volume, open_volume
 from ulens.jobs.segmenting import SegmentProgress, SegmentSettings
-from ulens.jobs.strange import in_one_line, join_planes
 from ulens.predict.engine_choice import choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.large.in_words import foretell, report
@@ -40,6 +39,7 @@ from ulens.predict.large.parts import (
 )
 from ulens.predict.large.workers import connect, do_on_workers
 from ulens.predict.spacing import describe_factor, find_factor
+from ulens.predict.unlike import in_one_line, join_planes
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -94,8 +94,8 @@ def _plan(
     for note in volume.notes:
         yield replace(progress, note=f"{volume.path.name}: {note}")
     model = find_model(settings.model)
-    if bundle.hardly_trained:
-        yield replace(progress, note=f"expect little of this model: {bundle.hardly_trained}")
+    for caveat in bundle.caveats:
+        yield replace(progress, note=caveat)
     own = find_factor(volume.spacing_um, bundle.spacing_um, str(volume.path))
     if resampled := describe_factor(volume.spacing_um, bundle.spacing_um, own):
         yield replace(progress, note=resampled)

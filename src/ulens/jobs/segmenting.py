@@ -255,9 +255,7 @@ def open_image(
     own = factor[0] / segmenter.zoom, factor[1] / segmenter.zoom
     resampled = describe_factor(image.spacing_um, segmenter.bundle.spacing_um, own)
     choice = str(segmenter.choice) if segmenter.choice and segmenter.choice.is_new else None
-    reason = segmenter.bundle.hardly_trained
-    doubt = f"expect little of this model: {reason}" if reason else None
-    for note in (*image.notes, doubt, choice, resampled):
+    for note in (*image.notes, *segmenter.bundle.caveats, choice, resampled):
         if note and note not in noted:
             noted.add(note)
             about = f"{progress.image.name}: " if note in image.notes else ""

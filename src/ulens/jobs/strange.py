@@ -4,36 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from ulens.io.files import list_some
-from ulens.predict.unlike import Unlike
+from ulens.predict.unlike import Unlike, in_one_line
 
 ONE_BY_ONE = 20
 """Of so many images each gets a line of its own."""
-
-
-def join_planes(planes: Sequence[tuple[Unlike, ...]]) -> tuple[Unlike, ...]:
-    """Return how the planes of an image are unlike those of the training, each kind once.
-
-    Examples
-    --------
-    >>> join_planes([(Unlike("empty", "empty: all grey"),), ()])
-    (Unlike(kind='empty', text='empty: all grey (1 of 2 planes)'),)
-    """
-    texts: dict[str, str] = {}
-    for unlike in planes:
-        for kind, text in unlike:
-            texts.setdefault(kind, text)
-    if len(planes) == 1:
-        return planes[0]
-    counts = {kind: sum(kind in dict(unlike) for unlike in planes) for kind in texts}
-    return tuple(
-        Unlike(kind, f"{text} ({counts[kind]} of {len(planes)} planes)")
-        for kind, text in texts.items()
-    )
-
-
-def in_one_line(unlike: Sequence[Unlike]) -> str:
-    """Return it as one line, which is empty of an ordinary image."""
-    return "; ".join(each.text for each in unlike)
 
 
 @dataclass(slots=True)

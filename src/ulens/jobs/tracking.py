@@ -81,7 +81,7 @@ def track_sequence(settings: SegmentSettings) -> Iterator[SegmentProgress | Trac
     OutputError : before any work, when outputs could damage what is there
     SettingError : the model finds classes; a graph is asked for, but the package geff is missing
     ShapeError : frames that are no planes or differ in size
-    DataError : a frame that cannot be read, or a missing one
+    DataError : frames that cannot be read, or missing ones; see `check_frames`
 
     Notes
     -----
@@ -103,10 +103,9 @@ def track_sequence(settings: SegmentSettings) -> Iterator[SegmentProgress | Trac
         )
     check_output_folder(settings.out, files, settings.overwrite)
     outputs = _plan_outputs(settings)
-    frames = check_frames(files, settings.axes)
-    return _track_frames(
-        make_segmenter(settings, bundle), frames, outputs, settings.field_of_interest_px
-    )
+    segmenter = make_segmenter(settings, bundle)
+    frames = check_frames(files, settings.axes, check=segmenter.check)
+    return _track_frames(segmenter, frames, outputs, settings.field_of_interest_px)
 
 
 def _track_frames(

@@ -3,7 +3,7 @@
 import threading
 import time as clock
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import cast
@@ -13,11 +13,20 @@ import torch
 from ulens.annotated.holdout import HeldOut, Split, leave_gap, split_as, split_samples
 from ulens.annotated.samples import Annotated, hash_samples
 from ulens.bundle import MODEL, WEIGHTS, ModelBundle, find_model, load_bundle
-from ulens.errors import DataError, Stopped, TrainingError
+from ulens.errors import DataError, SettingError, Stopped, TrainingError
 from ulens.io.atomic import replace_files
 from ulens.io.writable import check_writable, make_folder
-from ulens.jobs.inspect import Inspected, describe_read, read_asked
+from ulens.jobs.cross_validation import (
+    Folds,
+    cross_validate,
+    forget_folds,
+    has_folds,
+    make_folds,
+    resume_folds,
+)
+from ulens.jobs.inspect import describe_read, read_asked
 from ulens.jobs.planning import NOISE, TrainSettings, choose_plan, choose_start, describe_plan
+from ulens.jobs.steps import Message, Trained, TrainEvent, score_if_due, take_steps
 from ulens.labels.meaning import LabelsAre
 from ulens.planning.durations import parse_duration
 from ulens.planning.fingerprint import Fingerprint, take_fingerprint
@@ -28,29 +37,10 @@ from ulens.training.begin import images_seen, reach_px
 from ulens.training.clock import USUAL, Pace
 from ulens.training.model_folder import PLAN, STATE, read_log
 from ulens.training.ranks import Ranks, join_ranks
-from ulens.training.session import Session, Validation
-from ulens.training.trainer import StepLog
+from ulens.training.session import Session
 
 WORTH_INT8_SECONDS = 300.0
 """Preparing a model for 8-bit integers takes up to half a minute, too long for a short training."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """Something the user should read."""
-
-    text: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trained:
-    """The last event: the finished model."""
-
-    bundle: ModelBundle
-    stopped: bool
-
-
-TrainEvent = Inspected | Message | Validation | StepLog | Trained
 
 
 def run_training(
@@ -74,6 +64,8 @@ def run_training(
     """
     started, stop = clock.perf_counter(), stop or threading.Event()
     ranks, device = join_ranks(choose_device(settings.device))
+    if ranks.num > 1:
+        _refuse_folds(settings)
     if ranks.rank > 0:
         _train_along(settings, ranks, device)
         return
@@ -84,7 +76,7 @@ def run_training(
     for line in read.lines:
         yield Message(line)
     _check_contrast(annotated)
-    split = _split(settings, annotated)
+    split, folds = _split(settings, annotated)
     fingerprint = take_fingerprint(annotated)
     is_chosen = settings.start_from is None
     settings = replace(settings, start_from=choose_start(settings, fingerprint))
@@ -94,11 +86,13 @@ def run_training(
             "--from noise starts from random weights"
         )
     plan = ranks.from_first(choose_plan(settings, fingerprint, annotated, split, device))
-    split = _leave_gap(split, settings, plan, annotated)
+    split, folds = _leave_gap(split, folds, settings, plan, annotated)
     yield Message(split.description)
     if split.chosen.not_independent:
         yield Message(f"the score will not be independent: {split.chosen.not_independent}")
     yield Message(describe_plan(plan, device))
+    if folds is not None:
+        yield Message(f"  {len(folds.splits) + 1} trainings as long: the model's, and each fold's")
     if stop.is_set():
         raise Stopped("the training was stopped before its first step; nothing was written")
     make_folder(settings.out)
@@ -114,10 +108,15 @@ def run_training(
     if settings.resume:
         session.resume()
         yield Message(f"resumed at step {session.trainer.clock.step}")
-        yield from _score_if_due(session)
+        yield from score_if_due(session)
     else:
+        forget_folds(settings.out)
+        if folds is not None:
+            folds = folds.begin(session, settings.start_from)
         session.start(planning_seconds=clock.perf_counter() - started)
-    yield from _take_steps(session, stop)
+    yield from take_steps(session, stop)
+    if folds is not None:
+        yield from cross_validate(session, folds, stop)
     bundle = yield from _finish(session, settings, fingerprint)
     yield Trained(bundle=bundle, stopped=stop.is_set())
 
@@ -131,22 +130,6 @@ def _check_contrast(annotated: Annotated) -> None:
             f"all {len(annotated.samples)} images; there is nothing to learn: check that these "
             "are the images, and that no program emptied them"
         )
-
-
-def _take_steps(session: Session, stop: threading.Event) -> Iterator[TrainEvent]:
-    """Train to the end or until `stop` is set; validate, score and save when it is time."""
-    for log in session.trainer:
-        session.write_log(log)
-        yield log
-        yield from _score_if_due(session)
-        if session.validation_is_due():
-            yield session.validate()
-        if session.save_is_due():
-            session.save()
-        if stop.is_set():
-            yield Message(f"stopped at step {log.step}; scoring and keeping what there is")
-            session.trainer.stop()
-    session.save_end()
 
 
 def _finish(
@@ -178,45 +161,58 @@ def _finish(
     return bundle
 
 
-def _score_if_due(session: Session) -> Iterator[TrainEvent]:
-    if session.scoring_is_due():
-        yield Message("scoring what was held out; from now on that is trained on too …")
-        session.save()  # scoring may take long or fail
-        yield session.score_held_out()
-
-
 def _train_along(settings: TrainSettings, ranks: Ranks, device: torch.device) -> None:
     """Train with process 0, which has the plan, and alone speaks and writes."""
     annotated = read_asked(settings)
-    split = _split(settings, annotated)
+    split, _ = _split(settings, annotated)
     plan = ranks.from_first(cast(Plan, None))
     if settings.plan_only:
         return
-    split = _leave_gap(split, settings, plan, annotated)
+    split, _ = _leave_gap(split, None, settings, plan, annotated)
     session = Session(settings.out, annotated, split, plan, device=device, ranks=ranks)
     for _ in session.trainer:
         pass
 
 
-def _split(settings: TrainSettings, annotated: Annotated) -> Split:
-    """Hold annotations out; where a training goes on, those that were."""
+def _split(settings: TrainSettings, annotated: Annotated) -> tuple[Split, Folds | None]:
+    """Hold annotations out, once or in folds; where a training goes on, those that were."""
     if settings.resume:
+        folds = resume_folds(settings, annotated)
+        if folds is not None:
+            return folds.undivided, folds
         before = load_bundle(settings.out).provenance
         is_same = before.get("data_sha256") == hash_samples(annotated.samples)
         if is_same and "held_out_blocks" in before:
             chosen = HeldOut.from_json(before)
-            return split_as(annotated.samples, chosen, labels_are=annotated.labels_are)
+            return split_as(annotated.samples, chosen, labels_are=annotated.labels_are), None
     start = settings.start_from
     path = None if start in (None, NOISE) else find_model(start)
     seen = images_seen(None if path is None else load_bundle(path), path)
-    return split_samples(annotated.samples, labels_are=annotated.labels_are, seen=seen)
+    if settings.folds is not None:
+        folds = make_folds(settings.folds, annotated, seen)
+        return folds.undivided, folds
+    return split_samples(annotated.samples, labels_are=annotated.labels_are, seen=seen), None
 
 
-def _leave_gap(split: Split, settings: TrainSettings, plan: Plan, annotated: Annotated) -> Split:
+def _leave_gap(
+    split: Split, folds: Folds | None, settings: TrainSettings, plan: Plan, annotated: Annotated
+) -> tuple[Split, Folds | None]:
     """Leave a gap beside held-out blocks; where a training goes on, it is there."""
     if settings.resume:
-        return split
-    return leave_gap(split, reach_px(plan), labels_are=annotated.labels_are)
+        return split, folds
+    if folds is not None:
+        folds = folds.with_gap(reach_px(plan), annotated.labels_are)
+        return folds.undivided, folds
+    return leave_gap(split, reach_px(plan), labels_are=annotated.labels_are), None
+
+
+def _refuse_folds(settings: TrainSettings) -> None:
+    """Raise SettingError where several processes are to cross-validate."""
+    if settings.folds is not None or (settings.resume and has_folds(settings.out)):
+        raise SettingError(
+            "several processes train one network together, but cannot cross-validate; leave out "
+            "folds, or train in one process"
+        )
 
 
 def train(
@@ -229,6 +225,7 @@ def train(
     recipe: Recipe = "default",
     plan: str | Path | None = None,
     start_from: str | Path | None = None,
+    folds: int | None = None,
     frames: str | None = None,
     labels_are: LabelsAre | None = None,
     ignore: int | None = None,
@@ -250,8 +247,8 @@ def train(
     images, labels : files or folders
     out : folder of the model; without it the model lives in memory, until `Model.save`
     time : such as '20min'
-    steps, recipe, plan, start_from, frames, labels_are, ignore, axes, width, zoom, seed, device,
-        resume, overwrite, int8 : as in `TrainSettings`
+    steps, recipe, plan, start_from, folds, frames, labels_are, ignore, axes, width, zoom, seed,
+        device, resume, overwrite, int8 : as in `TrainSettings`
     progress : called with every event of the training, as `run_training` yields them
     stop : as in `run_training`
 
@@ -273,6 +270,7 @@ def train(
             recipe=recipe,
             plan=None if plan is None else Path(plan),
             start_from=None if start_from is None else Path(start_from),
+            folds=folds,
             frames=frames,
             labels_are=labels_are,
             ignore=ignore,

@@ -66,7 +66,7 @@ def object_table(
 
 @dataclass(frozen=True, slots=True)
 class ObjectTable:
-    """The objects of all images, one row each.
+    """The objects of all images, one row each; a plane without any has a row without numbers.
 
     Parameters
     ----------
@@ -86,7 +86,7 @@ class ObjectTable:
         spacing_um: tuple[float, float] | None,
         warning: str = "",
     ) -> None:
-        """Measure the objects of one plane.
+        """Measure the objects of one plane; where there are none, the table says so.
 
         Parameters
         ----------
@@ -97,6 +97,8 @@ class ObjectTable:
         self._num_channels.append(len(pixels))
         names: Row = {"image": image, "plane": plane}
         rows = object_table(labels, pixels, spacing_um)
+        if not rows:
+            rows, warning = [{}], warning or "no objects found"
         self._rows.extend({**names, **row, "warning": warning} for row in rows)
 
     def write(self) -> None:

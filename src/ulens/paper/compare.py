@@ -10,7 +10,7 @@ from ulens.annotated.unseen import Division, divide
 from ulens.errors import OutputError, SettingError
 from ulens.io.atomic import replace_files
 from ulens.io.writable import check_writable, make_folder
-from ulens.jobs.train import Message, TrainEvent
+from ulens.jobs.steps import Message, TrainEvent
 from ulens.paper.contenders import PUBLISHED_WINDOW, Finished, list_contenders, train_contender
 from ulens.paper.measures import (
     SIDE_PX,

@@ -13,7 +13,8 @@ from ulens.errors import SettingError, TrainingError
 from ulens.io.atomic import replace_files
 from ulens.io.writable import make_folder
 from ulens.jobs.planning import TrainSettings
-from ulens.jobs.train import Message, Trained, TrainEvent, run_training
+from ulens.jobs.steps import Message, Trained, TrainEvent
+from ulens.jobs.train import run_training
 from ulens.nets.build import NetName
 from ulens.nets.sliding_window import SlidingWindow
 from ulens.paper.rivals import RATE_FACTORS, RATES_TIMES_WIDTH, search_rates, share_of, with_rate

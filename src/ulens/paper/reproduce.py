@@ -19,7 +19,8 @@ from ulens.io.writable import check_writable
 from ulens.jobs.datasets import DatasetEvent, run_fetch, use_copy
 from ulens.jobs.options import FLAG, OUT, TIME
 from ulens.jobs.planning import TrainSettings
-from ulens.jobs.train import Message, Trained, TrainEvent, run_training
+from ulens.jobs.steps import Message, Trained, TrainEvent
+from ulens.jobs.train import run_training
 from ulens.paper.contenders import finished_model, is_begun
 from ulens.paper.tables import PaperTable, find_table
 from ulens.planning.parts import Length

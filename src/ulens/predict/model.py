@@ -1,5 +1,7 @@
 """A trained model, ready for use on arrays."""
 
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +12,8 @@ from ulens.image import Image
 from ulens.io.files import planes
 from ulens.predict.engines import choose_device
 from ulens.predict.predictor import Average
-from ulens.predict.segmenter import Segmenter
+from ulens.predict.segmenter import Found, Segmenter
+from ulens.predict.unlike import UnlikeTrainingWarning, in_one_line, join_planes
 
 
 def segment_image(
@@ -36,12 +39,17 @@ def segment_image(
     Notes
     -----
     An Image that knows its pixel size is resampled, see `Segmenter`.
+
+    Warns
+    -----
+    UnlikeTrainingWarning : the image is unlike those of the training, or nothing was found
     """
     segmenter = segmenter or Segmenter(bundle, average=average)
     image = _as_image(image, bundle.net.in_channels)
     factor = segmenter.find_factor(image)
-    labels = [segmenter.segment(plane, factor).labels for _, plane in planes(image)]
-    return stack_labels(labels, image)
+    found = [segmenter.segment(plane, factor) for _, plane in planes(image)]
+    _warn(found, image, stacklevel=4)  # the line that calls Model.segment
+    return stack_labels([each.labels for each in found], image)
 
 
 class Model:
@@ -81,12 +89,17 @@ class Model:
         Returns
         -------
         (K, Y, X) float32 in [0, 1]; for a stack [T] K [Z] Y X
+
+        Warns
+        -----
+        UnlikeTrainingWarning : as `segment_image`
         """
         segmenter = self._segmenter(average)
         image = _as_image(image, self.bundle.net.in_channels)
         factor = segmenter.find_factor(image)
-        maps = [segmenter.segment(plane, factor).maps for _, plane in planes(image)]
-        return stack_maps(maps, image)
+        found = [segmenter.segment(plane, factor) for _, plane in planes(image)]
+        _warn(found, image, stacklevel=3)
+        return stack_maps([each.maps for each in found], image)
 
     def _segmenter(self, average: Average) -> Segmenter:
         if average not in self._segmenters:
@@ -108,6 +121,12 @@ def _as_image(image: np.ndarray | Image, num_channels: int) -> Image:
             "give a stack as ulens.Image, which names its axes"
         )
     return Image(data=image, axes="CYX"[-image.ndim :])
+
+
+def _warn(found: Sequence[Found], image: Image, stacklevel: int) -> None:
+    if text := in_one_line(join_planes([each.unlike for each in found])):
+        name = "image" if image.source is None else str(image.source)
+        warnings.warn(f"{name}: {text}", UnlikeTrainingWarning, stacklevel=stacklevel)
 
 
 def stack_labels(labels: list[np.ndarray], image: Image) -> np.ndarray:

@@ -10,6 +10,7 @@ from ulens.bundle import ModelBundle
 from ulens.channels import check_channels, fit_channels
 from ulens.encodings.table import ENCODINGS, decode_maps
 from ulens.image import Image
+from ulens.io.files import planes
 from ulens.predict.engine_choice import EngineChoice, choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
@@ -86,6 +87,12 @@ class Segmenter:
         y, x = find_factor(image.spacing_um, self.bundle.spacing_um, name)
         return y * self.zoom, x * self.zoom
 
+    def check(self, image: Image, name: str) -> None:
+        """Raise what `find_factor` and `stream` would raise of an image."""
+        self.find_factor(image, name)
+        for _, plane in planes(image):
+            self._fit(plane, name)
+
     def num_tiles(self, size: tuple[int, ...], factor: Zoom) -> int:
         """Return how often `stream` yields for a plane of `size` (Y, X)."""
         return self._predictor.num_tiles(size_at(size, self._zoom(factor)))
@@ -127,10 +134,15 @@ class Segmenter:
 
     def _prepare(self, plane: np.ndarray, factor: Zoom, name: str) -> np.ndarray:
         """Return a plane as the network takes it."""
+        normalized = self.bundle.normalization.apply(self._fit(plane, name))
+        return resample(normalized, self._zoom(factor))
+
+    def _fit(self, plane: np.ndarray, name: str) -> np.ndarray:
+        """Return a plane with the channels of the network."""
         num_channels = self.bundle.net.in_channels
         plane = fit_channels(plane, num_channels)
         check_channels(plane.shape, num_channels, name)
-        return resample(self.bundle.normalization.apply(plane), self._zoom(factor))
+        return plane
 
     def _zoom(self, factor: Zoom) -> Zoom:
         """Return the pixels of the network for each pixel of the image."""

@@ -5,6 +5,7 @@ it is compared with what the training images looked like; see `ulens.appearance`
 """
 
 import math
+from collections.abc import Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -50,6 +51,10 @@ class Unlike(NamedTuple):
 
     kind: str
     text: str
+
+
+class UnlikeTrainingWarning(UserWarning):
+    """An image is unlike those of the training, so that its segmentation may be wrong."""
 
 
 EMPTY = Unlike("nearly empty", "nearly empty: there is little but noise")
@@ -274,3 +279,29 @@ def _at(bands: np.ndarray, values: np.ndarray) -> np.ndarray:
 
 def _spread(limits: np.ndarray) -> np.ndarray:
     return np.maximum((limits[2] - limits[0]) / 2, _LEAST_SPREAD[:, None])
+
+
+def join_planes(planes: Sequence[tuple[Unlike, ...]]) -> tuple[Unlike, ...]:
+    """Return how the planes of an image are unlike those of the training, each kind once.
+
+    Examples
+    --------
+    >>> join_planes([(Unlike("empty", "empty: all grey"),), ()])
+    (Unlike(kind='empty', text='empty: all grey (1 of 2 planes)'),)
+    """
+    texts: dict[str, str] = {}
+    for unlike in planes:
+        for kind, text in unlike:
+            texts.setdefault(kind, text)
+    if len(planes) == 1:
+        return planes[0]
+    counts = {kind: sum(kind in dict(unlike) for unlike in planes) for kind in texts}
+    return tuple(
+        Unlike(kind, f"{text} ({counts[kind]} of {len(planes)} planes)")
+        for kind, text in texts.items()
+    )
+
+
+def in_one_line(unlike: Sequence[Unlike]) -> str:
+    """Return it as one line, which is empty of an ordinary image."""
+    return "; ".join(each.text for each in unlike)

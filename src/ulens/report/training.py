@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 from itertools import groupby
+from math import nan
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 
 from ulens.bundle import ModelBundle
 from ulens.encodings.table import ENCODINGS
+from ulens.io.files import list_some
 from ulens.planning.fingerprint import Fingerprint
 from ulens.planning.plan import Plan
 from ulens.planning.plan_in_words import put_in_words
@@ -60,6 +62,7 @@ def write_training_report(
             + _tuned(bundle),
             table=_scores(bundle),
         ),
+        *_folds(bundle),
         *_pictures(predictions, bundle),
         Section(
             title="The training",
@@ -84,9 +87,28 @@ def _scores(bundle: ModelBundle) -> Table:
     return Table(header=("measure", "value", "95 % interval", "meaning"), rows=rows)
 
 
+def _folds(bundle: ModelBundle) -> list[Section]:
+    """Return how far the folds of a cross-validation differ."""
+    folds, rows = bundle.provenance.get("folds", []), []
+    for number, fold in enumerate(folds, 1):
+        scores = [fold["scores"].get(name, nan) for name in bundle.scores]
+        rows.append((str(number), list_some(fold["held_out"]), *scores))
+    table = Table(header=("fold", "held out", *bundle.scores), rows=rows)
+    return [Section(title="Fold by fold", table=table)] if folds else []
+
+
 def _how_measured(bundle: ModelBundle, held_out: str) -> str:
     step, steps = bundle.provenance["scored_at_step"], bundle.provenance["steps"]
     is_independent = not bundle.provenance.get("not_independent")
+    if step is None:
+        return f"Not measured yet; {held_out}. ulens train --resume does it."
+    if folds := bundle.provenance.get("folds"):
+        return (
+            f"Measured by {held_out}: {len(folds)} networks, each trained as long as this model, "
+            "segmented the annotations that they had not been trained on. All that they segmented "
+            "is scored together. The model itself was trained on all annotations, so it is likely "
+            "to be a little better than the score."
+        )
     if step == steps:
         which = "the network was never trained on" if is_independent else "that were kept back"
         return f"Measured on annotations {which}; {held_out}."
@@ -109,6 +131,8 @@ def _tuned(bundle: ModelBundle) -> str:
 
 
 def _pictures(predictions: Sequence[Prediction], bundle: ModelBundle) -> list[Section]:
+    if not predictions:
+        return []
     ranked = sorted(predictions, key=lambda each: -quality(each, bundle.labels_are))
     places = {"best": 0, "median": len(ranked) // 2, "worst": len(ranked) - 1}
     if len(ranked) < 3:

@@ -16,7 +16,8 @@ class Pace:
     save_seconds : at least so many from one save to the next
     num_validations : in a whole training
     validation_share : of a budget of time, at most; the scoring takes about as much again
-    scored_at : share of the training after which what is held out is scored, and trained on
+    scored_at : share of the training after which what is held out is scored, and trained on; 1
+        where it is never trained on
     """
 
     snapshot_steps: int = 50

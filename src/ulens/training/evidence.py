@@ -30,8 +30,8 @@ class Evidence:
     num_images : with held-out annotations
     num_objects : in these; of classes the connected regions that are no background
     num_pixels : annotated
-    num_tiles : tiles of the image over which the intervals go where it is a single one; 0 where
-        they go over images
+    num_tiles : over which the intervals go where they do not go over images: tiles of a single
+        image, or parts of images that were held out one after the other
     intervals : 95 % interval of each score that has one, by name
     """
 
@@ -67,10 +67,11 @@ class Evidence:
             return f"{words}: without any object, they do not tell how well objects are found"
         if not self.intervals:
             return f"{words}, too little for an interval"
-        if self.num_images > 1:
+        if not self.num_tiles:
             return f"{words}; intervals (95 %) over these images"
+        of = "it" if self.num_images == 1 else "them"
         return (
-            f"{words}; intervals (95 %) over {self.num_tiles} tiles of it, which do not tell how "
+            f"{words}; intervals (95 %) over {self.num_tiles} tiles of {of}, which do not tell how "
             "images differ"
         )
 
@@ -114,11 +115,13 @@ def gather_evidence(
         if name in scores and (found := bootstrap_interval(scores[name], units, statistic)):
             intervals[name] = found
     labels = [prediction.sample.label for prediction in predictions]
+    num_images = len({id(prediction.sample.image) for prediction in predictions})
+    num_units = len(_used(tiles, labels[0])) if tiles is not None else len(predictions)
     return Evidence(
-        num_images=len(predictions),
+        num_images=num_images,
         num_objects=sum(_count_objects(label, labels_are) for label in labels),
         num_pixels=sum(int((label != IGNORED).sum()) for label in labels),
-        num_tiles=0 if tiles is None or not intervals else len(_used(tiles, labels[0])),
+        num_tiles=num_units if intervals and num_units > num_images else 0,
         intervals=intervals,
     )
 

@@ -26,6 +26,7 @@ class Scored:
     scores : by name
     evidence : what they rest on; None where an older version found them
     step : steps done then
+    folds : of a cross-validation, what each fold held out and what it scored
     """
 
     predictions: list[Prediction]
@@ -33,6 +34,7 @@ class Scored:
     scores: dict[str, float]
     evidence: Evidence | None
     step: int
+    folds: Sequence[Mapping[str, Any]] = ()
 
     def save(self, path: Path) -> None:
         """Write all of it but the samples; raises as `save_state`."""
@@ -63,16 +65,33 @@ def score_predictions(
     decoding : where the search for thresholds starts
     step : steps of the training that are done
     """
-    _, tuned = tune_thresholds(predictions, encoding, decoding)
-    decoded = decode_across(predictions, encoding, decoding)
+    return score_decoded(decode_across(predictions, encoding, decoding), encoding, decoding, step)
+
+
+def score_decoded(
+    decoded: list[Prediction],
+    encoding: EncodingName,
+    decoding: Mapping[str, Any],
+    step: int,
+    folds: Sequence[Mapping[str, Any]] = (),
+) -> Scored:
+    """Score predictions that had no say in how they were decoded, and tune the decoding on all.
+
+    Parameters
+    ----------
+    decoding, step : as in `score_predictions`
+    folds : as in `Scored`
+    """
     labels_are = ENCODINGS[encoding].labels_are
     scores = score_held_out(decoded, labels_are)
+    _, tuned = tune_thresholds(decoded, encoding, decoding)
     return Scored(
         predictions=decoded,
         decoding=tuned,
         scores=scores,
         evidence=gather_evidence(decoded, labels_are, scores),
         step=step,
+        folds=folds,
     )
 
 

@@ -62,6 +62,7 @@ class Session:
     -----
     The held-out annotations are scored when `Pace.scored_at` of the training is done; the rest is
     on all images. So the score is honest, and none of the few annotations is lost for the network.
+    Where none are held out, the score comes from elsewhere: `take_score`.
     """
 
     def __init__(
@@ -166,8 +167,8 @@ class Session:
 
     @property
     def is_unscored(self) -> bool:
-        """Whether what is held out has not been scored yet."""
-        return self._scored is None
+        """Whether anything is held out that has not been scored yet."""
+        return self._scored is None and bool(self.samples.split.held_out)
 
     def validation_is_due(self) -> bool:
         """Whether it is time for `validate`."""
@@ -194,7 +195,7 @@ class Session:
         with self._calendar.counting():
             scored = self._score()
             scored.save(self.folder.path / HELD_OUT)
-            self._scored, self.decoding = scored, scored.decoding
+            self.take_score(scored)
             self._log_scores(scored.scores)
             self.trainer.use_all()
         return Validation(step=scored.step, scores=scored.scores)
@@ -212,14 +213,17 @@ class Session:
             self.trainer.take_snapshot()
         self.save()
 
+    def take_score(self, scored: Scored) -> None:
+        """Take a score and the decoding tuned with it; the model is saved with them from now on."""
+        self._scored, self.decoding = scored, scored.decoding
+
     def finish(self) -> tuple[ModelBundle, list[Prediction]]:
         """Save the model; where training ended too soon, score it first."""
-        if self._scored is None:
-            self._scored = self._score()
-            self.decoding = self._scored.decoding
+        if self.is_unscored:
+            self.take_score(self._score())
         bundle = self._bundle()
         save_bundle(bundle, self.folder.path)
-        return bundle, self._scored.predictions
+        return bundle, self._scored.predictions if self._scored else []
 
     def prepare_int8(
         self,
@@ -307,6 +311,7 @@ class Session:
                 **split.chosen.to_json(),
                 "seen": self._seen(),
                 "scored_at_step": scored.step if scored else None,
+                "folds": list(scored.folds) if scored else [],
                 "scores_rest_on": scored.evidence.to_json() if scored and scored.evidence else None,
                 "steps": self.trainer.clock.step,
                 "training_seconds": round(self.trainer.clock.seconds, 1),

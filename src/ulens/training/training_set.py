@@ -7,7 +7,6 @@ import torch
 
 from ulens.annotated.holdout import Split, split_as
 from ulens.annotated.samples import Annotated, Sample, hash_samples
-from ulens.annotated.seen import hash_image
 from ulens.appearance import Familiar, familiarize
 from ulens.errors import DataError
 from ulens.normalize import fit_normalization
@@ -87,9 +86,7 @@ class TrainingSet:
         every = [changed.pop(sample.name, sample) for sample in self.annotated.samples]
         every += changed.values()
         new = [
-            name
-            for name, sample in changed.items()
-            if hold_out and hash_image(sample.image) not in seen
+            name for name, sample in changed.items() if hold_out and sample.image_hash not in seen
         ]
         split = split_as(
             every,
@@ -112,4 +109,4 @@ class TrainingSet:
         self.images: list[TrainingImage] = [ready[id(s)][1] for s in split.training]
         self.all_images: list[TrainingImage] = [ready[id(s)][1] for s in split.whole]
         self.data_sha256 = hash_samples(annotated.samples)
-        self.hashes = [hash_image(sample.image) for sample in split.whole]
+        self.hashes = [sample.image_hash for sample in split.whole]
