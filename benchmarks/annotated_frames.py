@@ -27,7 +27,8 @@ import torch
 
 from ulens.annotated.samples import Annotated, read_annotated
 from ulens.jobs.planning import TrainSettings
-from ulens.jobs.train import Trained, run_training
+from ulens.jobs.steps import Trained
+from ulens.jobs.train import run_training
 from ulens.planning.durations import parse_duration
 from ulens.predict.predictor import Average
 from ulens.simulate.challenges import simulate_cells

@@ -28,7 +28,8 @@ from ulens.channels import is_grey
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
 from ulens.jobs.planning import TrainSettings
-from ulens.jobs.train import Trained, run_training
+from ulens.jobs.steps import Trained
+from ulens.jobs.train import run_training
 from ulens.normalize import fit_normalization, measure_statistics
 from ulens.planning.durations import parse_duration
 from ulens.predict.segmenter import Segmenter
