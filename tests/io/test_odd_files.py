@@ -12,6 +12,7 @@ import zarr
 from odd_files import (
     binary_only,
     damaged_page,
+    lsm,
     pixels,
     renamed,
     sparse_tiff,
@@ -25,7 +26,7 @@ from odd_files import (
 )
 from ulens.errors import DataError, FileError, LabelError, SettingError
 from ulens.image import Image, Steps
-from ulens.io.files import num_planes, planes, read_image, read_label_image
+from ulens.io.files import list_images, num_planes, planes, read_image, read_label_image
 from ulens.io.label_volumes import LabelShape, ZarrLabels
 from ulens.io.regions import open_volume
 from ulens.io.rois import read_rois, write_rois
@@ -215,10 +216,25 @@ def test_a_missing_companion_is_named(tmp_path, read):
 
 def test_a_part_of_an_image_that_is_described_elsewhere(tmp_path):
     path = binary_only(tmp_path / "a.ome.tif", "all.companion.ome")
-    with pytest.raises(FileError, match=r"a\.ome\.tif lacks all\.companion\.ome, the file that de"):
+    with pytest.raises(FileError, match=r"a\.ome\.tif lacks all\.companion\.ome, which tells how"):
         read_image(path)
     (tmp_path / "all.companion.ome").touch()
     with pytest.raises(FileError, match=r"a\.ome\.tif leaves to all\.companion\.ome"):
+        read_image(path)
+    path = binary_only(tmp_path / "b.ome.tif", "master.ome.tif")
+    with pytest.raises(FileError, match=r"b\.ome\.tif lacks master\.ome\.tif, the file that de"):
+        read_image(path)
+
+
+def test_a_companion_alone_says_where_the_pixels_are_and_what_to_do(tmp_path):
+    path = tmp_path / "all.companion.ome"
+    part = '<TiffData><UUID FileName="{}">urn:uuid:{}</UUID></TiffData>'
+    path.write_text("<OME>" + part.format("b.ome.tif", 1) + part.format("a.ome.tif", 2) + "</OME>")
+    message = r"holds no pixels: they are in a\.ome\.tif, b\.ome\.tif; .* save the image as one OME"
+    with pytest.raises(FileError, match=message):
+        read_image(path)
+    path.write_bytes(b"\xff\xfe no XML")
+    with pytest.raises(FileError, match=r"describes an image, but holds no pixels; ulens"):
         read_image(path)
 
 
@@ -343,3 +359,20 @@ def test_nan_pixels_of_a_large_image_are_told(tmp_path):
     data[3, 4] = np.nan
     with pytest.raises(DataError, match=r"holds 1 NaN or infinite pixels .*numpy\.nan_to_num"):
         whole(untagged(tmp_path / "a.tif", data))
+
+
+def test_lsm_files_keep_axes_pixel_size_and_steps(tmp_path):
+    data = pixels(5, 40, 48)
+    image = read_image(lsm(tmp_path / "a.lsm", data))
+    np.testing.assert_array_equal(image.data, data)
+    assert (image.axes, image.axes_from) == ("ZYX", "axes ZYX from the file's LSM metadata")
+    assert image.spacing_um == pytest.approx((0.3, 0.2))
+    assert (image.steps.z_um, image.steps.t_seconds) == pytest.approx((1.5, 30.0))
+    assert list_images(tmp_path) == [tmp_path / "a.lsm"]
+
+
+@pytest.mark.parametrize("num_said", [3, 7])
+def test_files_with_other_pages_than_they_say_are_refused(tmp_path, num_said):
+    path = lsm(tmp_path / "a.lsm", pixels(5, 40, 48), num_said=num_said)
+    with pytest.raises(FileError, match=r"a\.lsm"):
+        print(read_image(path).data.shape)

@@ -427,3 +427,26 @@ def test_outlines_are_a_truth_of_instances(folders, frames):
     found = evaluate(*folders, frames=frames)
     assert found.num_images == (3 if frames is None else 2)
     assert found.scores["instances"]["AP"] == 1
+
+
+def cells_and_layers():
+    """Twelve cells with ids, and of the same places a map of three classes in stripes."""
+    y, x = np.ogrid[:60, :80]
+    is_cell = (y % 20 < 15) & (x % 20 < 15)
+    ids = np.where(is_cell, y // 20 * 4 + x // 20 + 1, 0).astype(np.uint16)
+    layers = np.where(is_cell, (y + x) % 20 // 5 % 3 + 1, 0).astype(np.uint16)
+    return ids, layers
+
+
+def test_predictions_that_look_like_what_the_truth_is_not_are_told(folders):
+    ids, layers = cells_and_layers()
+    for predicted, is_doubtful in ((ids, False), (layers, True), (ids.clip(0, 1), False)):
+        fill(folders[0], {"0": ids, "1": ids})
+        fill(folders[1], {"0": predicted, "1": predicted})
+        notes = evaluate(*folders).notes
+        told = [note for note in notes if "they look like classes" in note]
+        assert len(told) == is_doubtful
+        assert all("read as instances, as the truth was" in note for note in told)
+    fill(folders[1], {"0": layers, "1": layers})
+    notes = evaluate(*folders, labels_are="instances").notes
+    assert not any("they look like" in note for note in notes)

@@ -8,6 +8,7 @@ from tiny_training import write_folder
 from ulens.errors import DataError
 from ulens.image import Image
 from ulens.io.files import write_tiff
+from ulens.jobs.inspect import InspectSettings, run_inspection
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import run_training
 
@@ -34,3 +35,22 @@ def test_constant_images_are_named_where_there_are_no_others(tmp_path, number):
     with pytest.raises(DataError, match=r"image 0 is constant, every pixel is 7, .*check that th"):
         list(run_training(settings))
     assert not (tmp_path / "m").exists()
+
+
+def test_a_constant_image_among_others_is_named(tmp_path):
+    generator = np.random.default_rng(0)
+    for kind in ("images", "labels"):
+        (tmp_path / kind).mkdir()
+    for k in range(5):
+        pixels = generator.integers(0, 255, (70, 80), np.uint8)
+        if k in (1, 3):
+            pixels[:] = 7
+        if k == 4:
+            pixels[:] = 7
+            pixels[5, 9] = 8  # one other pixel, beside those that are looked at first
+        label = np.zeros((70, 80), np.uint8)
+        label[20:40, 20:40] = 255
+        write_image(tmp_path / "images" / f"{k}.png", pixels)
+        write_image(tmp_path / "labels" / f"{k}.png", label)
+    lines = run_inspection(InspectSettings(tmp_path / "images", tmp_path / "labels")).lines
+    assert any("2 of 5 images are constant, every pixel is 7: 1, 3;" in line for line in lines)

@@ -72,6 +72,8 @@ def read_values(
     said = describe(truths, labels_are, values, asked=asked, why=why, soft=true.soft, ignore=ignore)
     notes = [f"truth: {said}"]
     guesses, are_masks = _encode_predicted(guessed, labels_are, values)
+    if not asked and true.signs and (doubt := _contradict(guessed, labels_are)):
+        notes.append(doubt)
     if guessed.soft is not None:
         said = describe(guesses, "classes", guessed.values, soft=guessed.soft)
         notes.append(f"predictions: {said}")
@@ -103,6 +105,19 @@ def _decide(true: Judgement, guessed: Judgement) -> Sign | None:
     if not guessed.signs or are_indices or not strange:
         return decide(true, guessed)
     return decide(true, guessed, more=[Sign(2, "truth and predictions hold other values")])
+
+
+def _contradict(guessed: Judgement, labels_are: LabelsAre) -> str | None:
+    """Return a warning where predictions clearly look like what the truth is not."""
+    total = sum(sign.weight for sign in guessed.signs)
+    if abs(total) <= CLEAR or (total > 0) == (labels_are == "instances"):
+        return None
+    why = max(guessed.signs, key=lambda sign: sign.weight * total)
+    look = "instances" if total > 0 else "classes"
+    return (
+        f"check the predictions: they look like {look}, since {why.reason}, but were read as "
+        f"{labels_are}, as the truth was; if that is wrong, the scores mean nothing"
+    )
 
 
 def _encode_predicted(

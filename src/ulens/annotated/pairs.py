@@ -23,7 +23,7 @@ _IMAGE_ROLE = r"(?:images?|img|raw|volume)"
 _SEPARATOR = r"[_\-. ]"
 # Of two files with one name and two formats, the later one in this list is the label:
 # a lossy format cannot hold labels, cameras write BMP and TIFF, annotators PNG.
-_LABEL_LIKELIHOOD = (".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".png")
+_LABEL_LIKELIHOOD = (".lsm", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".png")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,6 +11,7 @@ from ulens.errors import DataError, FileError, SettingError
 from ulens.image import Image
 from ulens.io.raster import read_raster
 from ulens.io.tiff import open_tiff, read_tiff, write_tiff
+from ulens.io.tiff_parts import is_companion, refuse_companion
 
 __all__ = [
     "FORMATS",
@@ -28,7 +29,7 @@ __all__ = [
 ]
 
 FORMATS = "PNG, JPEG, BMP and TIFF"
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff"}
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".lsm"}
 # Outlines of objects; `ulens.io.rois` reads them.
 _ROI_SUFFIXES = {".zip", ".roi", ".geojson", ".json"}
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -249,6 +250,8 @@ def _is_tiff(path: Path) -> bool:
 
 def _read(path: Path, axes: str | None, *, is_label: bool) -> Image:
     try:
+        if path.is_file() and is_companion(path):
+            refuse_companion(path)
         if _is_tiff(path):
             image = read_tiff(path, axes, is_label=is_label)
         else:

@@ -38,6 +38,8 @@ def read_sizes(tif: tifffile.TiffFile) -> tuple[tuple[float, float] | None, Step
     """Return the (y, x) pixel size in µm, or None, and the steps, as far as the file tells."""
     if tif.is_ome:
         return _ome_sizes(tif.ome_metadata or "")
+    if tif.is_lsm:
+        return _lsm_sizes(tif.lsm_metadata or {})
     tags = tif.pages.first.tags
     if tif.is_imagej:
         return _imagej_sizes(tags, tif.imagej_metadata or {})
@@ -132,6 +134,12 @@ def _imagej_sizes(tags: Any, metadata: dict[str, Any]) -> tuple[tuple[float, flo
         _per_resolution(tags, _UM_PER_UNIT.get(unit)),
         Steps(z_um=if_positive(z_um), t_seconds=if_positive(seconds)),
     )
+
+
+def _lsm_sizes(metadata: dict[str, Any]) -> tuple[tuple[float, float] | None, Steps]:
+    z, y, x = (1e6 * float(metadata.get(f"VoxelSize{axis}", math.nan)) for axis in "ZYX")
+    seconds = float(metadata.get("TimeIntervall", math.nan))  # so the format spells it
+    return both(y, x), Steps(z_um=if_positive(z), t_seconds=if_positive(seconds))
 
 
 def _per_resolution(tags: Any, um_per_unit: float | None) -> tuple[float, float] | None:

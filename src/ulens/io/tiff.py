@@ -18,7 +18,12 @@ from ulens.io.sizes import read_sizes, size_tags
 from ulens.io.tiff_parts import check_companions, check_page_chain, check_parts, damaged_page
 
 _WRITABLE = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
-_SOURCES = {"ome": "OME metadata", "imagej": "ImageJ metadata", "shaped": "metadata by tifffile"}
+_SOURCES = {
+    "ome": "OME metadata",
+    "imagej": "ImageJ metadata",
+    "shaped": "metadata by tifffile",
+    "lsm": "LSM metadata",
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -147,6 +152,12 @@ def read_tiff(path: Path, axes: str | None = None, *, is_label: bool = False) ->
                 f"({str(error) or type(error).__name__}); it is damaged: copy the file again from "
                 "its source"
             ) from error
+    if data.shape != content.series.shape:  # tifffile only logs it
+        raise FileError(
+            f"{path} holds {'×'.join(map(str, data.shape))} values, but its metadata tell of "
+            f"{'×'.join(map(str, content.series.shape))}; pages are missing or the metadata are "
+            "wrong: copy it again, or open it in Fiji and save it as OME-TIFF"
+        )
     if content.num_alpha:
         samples = content.axes.stored.index("C")
         data = np.take(data, range(data.shape[samples] - content.num_alpha), axis=samples)

@@ -1,11 +1,17 @@
 """Are all parts of a TIFF there? tifffile reads those that are missing as zeros."""
 
+import re
 from pathlib import Path
 from xml.etree import ElementTree
 
 import tifffile
 
 from ulens.errors import FileError
+
+_MERGE = (
+    "ulens does not put the parts together: open the companion in Fiji (File > Import > "
+    "Bio-Formats), save the image as one OME-TIFF, and give that"
+)
 
 
 def check_companions(tif: tifffile.TiffFile, path: Path) -> None:
@@ -19,6 +25,11 @@ def check_companions(tif: tifffile.TiffFile, path: Path) -> None:
         if kind == "BinaryOnly":
             name = element.get("MetadataFile", "")
             what = "lacks" if not (path.parent / name).is_file() else "leaves to"
+            if is_companion(Path(name)):
+                raise FileError(
+                    f"{path} {what} {name}, which tells how the image is put together of files "
+                    f"such as this; {_MERGE}"
+                )
             raise FileError(
                 f"{path} {what} {name}, the file that describes the image it is a part of; give "
                 "that file if it holds pixels, or save the image as one OME-TIFF"
@@ -32,6 +43,24 @@ def check_companions(tif: tifffile.TiffFile, path: Path) -> None:
                 "the pixels is; put that file beside it, under this name, or save the image as one "
                 "OME-TIFF"
             )
+
+
+def is_companion(path: Path) -> bool:
+    """Return whether a file is called as one that describes an image, but holds no pixels.
+
+    Examples
+    --------
+    >>> is_companion(Path("cells.companion.ome")), is_companion(Path("cells.ome.tif"))
+    (True, False)
+    """
+    return path.name.lower().endswith((".companion.ome", ".ome.xml"))
+
+
+def refuse_companion(path: Path) -> None:
+    """Raise FileError which says what is to be opened in place of a companion file."""
+    names = sorted(set(re.findall(r'FileName="([^"]+)"', path.read_text("utf-8", "replace"))))
+    held = f": they are in {', '.join(names[:6])}" if names else ""
+    raise FileError(f"{path} describes an image, but holds no pixels{held}; {_MERGE}")
 
 
 def check_page_chain(tif: tifffile.TiffFile, path: Path) -> None:

@@ -4,10 +4,12 @@ from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from ulens.annotated.rows import PairRow
 from ulens.annotated.samples import Annotated, read_annotated
 from ulens.io.axes import check_axes
-from ulens.io.files import name_some, other_files
+from ulens.io.files import list_some, name_some, other_files
 from ulens.labels.meaning import LabelsAre
 
 
@@ -97,9 +99,24 @@ def read_asked(settings: InspectSettings) -> Annotated:
     )
 
 
+def is_constant(image: np.ndarray) -> bool:
+    """Whether all pixels of all channels have one grey value."""
+    first = image.flat[0]
+    # a few pixels tell it of nearly all images
+    return bool((image[:, ::64, ::64] == first).all() and (image == first).all())
+
+
 def describe_read(annotated: Annotated, images: Path) -> Inspected:
     """Return what to tell of the images and labels that were read."""
     lines = [annotated.reading, *annotated.notes]
+    constant = [sample for sample in annotated.samples if is_constant(sample.image)]
+    if constant:
+        values = sorted({f"{sample.image.flat[0]:g}" for sample in constant})
+        lines.append(
+            f"{len(constant)} of {len(annotated.samples)} images are constant, every pixel is "
+            f"{' or '.join(values)}: {list_some([sample.name for sample in constant])}; there is "
+            "nothing to see in them: leave them out, unless they are meant to be empty"
+        )
     if annotated.unpaired:
         names = ", ".join(path.name for path in annotated.unpaired)
         lines.append(f"left out, an image without label or a label without image: {names}")

@@ -24,7 +24,7 @@ from ulens.jobs.cross_validation import (
     make_folds,
     resume_folds,
 )
-from ulens.jobs.inspect import describe_read, read_asked
+from ulens.jobs.inspect import describe_read, is_constant, read_asked
 from ulens.jobs.planning import NOISE, TrainSettings, choose_plan, choose_start, describe_plan
 from ulens.jobs.steps import Message, Trained, TrainEvent, score_if_due, take_steps
 from ulens.labels.meaning import LabelsAre
@@ -123,7 +123,7 @@ def run_training(
 
 def _check_contrast(annotated: Annotated) -> None:
     """Raise DataError where all images are constant."""
-    if all(float(sample.image.min()) == sample.image.max() for sample in annotated.samples):
+    if all(is_constant(sample.image) for sample in annotated.samples):
         first = annotated.samples[0]
         raise DataError(
             f"image {first.name} is constant, every pixel is {first.image.flat[0]:g}, and so are "
