@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 import PIL.Image
 import pytest
-import safetensors.torch
 import torch
 from skimage.measure import label as connected_components
 
 import ulens
-from tiny_training import changed, squares, tiny_plan, write_folder
+from tiny_training import changed, settings_for, squares, tiny_plan, weights_of, write_folder
 from ulens.annotated.holdout import split_samples
 from ulens.annotated.samples import read_annotated
 from ulens.bundle import load_bundle, save_bundle
@@ -34,7 +33,6 @@ from ulens.errors import (
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
 from ulens.io.store import ArrayStore
-from ulens.jobs.planning import TrainSettings
 from ulens.jobs.segment import segment
 from ulens.jobs.train import Message, Trained, run_training
 from ulens.planning.plan import read_plan
@@ -54,21 +52,6 @@ torch.set_num_threads(1)
 from ulens.cli import main
 main()
 """
-
-
-def settings_for(folder: Path, **changes) -> TrainSettings:
-    values = {
-        "images": folder / "images",
-        "labels": folder / "labels",
-        "out": folder / "model",
-        "plan": folder / "plan.json",
-    }
-    return TrainSettings(**{**values, **changes})
-
-
-def weights_of(folder: Path) -> torch.Tensor:
-    tensors = safetensors.torch.load_file(folder / "weights.safetensors")
-    return torch.cat([tensors[name].flatten() for name in sorted(tensors)])
 
 
 def command(folder: Path, out: str, *more: str) -> list[str]:

@@ -34,7 +34,7 @@ def replace_files(folder: Path, files: dict[str, bytes]) -> None:
     """
     try:
         for name, data in files.items():
-            _write_flushed(new_name(folder / name), data)
+            write_new(folder / name, data)
     except OSError:
         for name in files:
             new_name(folder / name).unlink(missing_ok=True)
@@ -73,6 +73,11 @@ def write_array(path: Path, array: np.ndarray, *, new: Path | None = None) -> No
     encoded = BytesIO()
     np.save(encoded, array, allow_pickle=False)
     write_file(path, encoded.getvalue(), new=new)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write what will stand at `path` under its `new_name`."""
+    _write_flushed(new_name(path), data)
 
 
 def _write_flushed(path: Path, data: bytes) -> None:

@@ -1,9 +1,11 @@
 """May this be written? Asked before all work, so that nothing that is there already is lost."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from ulens.errors import OutputError
 from ulens.io.files import name_some
+from ulens.io.lock import LOCK
 
 
 def check_writable(
@@ -15,6 +17,7 @@ def check_writable(
     overwrite: bool = False,
     is_no: str | None = None,
     instead: str | None = None,
+    is_left: Callable[[Path], bool] = lambda entry: entry.name == LOCK,
 ) -> None:
     """Raise OutputError where a file or a folder may not be written.
 
@@ -31,17 +34,29 @@ def check_writable(
     is_no : where what is there is not of the kind to be written, that kind, such as "ulens model";
         then it is never replaced
     instead : what the user can do besides, such as "go on with --resume"
+    is_left : whether an entry of a folder is what a killed run leaves, which counts as nothing
 
     Examples
     --------
     >>> check_writable(Path("nothing-here.csv"), "table")
     """
-    if not path.exists():
-        return
-    if path.is_dir() != is_folder:
-        came, needed = ("file", "folder") if is_folder else ("folder", "file")
-        raise OutputError(f"{called} {path} is a {came}, a {needed} is needed; choose another name")
-    content = sorted(path.iterdir()) if is_folder else []
+    try:
+        if path.is_symlink() and not path.exists():
+            raise OutputError(f"{called} {path} is a link that leads nowhere; remove it")
+        if not path.exists():
+            return
+        if path.is_dir() != is_folder:
+            came, needed = ("file", "folder") if is_folder else ("folder", "file")
+            raise OutputError(
+                f"{called} {path} is a {came}, a {needed} is needed; choose another name"
+            )
+        content = (
+            [each for each in sorted(path.iterdir()) if not is_left(each)] if is_folder else []
+        )
+    except OSError as error:
+        raise OutputError(
+            f"{called} {path} cannot be looked at ({error.strerror or error}); choose another name"
+        ) from error
     if is_folder and not content:
         return
     found = f"holds {name_some(content)}" if is_folder else "exists"
