@@ -168,7 +168,7 @@ def test_on_a_full_disk_nothing_is_left(tmp_path):
         [sys.executable, "-c", code, str(tmp_path / "out")], capture_output=True, text=True
     )
     assert "OutputError: folder" in run.stderr
-    assert "cannot be written (File too large)" in run.stderr
+    assert "cannot be made or written (File too large)" in run.stderr
     assert not (tmp_path / "out").exists()
 
 
@@ -176,7 +176,7 @@ def test_a_file_in_the_way_is_told(tmp_path):
     (tmp_path / "file").touch()
     for folder in (tmp_path / "file", tmp_path / "file" / "a", tmp_path / ("a" * 300)):
         with pytest.raises(
-            OutputError, match=r"folder .* cannot be written \(.*\); choose another"
+            OutputError, match=r"folder .* cannot be made or written \(.*\); choose another"
         ):
             hold(folder).__enter__()
     assert Path(tmp_path / "file").is_file()

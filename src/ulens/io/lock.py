@@ -82,8 +82,7 @@ def _acquire(folder: Path) -> tuple[FileIO, Holder | None]:
         return _make(folder / LOCK)
     except OSError as error:
         raise OutputError(
-            f"folder {folder} cannot be written ({error.strerror or error}); choose another, or "
-            "mend that"
+            f"folder {folder} cannot be made or written ({error.strerror or error}); choose another"
         ) from error
 
 

@@ -1,6 +1,9 @@
 """May this be written? Asked before all work, so that nothing that is there already is lost."""
 
+import os
+import re
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from ulens.errors import OutputError
@@ -74,6 +77,33 @@ def check_writable(
     *first, last = advice
     todo = f"{', '.join(first)}, or {last}" if first else last
     raise OutputError(f"{called} {path} {found}; {todo}")
+
+
+ZARR_FILES = re.compile(
+    r"(.+/)?(zarr\.json|\.z(attrs|group|array|metadata))|(.+/)?(c|(c/)?\d+([./]\d+)*)"
+)
+"""Paths of all files that a Zarr consists of."""
+
+
+def find_foreign(folder: Path, own: re.Pattern[str]) -> list[Path]:
+    """Return the files in a folder whose paths, with slashes, are of no kind of its own."""
+    inside = [Path(root) / name for root, folders, files in os.walk(folder) for name in files
+              + [each for each in folders if (Path(root) / each).is_symlink()]]  # fmt: skip
+    return sorted(f for f in inside if not own.fullmatch(f.relative_to(folder).as_posix()))
+
+
+def remove_own(folder: Path, own: re.Pattern[str]) -> None:
+    """Remove the files of a folder that are its own, and it, unless something else is in it."""
+    foreign = set(find_foreign(folder, own))
+    for root, folders, files in os.walk(folder, topdown=False):
+        for path in (Path(root) / name for name in (*files, *folders)):
+            if path.is_dir() and not path.is_symlink():
+                with suppress(OSError):  # not empty
+                    path.rmdir()
+            elif path not in foreign:
+                path.unlink()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def check_parent(path: Path, called: str) -> None:
