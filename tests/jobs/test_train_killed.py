@@ -14,7 +14,7 @@ from ulens.bundle import load_bundle
 from ulens.errors import OutputError, TrainingError
 from ulens.io.lock import LOCK, hold
 from ulens.jobs.train import run_training
-from ulens.training.model_folder import PLAN, STATE
+from ulens.training.model_folder import PLAN, STATE, remove_training
 
 STALE = {"host": socket.gethostname(), "process": 1 << 21}
 
@@ -193,3 +193,22 @@ def test_a_link_to_a_folder_is_followed(begun, tmp_path):
     (tmp_path / "nowhere").symlink_to(tmp_path / "gone")
     with pytest.raises(OutputError, match=r"nowhere is a link that leads nowhere; remove it"):
         list(run_training(settings_for(begun, out=tmp_path / "nowhere")))
+
+
+def test_a_training_is_removed_and_nothing_else(begun, tmp_path):
+    out = tmp_path / "model"
+    shutil.copytree(begun / "model 0", out)
+    with hold(out), pytest.raises(OutputError, match="in use by process"):
+        remove_training(out)
+    foreign = {"notes.txt", "training/notes.txt", "weights.safetensors.txt"}
+    for name in foreign:
+        (out / name).write_text("precious")
+    leave_lock(out)
+    (out / f"{STATE}.new").touch()
+    remove_training(out)
+    found = {path.relative_to(out).as_posix() for path in out.rglob("*") if path.is_file()}
+    assert found == foreign
+    for name in foreign:
+        (out / name).unlink()
+    remove_training(out)
+    assert not out.exists()

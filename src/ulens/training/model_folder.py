@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+import re
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ulens.bundle import FORMAT, MODEL, load_bundle
+from ulens.bundle import FORMAT, MODEL, REPORT, SELFTEST, WEIGHTS, load_bundle
 from ulens.errors import OutputError, SettingError, TrainingError
 from ulens.io.atomic import new_name, replace_files, write_new
-from ulens.io.lock import LOCK
+from ulens.io.lock import LOCK, check_free
+from ulens.io.writable import remove_own
 from ulens.planning.plan import Plan, read_plan
 from ulens.training.state import load_record
 
@@ -82,6 +84,28 @@ def is_ours(folder: Path) -> bool:
     with suppress(TrainingError):
         return bool(load_record(folder / STATE))
     return False
+
+
+def remove_training(folder: Path) -> None:
+    """Remove what a training made in a folder, and nothing else.
+
+    Raises
+    ------
+    OutputError : another process is at work there, or something cannot be removed
+    """
+    check_free(folder)
+    try:
+        remove_own(folder, _OWN)
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be emptied ({error.strerror or error}); remove it"
+        ) from error
+
+
+_OWN = re.compile(
+    rf"(({'|'.join(map(re.escape, (PLAN, LOG, MODEL, WEIGHTS, SELFTEST, REPORT)))}"
+    r"|training/(state|held_out)\.safetensors)(\.new)?)|" + re.escape(LOCK)
+)
 
 
 def is_leftover(entry: Path) -> bool:
