@@ -107,9 +107,14 @@ def remove_own(folder: Path, own: re.Pattern[str]) -> None:
 
 
 def check_parent(path: Path, called: str) -> None:
-    """Raise OutputError where the folder that a file is to be written to is missing."""
+    """Raise OutputError where the folder of a file to be written is missing or read-only."""
     if not path.parent.is_dir():
         raise OutputError(f"there is no folder {path.parent} for {called} {path.name}; make it")
+    if not os.access(path.parent, os.W_OK):
+        raise OutputError(
+            f"folder {path.parent} may not be written to, but {called} {path.name} is to lie "
+            "there; choose another"
+        )
 
 
 def make_folder(folder: Path) -> None:

@@ -15,7 +15,7 @@ from ulens.io.files import list_images, name_some, planes
 from ulens.io.frames import Frames, check_frames
 from ulens.io.lock import hold
 from ulens.io.segmentations import check_output_folder
-from ulens.io.writable import ZARR_FILES, check_writable, find_foreign, remove_own
+from ulens.io.writable import ZARR_FILES, check_parent, check_writable, find_foreign, remove_own
 from ulens.jobs.segment_record import RECORD, read_ours, write_ours
 from ulens.jobs.segmenting import (
     SegmentProgress,
@@ -240,6 +240,8 @@ def _plan_outputs(settings: SegmentSettings) -> _Outputs:
     page = folder.with_name(f"{folder.name}.html")
     ours = read_ours(settings.out)
     check_writable(page, "page", overwrite=settings.overwrite)
+    if page.parent.is_dir():  # else it will be made
+        check_parent(page, "page")
     graph = folder.with_name(f"{folder.name}.geff") if settings.geff else None
     foreign = [page] if page.exists() and page.name not in ours else []
     if graph is not None:
