@@ -5,12 +5,14 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 
 import numpy as np
+import safetensors.torch
 import torch
 
 from ulens.augment.geometry import GeometrySettings
 from ulens.augment.intensity import IntensitySettings
 from ulens.image import Image
 from ulens.io.files import write_tiff
+from ulens.jobs.planning import TrainSettings
 from ulens.planning.plan import Plan, nest
 from ulens.training.tensors import TrainingImage
 
@@ -85,3 +87,20 @@ def write_folder(folder: Path, *, number: int = 7, **plan_changes: object) -> Pa
         write_tiff(folder / "labels" / f"{seed}.tif", Image(data=label, axes="YX"))
     (folder / "plan.json").write_text(json.dumps(tiny_plan(**plan_changes).to_json()))
     return folder
+
+
+def settings_for(folder: Path, **changes) -> TrainSettings:
+    """Settings for a training on what `write_folder` wrote."""
+    values = {
+        "images": folder / "images",
+        "labels": folder / "labels",
+        "out": folder / "model",
+        "plan": folder / "plan.json",
+    }
+    return TrainSettings(**{**values, **changes})
+
+
+def weights_of(folder: Path) -> torch.Tensor:
+    """All weights of a model."""
+    tensors = safetensors.torch.load_file(folder / "weights.safetensors")
+    return torch.cat([tensors[name].flatten() for name in sorted(tensors)])

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -121,13 +122,15 @@ def test_axes_must_fit(tmp_path, axes, message):
         pass
 
 
-def test_the_fingerprint_is_of_the_pixels(tmp_path):
+def test_the_fingerprint_is_of_the_pixels_and_the_files(tmp_path):
     data = pixels(3, 20, 30)
+    write_zarr(tmp_path / "a.zarr", data, "zyx")
+    shutil.copytree(tmp_path / "a.zarr", tmp_path / "b.zarr")  # keeps the times
+    data[1, 10, 10] += 1
+    write_zarr(tmp_path / "c.zarr", data, "zyx")
     prints = []
-    for change in (0, 0, 1):
-        data[1, 10, 10] += change
-        write_zarr(tmp_path / f"{len(prints)}.zarr", data, "zyx")
-        with open_volume(tmp_path / f"{len(prints)}.zarr") as volume:
+    for name in "abc":
+        with open_volume(tmp_path / f"{name}.zarr") as volume:
             prints.append(volume.fingerprint())
     assert prints[0] == prints[1] != prints[2]
 

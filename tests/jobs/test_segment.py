@@ -11,6 +11,7 @@ from ulens.bundle import save_bundle
 from ulens.errors import DataError, FileError, ModelError, OutputError, SettingError
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff
+from ulens.io.lock import LOCK, hold
 from ulens.io.rois import read_rois
 from ulens.jobs.segment import segment
 from ulens.jobs.segment_record import RECORD
@@ -171,12 +172,80 @@ def test_output_folder_with_content_is_refused_and_kept(model, images, tmp_path)
 
 
 def test_overwrite_replaces_own_files_and_keeps_others(model, images, tmp_path):
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "one.tif").write_text("old")
-    (tmp_path / "out" / "notes.txt").write_text("precious")
-    list(events_of(model, images, tmp_path / "out", overwrite=True))
-    np.testing.assert_array_equal(read_image(tmp_path / "out" / "one.tif").data, EXPECTED)
-    assert (tmp_path / "out" / "notes.txt").read_text() == "precious"
+    out = tmp_path / "out"
+    list(events_of(model, images, out))
+    list(events_of(model, images / "two.tif", out, overwrite=True))
+    (out / "one.tif").write_text("old")
+    (out / "notes.txt").write_text("precious")
+    list(events_of(model, images, out, overwrite=True))
+    np.testing.assert_array_equal(read_image(out / "one.tif").data, EXPECTED)
+    assert (out / "notes.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("kind", ["labels by hand", "a link", "a folder", "outlines"])
+def test_overwrite_replaces_nothing_that_ulens_did_not_make(model, images, tmp_path, kind):
+    out, name, options = tmp_path / "out", "one.tif", {}
+    if kind == "outlines":
+        name, options = "one.zip", {"rois": "imagej"}
+        list(events_of(model, images, out))
+    out.mkdir(exist_ok=True)
+    if kind == "a link":
+        (out / name).symlink_to(images / "two.tif")
+    elif kind == "a folder":
+        (out / name).mkdir()
+    else:
+        (out / name).write_text("precious")
+    before = sorted(path.name for path in out.iterdir())
+    with pytest.raises(OutputError, match=rf"holds {name}, which .* did not write: .* move what"):
+        events_of(model, images, out, overwrite=True, **options)
+    assert sorted(path.name for path in out.iterdir()) == before
+
+
+def test_a_folder_in_use_and_a_model_are_no_output(model, images, tmp_path):
+    out = tmp_path / "out"
+    with hold(out):
+        for overwrite in (False, True):
+            with pytest.raises(OutputError, match="in use by process"):
+                events_of(model, images, out, overwrite=overwrite)
+    waiting = events_of(model, images, out)
+    with hold(out), pytest.raises(OutputError, match="in use by process"):
+        next(waiting)
+    with pytest.raises(OutputError, match=r"cells\.model is a model; choose another"):
+        events_of(model, images, model, overwrite=True)
+
+
+def test_a_run_that_was_killed_is_told_and_gone_on_with(model, images, tmp_path):
+    out = tmp_path / "out"
+    list(events_of(model, images, out))
+    with hold(out):
+        left = (out / LOCK).read_bytes()
+    (out / LOCK).write_bytes(left)
+    first, *rest = events_of(model, images, out)
+    assert first.note.startswith(f"took over {out} from process")
+    assert all(event.is_kept for event in rest if event.written)
+    assert not (out / LOCK).exists()
+
+
+def test_an_image_that_changes_while_it_is_segmented_is_made_anew(model, images, tmp_path):
+    run = events_of(model, images, tmp_path / "out")
+    next(event for event in run if event.image.name == "one.png")
+    imageio.imwrite(images / "one.png", np.zeros((30, 41), np.uint8))
+    list(run)
+    events = list(events_of(model, images, tmp_path / "out"))
+    assert [event.image.name for event in events if event.is_kept] == ["two.tif"]
+
+
+@pytest.mark.parametrize("length", [250, 251])
+def test_names_as_long_as_the_system_takes_them(model, tmp_path, length):
+    (tmp_path / "images").mkdir()
+    name = "µ" * (length // 2) + "a" * (length % 2)
+    imageio.imwrite(tmp_path / "images" / f"{name}.png", make_image(30, 40))
+    (written,) = segment(model, tmp_path / "images", tmp_path / "out")
+    assert written == tmp_path / "out" / f"{name}.tif"
+    assert written.is_file()
+    with pytest.raises(OutputError, match=r"a name of more than the 255 bytes .* a shorter name"):
+        segment(model, tmp_path / "images", tmp_path / "out2", probabilities=True)
+    assert not (tmp_path / "out2").exists()
 
 
 def test_the_folder_of_the_images_is_no_output(model, images):
@@ -216,7 +285,9 @@ def test_full_disk_stops_the_job(model, images, tmp_path, monkeypatch):
 
 def test_output_folder_that_cannot_be_made(model, images, tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(OutputError, match=r"folder .* cannot be made \(.*\); choose another"):
+    with pytest.raises(
+        OutputError, match=r"folder .* cannot be made or written \(.*\); choose another"
+    ):
         list(events_of(model, images, tmp_path / "file" / "out"))
 
 

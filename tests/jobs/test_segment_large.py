@@ -1,5 +1,6 @@
 import hashlib
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -201,7 +202,7 @@ def test_a_kill_while_the_output_gets_its_name(model, stack, tmp_path, monkeypat
     def killed(*_):
         raise KeyboardInterrupt
 
-    for where in ("jobs.segment_large.put_in_place", "predict.large.job.shutil.rmtree"):
+    for where in ("predict.large.job.put_in_place", "predict.large.job.remove_own"):
         with monkeypatch.context() as patch:
             patch.setattr(f"ulens.{where}", killed)
             with pytest.raises(KeyboardInterrupt):
@@ -329,6 +330,155 @@ def test_an_output_is_replaced_when_allowed(model, stack, tmp_path, name):
     assert contents(out) == before
     list(events_of(model, stack, out, overwrite=True, **SMALL))
     assert contents(out) != before
+
+
+@pytest.mark.parametrize("name", ["out.zarr/notes.txt", "out.zarr/0/c/thesis/1.tex", "out.zarr/a"])
+@pytest.mark.parametrize("is_late", [False, True])
+def test_nothing_but_what_ulens_made_is_replaced(model, stack, tmp_path, name, is_late):
+    out = tmp_path / "out.zarr"
+    list(events_of(model, stack, out, **SMALL))
+    work = events_of(model, stack, out, overwrite=True, **SMALL)
+    for _ in range(4 * is_late):
+        next(work)
+    (tmp_path / name).parent.mkdir(exist_ok=True, parents=True)
+    if name.endswith("a"):
+        (tmp_path / name).symlink_to(stack)
+    else:
+        (tmp_path / name).write_text("precious")
+    before = contents(out)
+    message = rf"holds {Path(name).name}, which ulens did not write .* move that"
+    with pytest.raises(OutputError, match=message):
+        list(work)
+    assert contents(out) == before
+    (tmp_path / name).unlink()
+    list(events_of(model, stack, out, overwrite=True, **SMALL))
+    assert is_zarr(out)
+
+
+@pytest.mark.parametrize("kind", ["an image", "a folder", "labels by another program"])
+def test_a_folder_of_another_kind_is_never_replaced(model, stack, tmp_path, kind):
+    out = tmp_path / "notes.zarr"
+    if kind == "a folder":
+        out.mkdir()
+        (out / "thesis.tex").write_text("precious")
+    else:
+        attributes = {"ome": {"image-label": {}}} if kind.startswith("labels") else {}
+        zarr.create_group(out, attributes=attributes).create_array("0", data=make_cells(1, 20, 20))
+    before = contents(out)
+    with pytest.raises(OutputError, match="is no label image of ulens, so it is never replaced"):
+        list(events_of(model, stack, out, overwrite=True, **SMALL))
+    assert contents(out) == before
+
+
+@pytest.mark.parametrize("held", ["notes.txt", "complete", "output", "t000/maps/0_0.npy"])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_foreign_folder_of_the_name_of_a_job_is_kept(model, stack, tmp_path, held, overwrite):
+    path = tmp_path / "out.tif.job" / held
+    path.parent.mkdir(parents=True)
+    path.write_text("precious")
+    with pytest.raises(OutputError, match="exists but holds no job of ulens; move it away"):
+        list(events_of(model, stack, tmp_path / "out.tif", overwrite=overwrite, **SMALL))
+    assert path.read_text() == "precious"
+
+
+def test_what_the_user_put_in_the_folder_of_a_job_is_kept(model, stack, tmp_path):
+    out, folder = tmp_path / "out.zarr", tmp_path / "out.zarr.job"
+    cut_off(model, stack, out)
+    for name in ("notes.txt", "z000/notes.txt"):
+        (folder / name).write_text("precious")
+    list(events_of(model, stack, out, **SMALL))
+    found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert found == {"notes.txt", "z000/notes.txt"}
+
+
+def test_a_file_that_appears_meanwhile_is_not_replaced(model, stack, tmp_path):
+    out = tmp_path / "out.tif"
+    work = events_of(model, stack, out, **SMALL)
+    next(work)
+    out.write_text("precious")
+    with pytest.raises(OutputError, match="exists; choose another name, or allow it to be"):
+        list(work)
+    assert out.read_text() == "precious"
+    out.unlink()
+    list(events_of(model, stack, out, **SMALL))
+    assert read_image(out).data.max() > 3
+
+
+@pytest.mark.parametrize("name", ["out.zarr", "out.tif"])
+def test_a_link_is_followed(model, stack, tmp_path, name):
+    (tmp_path / "far").mkdir()
+    list(events_of(model, stack, tmp_path / "far" / name, **SMALL))
+    expected = contents(tmp_path / "far" / name)
+    (tmp_path / name).symlink_to(tmp_path / "far" / name)
+    list(events_of(model, stack, tmp_path / name, overwrite=True, **SMALL))
+    assert (tmp_path / name).is_symlink()
+    assert contents(tmp_path / "far" / name) == expected
+    assert [path.name for path in (tmp_path / "far").iterdir()] == [name]
+    for target in ("gone", f"loop{name[3:]}"):
+        link = tmp_path / f"loop{name[3:]}"
+        link.unlink(missing_ok=True)
+        link.symlink_to(tmp_path / target)
+        with pytest.raises(OutputError, match="is a link that leads nowhere; remove it"):
+            list(events_of(model, stack, link, overwrite=True, **SMALL))
+
+
+def test_a_job_in_use_is_let_alone(model, stack, tmp_path):
+    out = tmp_path / "out.tif"
+    work = events_of(model, stack, out, **SMALL)
+    next(work)
+    for overwrite in (False, True):
+        with pytest.raises(OutputError, match="in use by process"):
+            list(events_of(model, stack, out, overwrite=overwrite, **SMALL))
+    list(work)
+    assert read_image(out).data.max() > 3
+
+
+@pytest.mark.parametrize("kind", ["tif", "companions", "zarr"])
+def test_an_image_that_changed_before_its_job_goes_on_is_noticed(model, tmp_path, kind):
+    data = make_cells(3, 400, 400)
+    if kind == "zarr":
+        image = tmp_path / "in.zarr"
+        zarr.create_array(image, data=data, chunks=(1, 100, 100), dimension_names=["z", "y", "x"])
+    else:
+        image = tmp_path / "in.tif"
+        write_tiff(image, Image(data=data, axes="ZYX"))
+    changed = image / "c" / "1" / "0" / "2" if kind == "zarr" else image
+    if kind == "companions":
+        image, changed = write_companions(tmp_path, data)
+    out, options = tmp_path / "out.zarr", {**SMALL, "block_px": 512}
+    cut_off(model, image, out, **options)
+    status = changed.stat()
+    os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
+    with pytest.raises(OutputError, match="holds an unfinished job with another image"):
+        list(events_of(model, image, out, **options))
+    os.utime(changed, ns=(status.st_atime_ns, status.st_mtime_ns))
+    cut_off(model, image, out, **options)
+
+
+def write_companions(folder, data):
+    """Write an OME-TIFF of two files; returns the first, and the one that the first points to."""
+    tags = (f'<TiffData IFD="0" FirstZ="{z}" PlaneCount="1"><UUID FileName="z{z}.tif">'
+            f"urn:uuid:{z}</UUID></TiffData>" for z in range(2))  # fmt: skip
+    height, width = data.shape[1:]
+    xml = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:{}">'
+        f'<Image ID="Image:0"><Pixels ID="Pixels:0" DimensionOrder="XYZCT" Type="{data.dtype}" '
+        f'SizeX="{width}" SizeY="{height}" SizeZ="2" SizeC="1" SizeT="1">'
+        f"{''.join(tags)}</Pixels></Image></OME>"
+    )
+    for z in range(2):
+        path = folder / f"z{z}.tif"
+        tifffile.imwrite(path, data[z], description=xml.replace("{}", str(z)), metadata=None)
+    return folder / "z0.tif", folder / "z1.tif"
+
+
+def test_an_output_within_what_is_needed_is_refused(model, tmp_path):
+    image = tmp_path / "in.zarr"
+    zarr.create_array(image, data=make_cells(1, 40, 40)[0])
+    for out in (image / "labels.zarr", model / "labels.tif"):
+        with pytest.raises(OutputError, match=r"lies in .*, which is needed; choose another"):
+            list(events_of(model, image, out, **SMALL))
+        assert not out.with_name(f"{out.name}.job").exists()
 
 
 @pytest.mark.parametrize(

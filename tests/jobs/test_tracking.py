@@ -3,6 +3,7 @@ import io
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from ulens.errors import DataError, FileError, OutputError, SettingError, ShapeE
 from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.jobs.evaluate_ctc import evaluate_ctc
+from ulens.jobs.segment_record import RECORD
 from ulens.jobs.tracking import Tracked
 from ulens.tracking.lineage import check_result
 
@@ -91,6 +93,7 @@ def test_a_division_is_tracked_and_scores_full_marks(model, tmp_path):
     masks, tracks = read_valid(out)
     assert tracks == [(1, 0, 4, 0), (2, 0, 1, 0), (3, 2, 4, 2), (4, 2, 4, 2)]
     assert sorted(path.name for path in out.iterdir()) == [
+        RECORD,
         *(f"mask{frame:03d}.tif" for frame in range(5)),
         "res_track.txt",
     ]
@@ -300,12 +303,24 @@ def test_overwrite_removes_the_masks_of_an_older_result_and_nothing_else(model, 
     kept = ["notes.txt", "mask.tif", "mask000_old.tif", "t000.tif"]
     for name in kept:
         (out / name).write_text("precious")
-    (out / "mask0007.tif").write_text("old")
     run(model, write_frames(tmp_path / "02", movie()[:2]), out, overwrite=True)
     for name in kept:
         assert (out / name).read_text() == "precious"
     ours = {path.name for path in out.iterdir()} - set(kept)
-    assert ours == {"mask000.tif", "mask001.tif", "res_track.txt"}
+    assert ours == {"mask000.tif", "mask001.tif", "res_track.txt", RECORD}
+
+
+@pytest.mark.parametrize("name", ["out/mask0007.tif", "out.html", "out.geff/notes.txt"])
+def test_a_result_that_ulens_did_not_make_is_not_replaced(model, tmp_path, name):
+    images, out = write_frames(tmp_path / "01", movie()[:2]), tmp_path / "out"
+    run(model, images, out, geff=True)
+    if name == "out.html":
+        (out / RECORD).unlink()
+    else:
+        (tmp_path / name).write_text("precious")
+    with pytest.raises(OutputError, match=rf"cannot be replaced: .*{Path(name).name}.* be lost"):
+        tracking(model, images, out, geff=True, overwrite=True)
+    assert (tmp_path / name).is_file()
 
 
 def test_an_older_result_stays_whole_until_the_new_one_is_segmented(model, tmp_path):

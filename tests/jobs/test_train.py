@@ -16,12 +16,11 @@ from typing import get_args, get_type_hints
 import numpy as np
 import PIL.Image
 import pytest
-import safetensors.torch
 import torch
 from skimage.measure import label as connected_components
 
 import ulens
-from tiny_training import changed, squares, tiny_plan, write_folder
+from tiny_training import changed, settings_for, squares, tiny_plan, weights_of, write_folder
 from ulens.annotated.holdout import split_samples
 from ulens.annotated.samples import read_annotated
 from ulens.bundle import load_bundle, save_bundle
@@ -70,21 +69,6 @@ settings = TrainSettings(
 for _ in run_training(settings, pace=Pace(save_seconds=0.0)):
     pass
 """
-
-
-def settings_for(folder: Path, **changes) -> TrainSettings:
-    values = {
-        "images": folder / "images",
-        "labels": folder / "labels",
-        "out": folder / "model",
-        "plan": folder / "plan.json",
-    }
-    return TrainSettings(**{**values, **changes})
-
-
-def weights_of(folder: Path) -> torch.Tensor:
-    tensors = safetensors.torch.load_file(folder / "weights.safetensors")
-    return torch.cat([tensors[name].flatten() for name in sorted(tensors)])
 
 
 def command(folder: Path, out: str, *more: str) -> list[str]:

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 import ulens
 from ulens.cli.printable import make_printable
+from ulens.cli.signals import interrupted_by_all
 from ulens.errors import Stopped, UlensError
 
 app = App(
@@ -44,10 +45,19 @@ def main() -> None:
     make_printable(sys.stdout)
     make_printable(sys.stderr)
     try:
-        app(sys.argv[1:])
+        with interrupted_by_all():
+            app(sys.argv[1:])
     except (KeyboardInterrupt, Stopped):
         Console(stderr=True).print("interrupted")
         sys.exit(130)
     except UlensError as error:
-        Console(stderr=True).print(f"[red]error[/red]: {escape(str(error))}", soft_wrap=True)
+        _tell(str(error))
         sys.exit(1)
+    except OSError as error:  # what the system refuses, wherever that is
+        about = f"{error.filename}: " if error.filename else ""
+        _tell(f"{about}{error.strerror or error}")
+        sys.exit(1)
+
+
+def _tell(error: str) -> None:
+    Console(stderr=True).print(f"[red]error[/red]: {escape(error)}", soft_wrap=True)

@@ -6,34 +6,32 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
-from ulens.cli.terminal import say
+from ulens.cli.signals import ENDING, listen, say_if_heard
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h of glibc
 
 
 @contextmanager
 def training_process() -> Iterator[threading.Event]:
-    """Prepare the process for trainings; gives an event that the first Ctrl-C sets.
+    """Prepare the process for trainings; gives an event that the first signal to end sets.
 
-    A second Ctrl-C interrupts as usual. Where torchrun started several processes, only the first
-    one listens: it tells the others when to end.
+    A second one interrupts. Where torchrun started several processes, only the first one listens:
+    it tells the others when to end.
     """
     keep_freed_memory()
     stop = threading.Event()
 
     def ask_to_stop(*_: object) -> None:
         stop.set()
-        signal.signal(signal.SIGINT, before)
-        say("stopping as soon as possible; Ctrl-C once more interrupts at once")
+        listening.close()
+        say_if_heard("stopping as soon as possible; Ctrl-C once more interrupts at once")
 
     is_first = int(os.environ.get("RANK", "0")) == 0
-    before = signal.signal(signal.SIGINT, ask_to_stop if is_first else signal.SIG_IGN)
-    try:
+    with ExitStack() as listening:
+        listening.enter_context(listen(ask_to_stop if is_first else signal.SIG_IGN, ENDING))
         yield stop
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def keep_freed_memory() -> None:

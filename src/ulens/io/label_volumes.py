@@ -1,7 +1,9 @@
 """Label images written piece by piece: OME-Zarr 0.5 and tiled BigTIFF."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +11,13 @@ import numpy as np
 import tifffile
 
 from ulens.image import UNKNOWN_STEPS, Steps
+from ulens.io.atomic import flush
 from ulens.io.regions import Plane
 from ulens.io.sizes import size_tags
 
 CHUNK_PX = 512
+_MARK = "ulens"
+"""Among the attributes of a Zarr: ulens made it, and may replace it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +69,10 @@ class ZarrLabels:
 
         labels = self._labels
         group = zarr.create_group(
-            self._path, zarr_format=3, overwrite=True, attributes={"ome": self._describe()}
+            self._path,
+            zarr_format=3,
+            overwrite=True,
+            attributes={"ome": self._describe(), _MARK: {}},
         )
         for level, factor in enumerate(self._factors):
             *outer, height, width = labels.shape
@@ -75,12 +83,13 @@ class ZarrLabels:
                 dtype=labels.dtype,
                 dimension_names=list(labels.axes.lower()),
             )
+        flush(self._path.rglob("*.json"))
 
     def write(self, plane: Plane, window: tuple[slice, slice], labels: np.ndarray) -> None:
         """Write the (y, x) labels of a block; the same again does no harm."""
         import zarr
 
-        group = zarr.open_group(self._path, mode="r+")
+        group, tile_px = zarr.open_group(self._path, mode="r+"), self._labels.tile_px
         place = [{"T": plane.t, "Z": plane.z}[axis] for axis in self._labels.axes[:-2]]
         for level, factor in enumerate(self._factors):
             # labels have no mean: a smaller copy takes every second pixel
@@ -91,13 +100,19 @@ class ZarrLabels:
             )
             array: Any = group[str(level)]
             array[(*place, rows, columns)] = small
+            sides = (
+                range(side.start // tile_px, -(-side.stop // tile_px)) for side in (rows, columns)
+            )
+            names = ("/".join(map(str, (level, "c", *place, y, x))) for y, x in product(*sides))
+            flush(self._path / name for name in names)
 
     def tidy(self, warning: str = "") -> None:
         """Remove what a killed run left of pieces that it was writing; keep a warning."""
         import zarr
 
         if warning:
-            zarr.open_group(self._path, mode="r+").attrs["ulens"] = {"warning": warning}
+            zarr.open_group(self._path, mode="r+").attrs[_MARK] = {"warning": warning}
+            flush([self._path / "zarr.json"])
         for left in self._path.rglob("*.partial"):
             left.unlink()
 
@@ -127,6 +142,14 @@ class ZarrLabels:
         return {"version": "0.5", "multiscales": [multiscales], "image-label": {}}
 
 
+def is_label_zarr(path: Path) -> bool:
+    """Return whether a folder is what `ZarrLabels` made."""
+    try:
+        return _MARK in json.loads((path / "zarr.json").read_bytes())["attributes"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return False
+
+
 def write_label_tiff(
     path: Path, labels: LabelShape, tiles: Iterator[np.ndarray], description: str = ""
 ) -> None:
@@ -151,3 +174,4 @@ def write_label_tiff(
             compression="zlib",
             **tags,
         )
+    flush([path])

@@ -39,6 +39,7 @@ class Volume:
     Parameters
     ----------
     path : the file, or the folder of a Zarr
+    files : of the pixels; of a Zarr the folder of the array
     axes : letters from ``TCZYX`` in that order; those of length one are left out, but Y and X
     shape : pixels along each
     num_channels : 1 without an axis C; alpha is left out
@@ -51,6 +52,7 @@ class Volume:
     """
 
     path: Path
+    files: tuple[Path, ...]
     axes: str
     shape: tuple[int, ...]
     num_channels: int
@@ -108,11 +110,14 @@ class Volume:
         return turn(window, self.orientation)
 
     def fingerprint(self) -> str:
-        """Return a hash of what is known of the image and of samples of its pixels."""
+        """Return a hash of what is known of the image and its files, and of samples of its pixels.
+
+        Of all files, those of a Zarr's chunks too, size and time count.
+        """
         facts: list[Any] = [self.axes, self.shape, self.dtype.str, self.spacing_um]
-        if self.path.is_file():
-            status = self.path.stat()
-            facts += [status.st_size, status.st_mtime_ns]
+        for path in self.files:
+            facts += [_status(file) for file in sorted(path.rglob("*")) if file.is_file()]
+            facts += [_status(path)] if path.is_file() else []
         digest = hashlib.sha256(json.dumps(facts).encode())
         planes = self.planes()
         for plane in (planes[0], planes[len(planes) // 2], planes[-1]):
@@ -128,6 +133,11 @@ class Volume:
     def _name(self, t: int, z: int) -> str:
         named = (("T", t), ("Z", z))
         return "_".join(f"{axis.lower()}{i:03d}" for axis, i in named if axis in self.axes)
+
+
+def _status(file: Path) -> tuple[str, int, int]:
+    found = file.stat()
+    return file.name, found.st_size, found.st_mtime_ns
 
 
 @contextmanager
@@ -150,7 +160,8 @@ def open_volume(path: Path, axes: str | None = None) -> Iterator[Volume]:
         content = open_zarr(path, axes)
         stored = content.stored
         _check_pieces(stored, path)
-        yield _make_volume(path, content, stored.shape, stored.dtype, _reader(stored))
+        folder = path / stored.path
+        yield _make_volume(path, (folder,), content, stored.shape, stored.dtype, _reader(stored))
         return
     if not path.is_file():
         kind = "is a folder of no Zarr" if path.is_dir() else "does not exist"
@@ -189,8 +200,9 @@ def _open_tiff(content: TiffImage, path: Path) -> Volume:
         def cut(where: tuple[slice | int, ...]) -> np.ndarray:
             return content.as_shown(read(where))
 
+    files = {Path(page.parent.filehandle.path) for page in series.pages if page is not None}
     return _make_volume(
-        path, content, series.shape, series.dtype, cut,
+        path, tuple(sorted(files)), content, series.shape, series.dtype, cut,
         num_alpha=content.num_alpha, orientation=content.orientation,
     )  # fmt: skip
 
@@ -224,6 +236,7 @@ def _piece_bytes(stored: Any) -> int:
 
 def _make_volume(
     path: Path,
+    files: tuple[Path, ...],
     content: TiffImage | ZarrImage,
     stored_shape: tuple[int, ...],
     dtype: np.dtype,
@@ -240,6 +253,7 @@ def _make_volume(
     named = [letter for letter in "TCZYX" if letter in "YX" or lengths.get(letter, 1) > 1]
     return Volume(
         path=path,
+        files=files,
         axes="".join(named),
         shape=tuple(lengths[letter] for letter in named),
         num_channels=lengths.get("C", 1),

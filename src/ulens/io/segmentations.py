@@ -1,5 +1,6 @@
 """Where segmentations go: the files of each image, the folder of all, the table of objects."""
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -8,6 +9,7 @@ import numpy as np
 
 from ulens.errors import OutputError
 from ulens.image import Image
+from ulens.io.atomic import LONGEST_NAME
 from ulens.io.files import write_tiff
 from ulens.io.rois import write_rois
 from ulens.io.writable import check_parent, check_writable
@@ -42,7 +44,7 @@ def plan_targets(
 
     Raises
     ------
-    OutputError : one output would be written for two files
+    OutputError : one output would be written for two files, or its name is too long
     """
     planned = {
         file: Targets(
@@ -55,6 +57,11 @@ def plan_targets(
     owners: dict[str, Path] = {}
     for file, targets in planned.items():
         for target in targets.paths:
+            if len(os.fsencode(target.name)) > LONGEST_NAME:
+                raise OutputError(
+                    f"{file.name} would be written to {target.name}, a name of more than the "
+                    f"{LONGEST_NAME} bytes that file systems take; give the image a shorter name"
+                )
             # macOS and Windows take A.tif and a.tif for the same file
             owner = owners.setdefault(target.name.casefold(), file)
             if owner != file:
@@ -73,7 +80,7 @@ def check_output_folder(out: Path, files: list[Path], overwrite: bool) -> None:
         out,
         "output folder",
         is_folder=True,
-        replaces="label images of the same names",
+        replaces="label images that ulens made",
         overwrite=overwrite,
     )
 

@@ -24,7 +24,7 @@ from ulens.planning.plan import Plan, Recipe, read_plan
 from ulens.planning.plan_in_words import name_length, put_in_words
 from ulens.planning.recipes import Asked, Start, choose_encoding, make_plan
 from ulens.resample import Zoom, check_zoom
-from ulens.training.model_folder import PLAN
+from ulens.training.model_folder import begun_plan
 from ulens.training.speed import MEASURING_SHARE, steps_per_second, tensor_formats
 
 DEFAULT_SECONDS = 20 * 60.0
@@ -159,7 +159,7 @@ def choose_plan(
 ) -> Plan:
     """Return the plan that is resumed, given, or made by the recipe."""
     if settings.resume:
-        plan = read_plan(settings.out / PLAN)
+        plan = begun_plan(settings.out)
         _refuse_others(settings, plan, ("width", "zoom", "seed"))
         return _with_length(plan, settings)
     if settings.plan is not None:

@@ -11,6 +11,7 @@ from ulens.encodings.table import ENCODINGS
 from ulens.errors import DataError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import list_images, planes, read_image
+from ulens.io.lock import hold
 from ulens.io.segmentations import (
     Targets,
     check_output_folder,
@@ -19,10 +20,11 @@ from ulens.io.segmentations import (
     write_labels,
     write_maps,
 )
-from ulens.jobs.segment_record import Record, open_record
+from ulens.jobs.segment_record import Record, look_at, open_record
 from ulens.jobs.segmenting import (
     SegmentProgress,
     SegmentSettings,
+    check_output,
     make_segmenter,
     open_image,
     segment_plane,
@@ -58,10 +60,10 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
     bundle = load_bundle(settings.model)
     maps = ENCODINGS[bundle.encoding].maps if settings.probabilities else None
     outputs = plan_targets(files, settings.out, maps=maps, rois=settings.rois)
+    check_output(settings)
     record = open_record(settings)
     check_output_folder(settings.out, files, settings.overwrite or record.goes_on)
-    if not settings.overwrite:
-        record.check_others(outputs)
+    record.check_others(outputs)
     table = settings.table
     if table is not None:
         check_table(table, settings.out, settings.overwrite)
@@ -71,9 +73,25 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
                 "leave it out, or train on instances"
             )
     segmenter = make_segmenter(settings, bundle)
-    record.start()
     table_of = ObjectTable(table) if table else None
-    return _segment_files(segmenter, outputs, record, table_of, settings.axes)
+    return _hold_and_segment(segmenter, outputs, settings, table_of)
+
+
+def _hold_and_segment(
+    segmenter: Segmenter,
+    outputs: dict[Path, Targets],
+    settings: SegmentSettings,
+    table: ObjectTable | None,
+) -> Iterator[SegmentProgress]:
+    """Segment all files while no other process uses the folder."""
+    with hold(settings.out) as taken_over:
+        if taken_over:
+            first = next(iter(outputs))
+            yield SegmentProgress(image=first, number=1, num_images=len(outputs), note=taken_over)
+        record = open_record(settings)  # again: another run may have ended since
+        record.check_others(outputs)
+        record.start()
+        yield from _segment_files(segmenter, outputs, record, table, settings.axes)
 
 
 def _segment_files(
@@ -128,6 +146,7 @@ def _segment_file(
     noted: set[str],
     axes: str | None,
 ) -> Generator[SegmentProgress, None, SegmentProgress]:
+    state = look_at(progress.image)
     image, factor, progress = yield from open_image(segmenter, progress, noted, axes)
     labels: list[np.ndarray] = []
     each_unlike: list[tuple[Unlike, ...]] = []
@@ -139,12 +158,12 @@ def _segment_file(
         if targets.maps is not None:
             maps.append(found.maps)
     unlike = join_planes(each_unlike)
-    record.begin(progress.image)
+    record.begin(targets)
     write_labels(targets, image, stack_labels(labels, image), in_one_line(unlike))
     if targets.maps is not None:
         write_maps(targets.maps, image, stack_maps(maps, image))
     finding = take_stock(segmenter.bundle, labels)
-    record.finish(progress.image, finding, unlike)
+    record.finish(progress.image, state, finding, unlike)
     warnings = [in_one_line(each) for each in each_unlike]
     _tabulate(table, progress.image.name, image, labels, warnings)
     return replace(progress, written=targets.paths, found=finding, unlike=unlike)

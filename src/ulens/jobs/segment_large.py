@@ -1,7 +1,7 @@
 """The story of segmenting one image that is larger than memory."""
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from ulens.bundle import ModelBundle, find_model, load_bundle
 from ulens.errors import OutputError
 from ulens.io.atomic import write_file
 from ulens.io.label_volumes import write_label_tiff
+from ulens.io.lock import check_free, hold
 from ulens.io.regions import Volume, open_volume
 from ulens.jobs.segmenting import SegmentProgress, SegmentSettings
 from ulens.predict.engine_choice import choose_engine
@@ -21,10 +22,11 @@ from ulens.predict.large.job import (
     JOB,
     OUTPUT,
     check_output,
+    finish_job,
+    follow_link,
     is_in_place,
     keep_to_job,
     plan_job,
-    put_in_place,
     read_job,
 )
 from ulens.predict.large.parts import (
@@ -63,24 +65,43 @@ def segment_large(settings: SegmentSettings) -> Iterator[SegmentProgress]:
     Labels are those of `segment_folder`, plane by plane. What can differ is said at the end;
     `PlaneWork` says when. Gaps in membranes are closed block by block, which is said before.
     """
-    out = settings.out
+    out = follow_link(settings.out)
     folder = out.with_name(f"{out.name}.job")
+    check_free(folder)
     if not is_in_place(folder):
         check_output(out, settings.images, settings.model, settings.overwrite)
     bundle = load_bundle(find_model(settings.model))
+    progress = SegmentProgress(image=settings.images, number=1, num_images=1)
+    with hold(folder) as taken_over:
+        if taken_over:
+            yield replace(progress, note=taken_over)
+        progress = yield from _segment(settings, out, folder, bundle, progress)
+        with _told_where_it_stays(out, folder):
+            finish_job(folder, out, settings.overwrite)
+    with suppress(OSError):
+        folder.rmdir()  # unless the user put something there
+    yield replace(progress, written=(settings.out,))
+
+
+def _segment(
+    settings: SegmentSettings,
+    out: Path,
+    folder: Path,
+    bundle: ModelBundle,
+    progress: SegmentProgress,
+) -> Generator[SegmentProgress, None, SegmentProgress]:
+    """Bring a job to its end, all but giving the output its name."""
     with (
         connect(settings.workers, settings.scheduler) as client,
         open_volume(settings.images, settings.axes) as volume,
     ):
         check_volume(bundle, volume)
-        progress = SegmentProgress(image=settings.images, number=1, num_images=1)
         request = yield from _plan(settings, folder, bundle, volume, progress)
         if not (folder / COMPLETE).is_file():
             zoom = settings.zoom
             progress = yield from _do_all(out, request, bundle, volume, client, progress, zoom)
             write_file(folder / COMPLETE, b"")
-    put_in_place(folder, out)
-    yield replace(progress, written=(out,))
+    return progress
 
 
 def _plan(

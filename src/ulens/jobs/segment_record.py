@@ -12,13 +12,15 @@ from ulens.errors import OutputError
 from ulens.io.atomic import write_file
 from ulens.io.files import name_some
 from ulens.io.segmentations import Targets
-from ulens.io.writable import make_folder
 from ulens.jobs.segmenting import Finding, SegmentSettings
 from ulens.predict.large.job import hash_model
 from ulens.predict.unlike import Unlike
 
 RECORD = ".ulens-segmentations.jsonl"
-"""Hidden, so that no folder of labels seems to hold it: a line on the run, two for each image."""
+"""Hidden, so that no folder of labels seems to hold it.
+
+A line on the run, one on the files of earlier runs, and two for each image.
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +31,7 @@ class Record:
     ----------
     path : of its file
     made_by : the model and the options that the segmentations depend on
-    begun : names of images for which something may have been written
+    ours : names of the files that may have been written, by this run or earlier ones
     done : by name of the image, the state of its file, what was found, and how it is unlike those
         of the training
     goes_on : whether an earlier run left it
@@ -37,7 +39,7 @@ class Record:
 
     path: Path
     made_by: dict[str, Any]
-    begun: set[str]
+    ours: set[str]
     done: dict[str, tuple[list[int], Finding, tuple[Unlike, ...]]]
     goes_on: bool
 
@@ -49,40 +51,46 @@ class Record:
             file: self.done[file.name][1:]
             for file, targets in outputs.items()
             if file.name in self.done
-            and self.done[file.name][0] == _state(file)
+            and self.done[file.name][0] == look_at(file)
             and all(target.exists() for target in targets.paths)
         }
 
     def check_others(self, outputs: dict[Path, Targets]) -> None:
-        """Raise OutputError where a file that the run did not write would be replaced."""
+        """Raise OutputError where a file would be replaced that ulens did not write."""
         foreign = [
             target
-            for file, targets in outputs.items()
-            if file.name not in self.begun
+            for targets in outputs.values()
             for target in targets.paths
-            if target.exists()
+            if target.is_dir()
+            or (target.name not in self.ours and (target.exists() or target.is_symlink()))
         ]
         if foreign:
             raise OutputError(
                 f"{self.path.parent} holds {name_some(foreign)}, which this run would replace and "
-                "did not write; move what is there, or allow it to be replaced with overwrite "
-                "(--overwrite)"
+                f"did not write: {RECORD} in that folder does not tell of it; move what is there, "
+                "or choose another folder"
             )
 
     def start(self) -> None:
-        """Make the folder, and the record where there is none of this run."""
-        make_folder(self.path.parent)
+        """Make the record where there is none of this run."""
         if not self.goes_on:
-            write_file(self.path, _line(self.made_by))
+            write_file(self.path, _line(self.made_by) + _line({"files": sorted(self.ours)}))
 
-    def begin(self, file: Path) -> None:
-        """Tell, before its first output is written, that an image is at work."""
-        self._append({"begun": file.name})
+    def begin(self, targets: Targets) -> None:
+        """Tell, before the first of them is written, which outputs an image will have."""
+        self._append({"files": [target.name for target in targets.paths]})
 
-    def finish(self, file: Path, finding: Finding, unlike: tuple[Unlike, ...]) -> None:
-        """Tell that all outputs of an image are written."""
+    def finish(
+        self, file: Path, state: list[int], finding: Finding, unlike: tuple[Unlike, ...]
+    ) -> None:
+        """Tell that all outputs of an image are written.
+
+        Parameters
+        ----------
+        state : of the file, from `look_at` before it was read
+        """
         found = {"found": asdict(finding), "unlike": unlike}
-        self._append({"done": file.name, "state": _state(file), **found})
+        self._append({"done": file.name, "state": state, **found})
 
     def _append(self, entry: dict[str, Any]) -> None:
         try:
@@ -105,9 +113,10 @@ def open_record(settings: SegmentSettings) -> Record:
     """
     path, made_by = settings.out / RECORD, _describe_run(settings)
     first, *rest = _read_lines(path) or [{}]
-    if settings.overwrite or not rest:
+    ours = read_ours(settings.out)
+    if settings.overwrite or not ours:
         goes_on = first == made_by and not settings.overwrite
-        return Record(path=path, made_by=made_by, begun=set(), done={}, goes_on=goes_on)
+        return Record(path=path, made_by=made_by, ours=ours, done={}, goes_on=goes_on)
     if first != made_by:
         other = [name for name in made_by if first.get(name) != made_by[name]]
         raise OutputError(
@@ -115,17 +124,22 @@ def open_record(settings: SegmentSettings) -> Record:
             f"{', '.join(other)}); choose another name, or allow them to be replaced with "
             "overwrite (--overwrite)"
         )
-    begun = {entry["begun"] for entry in rest if "begun" in entry}
-    done = {
-        entry["done"]: (
-            entry["state"],
-            Finding(**entry["found"]),
-            tuple(Unlike(*each) for each in entry["unlike"]),
-        )
-        for entry in rest
-        if "done" in entry
-    }
-    return Record(path=path, made_by=made_by, begun=begun, done=done, goes_on=True)
+    done = {}
+    for entry in rest:
+        with suppress(KeyError, TypeError):  # no line on an image that is done
+            found, unlike = Finding(**entry["found"]), tuple(Unlike(*u) for u in entry["unlike"])
+            done[entry["done"]] = (entry["state"], found, unlike)
+    return Record(path=path, made_by=made_by, ours=ours, done=done, goes_on=True)
+
+
+def read_ours(folder: Path) -> set[str]:
+    """Return the names of the files that ulens wrote in a folder, as its record tells."""
+    return {name for entry in _read_lines(folder / RECORD) for name in entry.get("files", ())}
+
+
+def write_ours(folder: Path, names: set[str]) -> None:
+    """Write a record that tells of files alone; raises as `write_file`."""
+    write_file(folder / RECORD, _line({"files": sorted(names)}))
 
 
 def _describe_run(settings: SegmentSettings) -> dict[str, Any]:
@@ -142,9 +156,12 @@ def _describe_run(settings: SegmentSettings) -> dict[str, Any]:
     }
 
 
-def _state(file: Path) -> list[int]:
-    """Return what tells a file from a later one of its name."""
-    found = file.stat()
+def look_at(file: Path) -> list[int]:
+    """Return what tells a file from a later one of its name; nothing where it cannot be seen."""
+    try:
+        found = file.stat()
+    except OSError:
+        return []
     return [found.st_size, found.st_mtime_ns]
 
 
@@ -158,4 +175,4 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     for line in path.read_bytes().splitlines() if path.is_file() else []:
         with suppress(ValueError):
             entries.append(json.loads(line))
-    return entries
+    return [entry for entry in entries if isinstance(entry, dict)]

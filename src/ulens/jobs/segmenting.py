@@ -7,11 +7,12 @@ from typing import Annotated as With
 
 import numpy as np
 
-from ulens.bundle import ModelBundle
-from ulens.errors import SettingError
+from ulens.bundle import MODEL, ModelBundle
+from ulens.errors import OutputError, SettingError
 from ulens.image import Image
 from ulens.io.axes import check_axes
 from ulens.io.files import planes, read_image
+from ulens.io.lock import check_free
 from ulens.io.segmentations import RoiFormat
 from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT
 from ulens.predict.engines import EngineName
@@ -73,8 +74,8 @@ class SegmentSettings:
         without it, the width is that of the Cell Tracking Challenge where a folder has the name of
         one of its data sets, and 0 elsewhere
     overwrite
-        replace label images of the same names in OUT, and TABLE; an older result of --track; OUT
-        where it is a file
+        replace what ulens made before: label images in OUT, an older result of --track; and the
+        files that are named, TABLE and OUT
     memory_gb
         with OUT a file: what the program may take in all, in 10⁹ bytes; with workers, each of them
     block_px, halo_px
@@ -221,6 +222,13 @@ class SegmentProgress:
     note: str | None = None
     unlike: tuple[Unlike, ...] = ()
     error: str | None = None
+
+
+def check_output(settings: SegmentSettings) -> None:
+    """Raise OutputError where the output folder is in use, or holds a model."""
+    check_free(settings.out)
+    if (settings.out / MODEL).is_file():
+        raise OutputError(f"output folder {settings.out} is a model; choose another")
 
 
 def make_segmenter(settings: SegmentSettings, bundle: ModelBundle) -> Segmenter:

@@ -10,13 +10,17 @@ import numpy as np
 from ulens.annotated.ctc import write_result
 from ulens.bundle import load_bundle
 from ulens.errors import OutputError, SettingError
-from ulens.io.files import list_images, planes
+from ulens.io.atomic import new_name, put_in_place
+from ulens.io.files import list_images, name_some, planes
 from ulens.io.frames import Frames, check_frames
+from ulens.io.lock import hold
 from ulens.io.segmentations import check_output_folder
-from ulens.io.writable import check_writable
+from ulens.io.writable import ZARR_FILES, check_parent, check_writable, find_foreign, remove_own
+from ulens.jobs.segment_record import RECORD, read_ours, write_ours
 from ulens.jobs.segmenting import (
     SegmentProgress,
     SegmentSettings,
+    check_output,
     make_segmenter,
     open_image,
     segment_plane,
@@ -31,6 +35,10 @@ from ulens.tracking.gaps import fill_gaps
 from ulens.tracking.geff import check_package, is_geff, write_geff
 from ulens.tracking.lineage import divisions
 from ulens.tracking.tracks import Tracking, track
+
+_RESULT = re.compile(r"mask\d{3,4}\.tiff?|res_track\.txt")
+_NEW = ".ulens-new"
+"""In the folder of a result, where a new one lies until it is whole."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,11 +109,24 @@ def track_sequence(settings: SegmentSettings) -> Iterator[SegmentProgress | Trac
             f"{settings.images} cannot be tracked: {settings.model} finds classes, no single "
             "objects; leave track out, or train on instances"
         )
+    check_output(settings)
     check_output_folder(settings.out, files, settings.overwrite)
     outputs = _plan_outputs(settings)
     segmenter = make_segmenter(settings, bundle)
     frames = check_frames(files, settings.axes, check=segmenter.check)
-    return _track_frames(segmenter, frames, outputs, settings.field_of_interest_px)
+    return _hold_and_track(segmenter, frames, outputs, settings.field_of_interest_px)
+
+
+def _hold_and_track(
+    segmenter: Segmenter, frames: Frames, outputs: _Outputs, field_of_interest_px: int | None
+) -> Iterator[SegmentProgress | Tracked]:
+    """Segment and track while no other process uses the folder."""
+    with hold(outputs.folder) as taken_over:
+        if taken_over:
+            num_images = len(frames.files)
+            first = frames.files[0]
+            yield SegmentProgress(image=first, number=1, num_images=num_images, note=taken_over)
+        yield from _track_frames(segmenter, frames, outputs, field_of_interest_px)
 
 
 def _track_frames(
@@ -126,12 +147,15 @@ def _track_frames(
     if num_drawn:
         tracking = track((each.unpack() for each in packed), first_frame=frames.first)
     lineage = tracking.lineage
-    _remove_result(outputs.folder)
     masks = _relabel(packed, tracking)
-    write_result(outputs.folder, masks, lineage, num_digits=frames.num_digits)
+    new = outputs.folder / _NEW
+    remove_own(new, _RESULT)  # what a kill left
+    write_result(new, masks, lineage, num_digits=frames.num_digits)
+    _put_in_place(new, outputs)
     if outputs.graph is not None:
-        again = _relabel(packed, tracking)
-        write_geff(outputs.graph, again, lineage, spacing_um=frames.spacing_um)
+        again, new = _relabel(packed, tracking), new_name(outputs.graph)
+        write_geff(new, again, lineage, spacing_um=frames.spacing_um)
+        put_in_place(new, outputs.graph)
     shown = _collect_shown(pictures, packed, tracking)
     write_tracking_report(
         outputs.page,
@@ -214,23 +238,42 @@ def _plan_outputs(settings: SegmentSettings) -> _Outputs:
     """Return where the results go, or raise OutputError where they may not be written."""
     folder = settings.out.absolute()
     page = folder.with_name(f"{folder.name}.html")
+    ours = read_ours(settings.out)
     check_writable(page, "page", overwrite=settings.overwrite)
+    if page.parent.is_dir():  # else it will be made
+        check_parent(page, "page")
     graph = folder.with_name(f"{folder.name}.geff") if settings.geff else None
+    foreign = [page] if page.exists() and page.name not in ours else []
     if graph is not None:
         check_package()
         is_no = None if is_geff(graph) else "geff"
         check_writable(graph, "graph", is_folder=True, overwrite=settings.overwrite, is_no=is_no)
+        if graph.exists():
+            foreign += [graph] if graph.name not in ours else find_foreign(graph, ZARR_FILES)
+    old = sorted(settings.out.iterdir()) if settings.out.is_dir() else []
+    foreign += [each for each in old if _RESULT.fullmatch(each.name) and each.name not in ours]
+    if foreign:
+        raise OutputError(
+            f"{settings.out} cannot be replaced: {name_some(foreign)} would be lost, which "
+            f"{RECORD} in that folder does not tell of; move what is there, or choose another name"
+        )
     return _Outputs(folder=settings.out, page=page, graph=graph)
 
 
-def _remove_result(folder: Path) -> None:
-    """Remove an older result, whose masks would mix with the new ones."""
-    old = sorted(folder.iterdir()) if folder.is_dir() else []
-    for path in old:
-        if re.fullmatch(r"mask\d{3,4}\.tiff?|res_track\.txt", path.name):
-            try:
-                path.unlink()
-            except OSError as error:
-                raise OutputError(
-                    f"{path} cannot be removed ({error.strerror}); choose another folder"
-                ) from error
+def _put_in_place(new: Path, outputs: _Outputs) -> None:
+    """Replace an older result, whose masks would mix with the new ones."""
+    folder = outputs.folder
+    names = sorted(each.name for each in new.iterdir())  # res_track.txt comes last
+    beside = [path.name for path in (outputs.page, outputs.graph) if path is not None]
+    try:
+        write_ours(folder, {*read_ours(folder), *names, *beside})
+        for old in sorted(folder.iterdir()):
+            if _RESULT.fullmatch(old.name) and old.name not in names:
+                old.unlink()
+        for name in names:
+            (new / name).replace(folder / name)
+        new.rmdir()
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be written ({error.strerror or error}); what is new lies in {new}"
+        ) from error

@@ -12,10 +12,10 @@ import torch
 
 from ulens.annotated.holdout import HeldOut, Split, leave_gap, split_as, split_samples
 from ulens.annotated.samples import Annotated, hash_samples
-from ulens.bundle import MODEL, WEIGHTS, ModelBundle, find_model, load_bundle
+from ulens.bundle import ModelBundle, find_model, load_bundle
 from ulens.errors import DataError, SettingError, Stopped, TrainingError
-from ulens.io.atomic import replace_files
-from ulens.io.writable import check_writable, make_folder
+from ulens.io.lock import check_free, hold
+from ulens.io.writable import check_writable
 from ulens.jobs.cross_validation import (
     Folds,
     cross_validate,
@@ -35,7 +35,16 @@ from ulens.predict.engines import choose_device
 from ulens.predict.model import Model
 from ulens.training.begin import images_seen, reach_px
 from ulens.training.clock import USUAL, Pace
-from ulens.training.model_folder import PLAN, STATE, read_log
+from ulens.training.model_folder import (
+    PLAN,
+    REPORT,
+    STATE,
+    ModelFolder,
+    is_leftover,
+    is_ours,
+    read_begun,
+    read_log,
+)
 from ulens.training.ranks import Ranks, join_ranks
 from ulens.training.session import Session
 
@@ -70,6 +79,21 @@ def run_training(
         _train_along(settings, ranks, device)
         return
     _check_folder(settings)
+    with hold(settings.out) as taken_over:
+        if taken_over:
+            yield Message(taken_over)
+        yield from _train_alone(settings, stop, ranks, device, pace, started)
+
+
+def _train_alone(
+    settings: TrainSettings,
+    stop: threading.Event,
+    ranks: Ranks,
+    device: torch.device,
+    pace: Pace,
+    started: float,
+) -> Iterator[TrainEvent]:
+    """Do all that `run_training` tells of, while no other process uses the folder."""
     annotated = read_asked(settings)
     read = describe_read(annotated, settings.images)
     yield read
@@ -95,10 +119,9 @@ def run_training(
         yield Message(f"  {len(folds.splits) + 1} trainings as long: the model's, and each fold's")
     if stop.is_set():
         raise Stopped("the training was stopped before its first step; nothing was written")
-    make_folder(settings.out)
     if settings.plan_only:
         path = settings.out / PLAN
-        replace_files(settings.out, {PLAN: plan.to_bytes()})
+        ModelFolder(settings.out).write({PLAN: plan.to_bytes()})
         yield Message(f"wrote the plan {path}; change it and train with --plan {path}")
         return
     session = Session(
@@ -143,7 +166,7 @@ def _finish(
     from ulens.report.training import write_training_report
 
     write_training_report(
-        settings.out / "report.html",
+        settings.out / REPORT,
         bundle=bundle,
         plan=session.plan,
         fingerprint=fingerprint,
@@ -180,7 +203,7 @@ def _split(settings: TrainSettings, annotated: Annotated) -> tuple[Split, Folds 
         folds = resume_folds(settings, annotated)
         if folds is not None:
             return folds.undivided, folds
-        before = load_bundle(settings.out).provenance
+        before = read_begun(settings.out).provenance
         is_same = before.get("data_sha256") == hash_samples(annotated.samples)
         if is_same and "held_out_blocks" in before:
             chosen = HeldOut.from_json(before)
@@ -292,21 +315,27 @@ def train(
 
 def _check_folder(settings: TrainSettings) -> None:
     """Raise OutputError or TrainingError where no model may be written, or none can be resumed."""
-    out = settings.out
+    out, plan = settings.out, settings.plan
+    check_free(out)
+    is_training = (out / STATE).is_file()
     if settings.resume:
-        if not (out / STATE).is_file():
+        if not is_training:
             raise TrainingError(f"there is no training to resume in {out}; leave out --resume")
         return
-    names = {path.name for path in out.iterdir()} if out.is_dir() else set()
-    if names == {PLAN} and settings.plan is not None and settings.plan.samefile(out / PLAN):
+    names = (
+        {each.name for each in out.iterdir() if not is_leftover(each)} if out.is_dir() else set()
+    )
+    if names == {PLAN} and plan is not None and plan.exists() and plan.samefile(out / PLAN):
         return  # a plan made with plan_only, and followed
-    is_model = MODEL in names and not names.isdisjoint({PLAN, WEIGHTS})
+    by_plan = f"train by its plan with --plan {out / PLAN}" if names == {PLAN} else None
     check_writable(
         out,
         "model",
         is_folder=True,
-        replaces="the old one",
+        # a training that goes on would go by that plan
+        replaces=None if settings.plan_only and is_training else "the old one",
         overwrite=settings.overwrite,
-        is_no=None if is_model else "ulens model",
-        instead="continue it with --resume",
+        is_no=None if is_ours(out) else "ulens model",
+        instead="continue it with --resume" if is_training else by_plan,
+        is_left=is_leftover,
     )

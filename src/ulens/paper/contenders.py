@@ -1,6 +1,5 @@
 """The networks of a comparison: their names, their search for a learning rate, their training."""
 
-import shutil
 import threading
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ from ulens.nets.build import NetName
 from ulens.nets.sliding_window import SlidingWindow
 from ulens.paper.rivals import RATE_FACTORS, RATES_TIMES_WIDTH, search_rates, share_of, with_rate
 from ulens.planning.plan import Plan, read_plan
-from ulens.training.model_folder import PLAN, STATE
+from ulens.training.model_folder import PLAN, STATE, remove_training
 
 PUBLISHED_WINDOW = 95
 SEARCH_SHARE = 0.1
@@ -214,10 +213,11 @@ def train_by_plan(
         and read_plan(folder / PLAN).optimizer.learning_rate == plan.optimizer.learning_rate
     )
     if not resume:
-        shutil.rmtree(folder, ignore_errors=True)  # what a kill left before the first save
+        remove_training(folder)  # what a kill left, or another learning rate
         make_folder(folder)
         replace_files(folder, {PLAN: plan.to_bytes()})
-    asked = replace(settings, out=folder, plan=None if resume else folder / PLAN, resume=resume)
+    plan_file = None if resume else folder / PLAN
+    asked = replace(settings, out=folder, plan=plan_file, resume=resume, overwrite=not resume)
     for event in run_training(asked, stop):
         yield event
         if isinstance(event, Trained):

@@ -1,7 +1,6 @@
 """The paper's tables again: fetch the data, train as published, score, set side by side."""
 
 import json
-import shutil
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
@@ -29,7 +28,7 @@ from ulens.planning.plan_in_words import put_in_words
 from ulens.planning.reasons import LEFT_OPEN
 from ulens.report.page import Section, Table, write_report
 from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX
-from ulens.training.model_folder import PLAN
+from ulens.training.model_folder import PLAN, remove_training
 from ulens.training.validate import predict_unseen, score_unseen
 
 MODEL_FOLDER, PAGE = "model", "reproduce.html"
@@ -163,8 +162,8 @@ def _train(
     folder = settings.out / MODEL_FOLDER
     seconds, frames = settings.seconds, find_table(settings.name).training
     resume = settings.resume and is_begun(folder)
-    if settings.resume and (folder / PLAN).is_file() and not (folder / MODEL).is_file():
-        shutil.rmtree(folder)  # what a kill left before the first save
+    if settings.resume and folder.is_dir() and not (folder / MODEL).is_file():
+        remove_training(folder)  # what a kill left before the first save
     if not resume and seconds is None and settings.steps is None:
         seconds = PAPER_SECONDS
     asked = TrainSettings(

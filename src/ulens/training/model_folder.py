@@ -1,13 +1,22 @@
 """What a training writes beside its model: the plan, the log, the state to resume from."""
 
+import hashlib
 import json
+import re
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from ulens.errors import OutputError
-from ulens.io.atomic import replace_files
+from ulens.bundle import FORMAT, MODEL, SELFTEST, WEIGHTS, load_bundle
+from ulens.errors import OutputError, SettingError, TrainingError
+from ulens.io.atomic import new_name, replace_files, write_new
+from ulens.io.lock import LOCK, check_free
+from ulens.io.writable import remove_own
+from ulens.planning.plan import Plan, read_plan
+from ulens.training.state import load_record
 
-PLAN, LOG, STATE = "plan.json", "log.jsonl", Path("training") / "state.safetensors"
+PLAN, LOG, REPORT = "plan.json", "log.jsonl", "report.html"
+STATE = Path("training") / "state.safetensors"
 HELD_OUT = Path("training") / "held_out.safetensors"
 
 
@@ -34,6 +43,13 @@ class ModelFolder:
         except OSError as error:
             raise self._unwritable(error) from error
 
+    def announce(self, plan: bytes) -> None:
+        """Write a plan under another name, until the state that goes by it is saved."""
+        try:
+            write_new(self.path / PLAN, plan)
+        except OSError as error:
+            raise self._unwritable(error) from error
+
     def append_to_log(self, row: dict[str, Any]) -> None:
         """Add a row to the log; raises as `write`."""
         try:
@@ -48,10 +64,94 @@ class ModelFolder:
         return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
     def _unwritable(self, error: OSError) -> OutputError:
+        if not self.path.is_dir():
+            return OutputError(
+                f"{self.path} is no longer there: it was moved or removed during the training. "
+                "Where it lies now, go on from its last save with --resume; or start again"
+            )
         return OutputError(
             f"{self.path} cannot be written: {error.strerror or error}; the model saved before "
             "is kept; free some space and continue with --resume"
         )
+
+
+def is_ours(folder: Path) -> bool:
+    """Return whether a folder holds a model of ulens, a training, or a plan for one."""
+    with suppress(OSError, ValueError, RecursionError, TypeError):
+        if dict(json.loads((folder / MODEL).read_bytes())).get("format") == FORMAT:
+            return True
+    with suppress(SettingError):
+        return bool(read_plan(folder / PLAN))
+    with suppress(TrainingError):
+        return bool(load_record(folder / STATE))
+    return False
+
+
+def remove_training(folder: Path) -> None:
+    """Remove what a training made in a folder, and nothing else.
+
+    Raises
+    ------
+    OutputError : another process is at work there, or something cannot be removed
+    """
+    check_free(folder)
+    try:
+        remove_own(folder, _OWN)
+    except OSError as error:
+        raise OutputError(
+            f"{folder} cannot be emptied ({error.strerror or error}); remove it"
+        ) from error
+
+
+_OWN = re.compile(
+    rf"(({'|'.join(map(re.escape, (PLAN, LOG, MODEL, WEIGHTS, SELFTEST, REPORT)))}"
+    r"|training/(state|held_out)\.safetensors)(\.new)?)|" + re.escape(LOCK)
+)
+
+
+def is_leftover(entry: Path) -> bool:
+    """Return whether an entry of a folder is what a training leaves that was killed too soon."""
+    if entry.is_dir():
+        return entry.name == STATE.parent.name and all(map(is_leftover, entry.iterdir()))
+    return entry.name in _LEFTOVERS
+
+
+_LEFTOVERS = {LOCK, *(new_name(Path(each)).name for each in (PLAN, LOG, MODEL, STATE, HELD_OUT))}
+
+
+class Begun(NamedTuple):
+    """What a training that goes on must keep to: provenance and decoding of a model's bundle."""
+
+    provenance: dict[str, Any]
+    decoding: dict[str, Any]
+
+
+def read_begun(folder: Path) -> Begun:
+    """Return what the training in a folder began with; raises as `load_state`."""
+    record = load_record(folder / STATE)
+    if "provenance" in record:
+        return Begun(record["provenance"], record["decoding"])
+    saved = load_bundle(folder)  # an older ulens kept it there alone
+    return Begun(saved.provenance, saved.decoding)
+
+
+def begun_plan(folder: Path) -> Plan:
+    """Return the plan that the training in a folder goes by.
+
+    A training that replaces another one begins with its state; its plan follows, which a kill may
+    have left under another name.
+    """
+    path = folder / PLAN
+    record = load_record(folder / STATE)
+    new = new_name(path)
+    if new.is_file() and hash_plan(new.read_bytes()) == record.get("plan_sha256"):
+        new.replace(path)
+    return read_plan(path)
+
+
+def hash_plan(plan: bytes) -> str:
+    """Return what tells the content of a plan.json from another one."""
+    return hashlib.sha256(plan).hexdigest()
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:

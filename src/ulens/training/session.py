@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -23,7 +24,15 @@ from ulens.training.begin import begin_network, images_seen
 from ulens.training.calendar import Calendar
 from ulens.training.clock import USUAL, Pace
 from ulens.training.examples import cut_example
-from ulens.training.model_folder import HELD_OUT, LOG, PLAN, STATE, ModelFolder
+from ulens.training.model_folder import (
+    HELD_OUT,
+    LOG,
+    PLAN,
+    STATE,
+    ModelFolder,
+    hash_plan,
+    read_begun,
+)
 from ulens.training.quantization import prepare_int8
 from ulens.training.ranks import ALONE, Ranks
 from ulens.training.scored import Scored, load_scored, score_predictions
@@ -124,10 +133,19 @@ class Session:
         )
 
     def start(self, *, planning_seconds: float) -> None:
-        """Write the plan and a first model; planning counts against a time budget."""
+        """Write the plan and a first model; planning counts against a time budget.
+
+        Notes
+        -----
+        The first state is the moment at which a new training replaces an old one: a kill before it
+        leaves the old one, a kill after it the new one, see `begun_plan`. The old model stays
+        until the new one is whole.
+        """
         if self.plan.length.seconds is not None:
             # at least half of the budget is for training, however short it is
             self.trainer.clock.seconds = min(planning_seconds, self.plan.length.seconds / 2)
+        self.folder.announce(self.plan.to_bytes())
+        self._save_state()
         self.folder.write({PLAN: self.plan.to_bytes(), LOG: b""})
         self.save()
 
@@ -138,10 +156,11 @@ class Session:
         ------
         TrainingError : there is none, or it was on other images
         """
-        self.trainer.restore(*load_state(self.folder.path / STATE))
-        saved = load_bundle(self.folder.path)
-        begun_on, self.decoding = saved.provenance.get("data_sha256"), saved.decoding
-        self._seen_before = saved.provenance.get("seen")
+        tensors, record = load_state(self.folder.path / STATE)
+        begun = read_begun(self.folder.path)
+        self.trainer.restore(tensors, record)
+        begun_on, self.decoding = begun.provenance.get("data_sha256"), begun.decoding
+        self._seen_before = begun.provenance.get("seen")
         if begun_on != self.samples.data_sha256:
             raise TrainingError(
                 f"the training in {self.folder.path} was on other images or labels; resume it with "
@@ -203,8 +222,17 @@ class Session:
     def save(self) -> None:
         """Save the state to resume from, and the model as it is now."""
         with self._calendar.saving():
-            save_state(self.folder.path / STATE, *self.trainer.snapshot)
+            self._save_state()
             save_bundle(self._bundle(), self.folder.path)
+
+    def _save_state(self) -> None:
+        tensors, record = self.trainer.snapshot
+        begun = {
+            "plan_sha256": hash_plan(self.plan.to_bytes()),
+            "provenance": self._provenance(),
+            "decoding": self.decoding,
+        }
+        save_state(self.folder.path / STATE, tensors, record | begun)
 
     def save_end(self) -> None:
         """Save what there is when training ends, before scoring, which may take long or fail."""
@@ -290,8 +318,26 @@ class Session:
             return None
         return sorted({*self._seen_before, *self.samples.hashes})
 
+    def _provenance(self) -> dict[str, Any]:
+        scored = self._scored
+        return {
+            "ulens": version("ulens"),
+            "torch": torch.__version__,
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "data_sha256": self.samples.data_sha256,
+            "num_images": len(self.samples.annotated.samples),
+            **self.samples.split.chosen.to_json(),
+            "seen": self._seen(),
+            "scored_at_step": scored.step if scored else None,
+            "folds": list(scored.folds) if scored else [],
+            "scores_rest_on": scored.evidence.to_json() if scored and scored.evidence else None,
+            "steps": self.trainer.clock.step,
+            "training_seconds": round(self.trainer.clock.seconds, 1),
+            "progress": round(self.trainer.clock.progress, 4),
+        }
+
     def _bundle(self) -> ModelBundle:
-        annotated, split, scored = self.samples.annotated, self.samples.split, self._scored
+        annotated, scored = self.samples.annotated, self._scored
         return ModelBundle(
             net=self._trained_network().eval(),
             normalization=self.samples.normalization,
@@ -302,21 +348,7 @@ class Session:
             zoom=self.plan.tiles.zoom,
             plan=self.plan.to_json(),
             scores=scored.scores if scored else {},
-            provenance={
-                "ulens": version("ulens"),
-                "torch": torch.__version__,
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "data_sha256": self.samples.data_sha256,
-                "num_images": len(annotated.samples),
-                **split.chosen.to_json(),
-                "seen": self._seen(),
-                "scored_at_step": scored.step if scored else None,
-                "folds": list(scored.folds) if scored else [],
-                "scores_rest_on": scored.evidence.to_json() if scored and scored.evidence else None,
-                "steps": self.trainer.clock.step,
-                "training_seconds": round(self.trainer.clock.seconds, 1),
-                "progress": round(self.trainer.clock.progress, 4),
-            },
+            provenance=self._provenance(),
             example=self.examples[0].image,
             example_label=self.examples[0].label,
             familiar=self.samples.familiar,

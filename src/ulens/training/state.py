@@ -1,6 +1,8 @@
 """The state of a training in one file, so that saving it is one atomic replacement."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,14 +42,26 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     ------
     TrainingError : there is no such file, or it is damaged
     """
+    with _opened(path) as file:
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    return tensors, load_record(path)
+
+
+def load_record(path: Path) -> dict[str, Any]:
+    """Read the JSON record alone; raises as `load_state`."""
+    with _opened(path) as file:
+        return json.loads((file.metadata() or {})["record"])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise TrainingError(
             f"there is no training to resume in {path.parent}; start it without --resume"
         )
     try:
         with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {})["record"])
-            return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
+            yield file
     except (SafetensorError, KeyError, ValueError) as error:
         raise TrainingError(
             f"{path} is damaged ({error}); the model beside it still works, but training has "

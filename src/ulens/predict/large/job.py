@@ -3,6 +3,8 @@
 import hashlib
 import json
 import math
+import os
+import re
 import shutil
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -14,10 +16,18 @@ import numpy as np
 from ulens.bundle import MODEL, ModelBundle
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import OutputError, SettingError
-from ulens.io.atomic import new_name, write_file
-from ulens.io.label_volumes import CHUNK_PX
+from ulens.io.atomic import new_name, put_in_place, write_file
+from ulens.io.files import name_some
+from ulens.io.label_volumes import CHUNK_PX, is_label_zarr
+from ulens.io.lock import LOCK
 from ulens.io.regions import Volume
-from ulens.io.writable import check_parent, check_writable
+from ulens.io.writable import (
+    ZARR_FILES,
+    check_parent,
+    check_writable,
+    find_foreign,
+    remove_own,
+)
 from ulens.predict.engines import EngineName, choose_device, torch_engine
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.tiles import plan_tiles
@@ -25,6 +35,14 @@ from ulens.resample import Zoom
 
 JOB, OUTPUT, CREATED, COMPLETE = "job.json", "output", "created", "complete"
 VERSION = 4
+_PLANE = r"(plane|[tz]\d+(_z\d+)?)"
+_BLOCKS = r"(strips|maps|seeds|numbers|labels|unsure|written)/\d+_\d+\.\w+"
+_MADE_FROM = re.compile(
+    rf"({CREATED}|{COMPLETE}|{JOB})\.new|{CREATED}|{OUTPUT}\.old(/.*)?"
+    rf"|{_PLANE}/({_BLOCKS}|(statistics\.json|(table|areas)\.npy)(\.new)?)"
+)
+"""Paths in the folder of a job that is done, but for what tells that it is done."""
+
 SUFFIXES = (".zarr", ".tif", ".tiff")
 
 # Python with torch; maps of the network's width and the tile's size that are in memory at once;
@@ -146,14 +164,14 @@ def keep_to_job(work: Path, planned: LargeJob) -> LargeJob:
     ------
     OutputError : the folder is of another job, or not written by ulens
     """
-    path = work / JOB
-    if (work / COMPLETE).is_file() and not path.is_file():
-        shutil.rmtree(work)  # the last that a killed run left of a job that was done
+    path, complete = work / JOB, work / COMPLETE
     if not path.is_file():
-        # what a kill left of its first file is no reason to stop
-        if work.exists() and any(entry != new_name(path) for entry in work.iterdir()):
+        # the first and the last that a kill leaves of a job are no reason to stop
+        left = {LOCK, new_name(path).name, COMPLETE}
+        is_foreign = complete.is_file() and complete.stat().st_size > 0
+        if is_foreign or any(entry.name not in left for entry in work.iterdir()):
             raise OutputError(f"{work} exists but holds no job of ulens; move it away")
-        work.mkdir(parents=True, exist_ok=True)
+        complete.unlink(missing_ok=True)
         write_file(path, json.dumps({"version": VERSION} | asdict(planned), indent=2).encode())
         return planned
     job = read_job(work)
@@ -202,35 +220,55 @@ def is_in_place(work: Path) -> bool:
     return all((work / name).is_file() for name in (JOB, COMPLETE)) and not _output(work).exists()
 
 
-def put_in_place(work: Path, out: Path) -> None:
-    """Give the complete output its name, and remove what it was made from."""
+def finish_job(work: Path, out: Path, overwrite: bool) -> None:
+    """Give the complete output its name, and remove what it was made from.
+
+    Raises
+    ------
+    OutputError : in the meantime something was put there that may not be replaced
+    """
     if _output(work).exists():
-        if out.is_dir():
-            shutil.rmtree(out)
-        _output(work).replace(out)
-    for entry in work.iterdir():
-        if entry.is_dir():
-            shutil.rmtree(entry)
-        elif entry.name not in (JOB, COMPLETE):
-            entry.unlink()
+        check_replaceable(out, overwrite)
+        put_in_place(_output(work), out)
+    remove_own(work, _MADE_FROM)
     # in this order: a kill in between leaves what the next run knows for a job that was done
     (work / JOB).unlink()
     (work / COMPLETE).unlink()
-    work.rmdir()
 
 
 def _output(work: Path) -> Path:
     return work / OUTPUT
 
 
+def follow_link(out: Path) -> Path:
+    """Return where an output goes: where its name is a link, to what that leads to."""
+    return out.resolve() if out.is_symlink() and out.exists() else out
+
+
 def check_output(out: Path, image: Path, model: Path, overwrite: bool) -> None:
     """Raise OutputError where writing could damage what is there."""
+    place = Path(os.path.realpath(out))  # which takes links that lead nowhere, too
     for needed in (image, model):
-        if out.resolve() in (needed.resolve(), *needed.resolve().parents):
+        its = Path(os.path.realpath(needed))
+        is_same = all(map(os.path.exists, (place, its))) and place.samefile(its)
+        if is_same or place in its.parents:
             raise OutputError(f"output {out} is or holds {needed}, which is needed; choose another")
-    is_folder = out.suffix.lower() == ".zarr"
-    check_writable(out, "output", is_folder=is_folder, overwrite=overwrite)
+        if its in place.parents:
+            raise OutputError(f"output {out} lies in {needed}, which is needed; choose another")
+    check_replaceable(out, overwrite)
     check_parent(out, "output")
+
+
+def check_replaceable(out: Path, overwrite: bool) -> None:
+    """Raise OutputError where what stands there may not be replaced."""
+    is_folder = out.suffix.lower() == ".zarr"
+    is_no = None if not is_folder or is_label_zarr(out) else "label image of ulens"
+    check_writable(out, "output", is_folder=is_folder, overwrite=overwrite, is_no=is_no)
+    if is_folder and (foreign := find_foreign(out, ZARR_FILES)):
+        raise OutputError(
+            f"output {out} holds {name_some(foreign)}, which ulens did not write and would be "
+            "removed; move that, or choose another name"
+        )
 
 
 def check_disk(work: Path, needed_bytes: int) -> None:
