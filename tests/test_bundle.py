@@ -281,7 +281,7 @@ def test_newer_format(model):
 def test_unknown_network(model):
     architecture = json.loads((model / "model.json").read_text())["architecture"]
     edit(model, architecture=architecture | {"name": "transformer"})
-    with pytest.raises(ModelError, match="architecture.name is 'transformer'; it takes unet or"):
+    with pytest.raises(ModelError, match=r"architecture\.name is 'transformer'; it takes unet or"):
         load_bundle(model)
 
 

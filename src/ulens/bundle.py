@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from ulens.appearance import Familiar
 from ulens.description import FORMAT, FORMAT_VERSION, READABLE_VERSIONS, Description
-from ulens.encodings.table import ENCODINGS, EncodingName, check_decoding
+from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.errors import ModelError, OutputError, SettingError, UlensError
 from ulens.io.atomic import new_name, replace_files
 from ulens.labels.meaning import LabelsAre
@@ -81,7 +81,6 @@ class ModelBundle:
     def __post_init__(self) -> None:
         if self.encoding not in ENCODINGS:
             raise SettingError(f"encoding is {self.encoding!r}; it takes {' or '.join(ENCODINGS)}")
-        check_decoding(self.encoding, self.decoding)
         if len(self.normalization.floor) != self.net.in_channels:
             raise SettingError(
                 f"normalization is for {len(self.normalization.floor)} channels, the network takes "
@@ -273,7 +272,11 @@ def _kind(tensor: Tensor) -> str:
 
 
 def _check_ranges(net: Network, int8: Ranges) -> None:
-    convolutions = {name for name, each in net.named_modules() if isinstance(each, nn.Conv2d)}
+    convolutions = {
+        name
+        for name, each in net.named_modules()
+        if isinstance(each, nn.Conv2d | nn.ConvTranspose2d)
+    }
     if unknown := sorted(int8.keys() - convolutions):
         raise SettingError(f"int8: {show(unknown)} are no convolutions of the network")
 
@@ -288,6 +291,8 @@ def _selftest(bundle: ModelBundle) -> dict[str, Tensor]:
 
 def _read_tensors(folder: Path, name: str, description: Description) -> dict[str, Tensor]:
     expected = description.sha256.get(name)
+    if expected is None:
+        raise SettingError(f"model.sha256: {name} missing; add it")
     candidates = [path for path in (folder / name, new_name(folder / name)) if path.is_file()]
     if not candidates:
         raise ModelError(f"{folder} lacks {name}; copy the whole folder again")

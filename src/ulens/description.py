@@ -90,6 +90,27 @@ class Provenance:
     not_independent: str | None = None
     scores_rest_on: dict[str, Any] | None = None
 
+    def __post_init__(self) -> None:
+        if not all(len(block) in (2, 3) for block in self.held_out_blocks.values()):
+            raise SettingError("provenance.held_out_blocks: need an axis, a start and a gap each")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FingerprintUsed:
+    """The entry of a plan's fingerprint that something depends on."""
+
+    diameter_px: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlanUsed:
+    """The entry of a model's plan that something depends on before the plan is read as one."""
+
+    fingerprint: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_used(FingerprintUsed, self.fingerprint, "fingerprint")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Description:
@@ -128,11 +149,19 @@ class Description:
         for name, (low, high) in self.int8.items():
             if low > high:
                 raise SettingError(f"int8.{show(name)} is {low} to {high}; need low to high")
-        known = {each.name for each in fields(Provenance)}
-        used = {name: value for name, value in self.provenance.items() if name in known}
-        read_record(Provenance, used, "provenance")
+        _check_used(Provenance, self.provenance, "provenance")
+        _check_used(PlanUsed, self.plan, "plan")
 
     @property
     def learns(self) -> EncodingName:
         """The encoding, also of models of the time before there was a choice."""
         return self.encoding or ("classes" if self.labels_are == "classes" else "boundary")
+
+
+def _check_used(kind: type[Any], entries: dict[str, Any], name: str) -> None:
+    """Raise SettingError where the entries that a dataclass has are wrong; others are passed over.
+
+    So a model can be read whose notes are of another version.
+    """
+    known = {each.name for each in fields(kind)}
+    read_record(kind, {key: entries[key] for key in entries if key in known}, name)

@@ -138,12 +138,10 @@ def _read(hint: Any, value: Any, name: str) -> Any:
     kind, what = _KINDS[origin or hint]
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
         raise SettingError(f"{name} is {show(value)}; it needs to be {what}")
-    if kind is int and not -(2**63) <= value < 2**63:
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
         raise SettingError(f"{name} is {show(value)}; it needs to be a whole number of 64 bits")
-    if origin is dict:
-        return {
-            key: _read(arguments[1], each, f"{name}.{_shorten(key)}") for key, each in value.items()
-        }
+    if isinstance(value, dict) and arguments:
+        return {key: _read(arguments[1], value[key], f"{name}.{_shorten(key)}") for key in value}
     return value
 
 

@@ -15,7 +15,8 @@ from ulens.annotated.samples import read_annotated
 from ulens.cli import train as cli_train
 from ulens.datasets import catalogue
 from ulens.datasets.catalogue import find_dataset
-from ulens.datasets.download import Patience, read_checksums
+from ulens.datasets.checksums import read_checksums
+from ulens.datasets.download import Patience
 from ulens.errors import DownloadError, FileError, OutputError, SettingError
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff

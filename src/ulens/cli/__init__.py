@@ -7,11 +7,10 @@ others need.
 import sys
 
 from cyclopts import App
-from rich.console import Console
 from rich.markup import escape
 
 import ulens
-from ulens.cli.printable import make_printable
+from ulens.cli.printable import PlainConsole, make_printable
 from ulens.errors import Stopped, UlensError
 
 app = App(
@@ -46,8 +45,8 @@ def main() -> None:
     try:
         app(sys.argv[1:])
     except (KeyboardInterrupt, Stopped):
-        Console(stderr=True).print("interrupted")
+        PlainConsole(stderr=True).print("interrupted")
         sys.exit(130)
     except UlensError as error:
-        Console(stderr=True).print(f"[red]error[/red]: {escape(str(error))}", soft_wrap=True)
+        PlainConsole(stderr=True).print(f"[red]error[/red]: {escape(str(error))}", soft_wrap=True)
         sys.exit(1)

@@ -2,13 +2,13 @@
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import ulens
 from ulens.bundle import find_model
-from ulens.errors import OutputError
+from ulens.errors import OutputError, SettingError
 from ulens.io.atomic import write_file
 from ulens.io.files import name_some
 from ulens.io.segmentations import Targets
@@ -16,6 +16,7 @@ from ulens.io.writable import make_folder
 from ulens.jobs.segmenting import Finding, SegmentSettings
 from ulens.predict.large.job import hash_model
 from ulens.predict.unlike import Unlike
+from ulens.record import read_json, read_record
 
 RECORD = ".ulens-segmentations.jsonl"
 """Hidden, so that no folder of labels seems to hold it: a line on the run, two for each image."""
@@ -95,6 +96,17 @@ class Record:
             ) from error
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Entry:
+    """A line after the first: that an image is at work, or that it is done."""
+
+    begun: str | None = None
+    done: str | None = None
+    state: tuple[int, ...] = ()
+    found: Finding = field(default_factory=Finding)
+    unlike: tuple[tuple[str, str], ...] = ()
+
+
 def open_record(settings: SegmentSettings) -> Record:
     """Return the record of `settings.out`, where it is of the same run, or a new one.
 
@@ -115,15 +127,22 @@ def open_record(settings: SegmentSettings) -> Record:
             f"{', '.join(other)}); choose another name, or allow them to be replaced with "
             "overwrite (--overwrite)"
         )
-    begun = {entry["begun"] for entry in rest if "begun" in entry}
+    try:
+        entries = [read_record(_Entry, each, "entry") for each in rest]
+    except SettingError as error:
+        raise OutputError(
+            f"{path} is damaged ({error}); choose another folder, or allow what is there to be "
+            "replaced with overwrite (--overwrite)"
+        ) from error
+    begun = {entry.begun for entry in entries if entry.begun is not None}
     done = {
-        entry["done"]: (
-            entry["state"],
-            Finding(**entry["found"]),
-            tuple(Unlike(*each) for each in entry["unlike"]),
+        entry.done: (
+            list(entry.state),
+            entry.found,
+            tuple(Unlike(*each) for each in entry.unlike),
         )
-        for entry in rest
-        if "done" in entry
+        for entry in entries
+        if entry.done is not None
     }
     return Record(path=path, made_by=made_by, begun=begun, done=done, goes_on=True)
 
@@ -156,6 +175,8 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     """Return the entries but those that a crash cut off."""
     entries: list[dict[str, Any]] = []
     for line in path.read_bytes().splitlines() if path.is_file() else []:
-        with suppress(ValueError):
-            entries.append(json.loads(line))
+        with suppress(SettingError):
+            entry = read_json(line, path.name)
+            if isinstance(entry, dict):
+                entries.append(entry)
     return entries

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ulens.errors import OutputError
+from ulens.errors import OutputError, SettingError
 from ulens.io.atomic import replace_files
+from ulens.record import read_json
 
 PLAN, LOG, STATE = "plan.json", "log.jsonl", Path("training") / "state.safetensors"
 HELD_OUT = Path("training") / "held_out.safetensors"
@@ -55,12 +56,15 @@ class ModelFolder:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of a training's log; a last line cut off by a kill is left out."""
+    """Return the rows of a training's log; what follows a line cut off by a kill is left out."""
     path = folder / LOG
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = read_json(line, LOG)
+        except SettingError:
             break
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            break
+        rows.append(row)
     return rows

@@ -8,8 +8,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ulens.errors import OutputError, TrainingError
+from ulens.errors import OutputError, SettingError, TrainingError
 from ulens.io.atomic import replace_files
+from ulens.record import read_json, show
 
 
 def save_state(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
@@ -34,7 +35,7 @@ def save_state(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -
 
 
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_state` wrote.
+    """Read what `save_state` wrote; what the record holds is for its reader to check.
 
     Raises
     ------
@@ -46,9 +47,12 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         )
     try:
         with safe_open(path, framework="pt") as file:
-            record = json.loads((file.metadata() or {})["record"])
+            text = (file.metadata() or {}).get("record", "")
+            record = read_json(text.encode(), "its record")
+            if not isinstance(record, dict):
+                raise SettingError(f"its record is {show(record)}")
             return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, SettingError) as error:
         raise TrainingError(
             f"{path} is damaged ({error}); the model beside it still works, but training has "
             "to start over, without --resume"
