@@ -77,13 +77,16 @@ def test_round_trip(model):
     assert (model / "report.html").read_text() == "<p>good</p>"
 
 
-@pytest.mark.parametrize("encoding", ["boundary", "distance"])
-def test_round_trip_of_an_instance_model(tmp_path, encoding):
+@pytest.mark.parametrize(
+    ("encoding", "thresholds"),
+    [("boundary", {}), ("distance", {"cell_threshold": 0.1, "seed_threshold": 0.5})],
+)
+def test_round_trip_of_an_instance_model(tmp_path, encoding, thresholds):
     bundle = make_bundle(
         net=UNet(width=2, depth=2),
         encoding=encoding,
         class_values=(),
-        decoding={"min_area_px": 3},
+        decoding={"min_area_px": 3, **thresholds},
         spacing_um=None,
         normalization=Normalization((1.0,)),
     )
@@ -266,7 +269,7 @@ def test_truncated_json(model):
 )
 def test_json_with_wrong_values(model, changes):
     edit(model, **changes)
-    with pytest.raises(ModelError, match=r"model\.json is damaged \(\w+: .*\); copy"):
+    with pytest.raises(ModelError, match=r"model\.json is damaged \(.*\); copy"):
         load_bundle(model)
 
 
@@ -277,8 +280,9 @@ def test_newer_format(model):
 
 
 def test_unknown_network(model):
-    edit(model, architecture={"name": "transformer"})
-    with pytest.raises(ModelError, match="a network called 'transformer'; this ulens knows"):
+    architecture = json.loads((model / "model.json").read_text())["architecture"]
+    edit(model, architecture=architecture | {"name": "transformer"})
+    with pytest.raises(ModelError, match=r"architecture\.name is 'transformer'; it takes unet or"):
         load_bundle(model)
 
 
@@ -301,7 +305,7 @@ def test_damaged_file(model, name):
 def test_tensors_of_a_wrong_shape(model):
     architecture = json.loads((model / "model.json").read_text())["architecture"]
     edit(model, architecture=architecture | {"width": 3})
-    with pytest.raises(ModelError, match=r"tensor down\.0\.0\.bias has shape \(2,\), .* \(3,\)"):
+    with pytest.raises(ModelError, match=r"tensor down\.0\.0\.bias has shape \(2,\) .* \(3,\)"):
         load_bundle(model)
 
 

@@ -13,33 +13,26 @@ import numpy as np
 import safetensors.torch
 import torch
 from safetensors import SafetensorError
-from torch import Tensor
+from torch import Tensor, nn
 
 from ulens.appearance import Familiar
+from ulens.description import FORMAT, FORMAT_VERSION, READABLE_VERSIONS, Description
 from ulens.encodings.table import ENCODINGS, EncodingName
-from ulens.errors import ModelError, OutputError, SettingError
+from ulens.errors import ModelError, OutputError, SettingError, UlensError
 from ulens.io.atomic import new_name, replace_files
 from ulens.labels.meaning import LabelsAre
-from ulens.nets.build import NETWORKS, build_network, describe_architecture
+from ulens.nets.build import build_network, describe_architecture
 from ulens.nets.network import Network
 from ulens.nets.quantized import Ranges
 from ulens.normalize import Normalization
-from ulens.record import read_record
-from ulens.resample import AS_IT_IS, Zoom, check_zoom
+from ulens.record import read_json, read_record, show
+from ulens.resample import AS_IT_IS, Zoom
 from ulens.selftest import check_selftest, make_selftest
 
-FORMAT = "ulens model"
-FORMAT_VERSION = 4
-READABLE_VERSIONS = (1, 2, 3, 4)
-"""Of 2 on there are slopes and 8 bits, of 3 on the zoom, of 4 on the floor of the contrast."""
 MODEL, WEIGHTS, SELFTEST = "model.json", "weights.safetensors", "selftest.safetensors"
 HARDLY_SECONDS, HARDLY_PROGRESS = 60.0, 0.9
 START = Path(__file__).parent / "start"
 """The model that comes with ulens: cells and nuclei of many looks; its README.md tells of it."""
-# what reading values of a wrong kind out of model.json can raise
-DAMAGE = (
-    KeyError, TypeError, ValueError, IndexError, AttributeError, SafetensorError, SettingError
-)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +76,11 @@ class ModelBundle:
     def __post_init__(self) -> None:
         if self.encoding not in ENCODINGS:
             raise SettingError(f"encoding is {self.encoding!r}; it takes {' or '.join(ENCODINGS)}")
+        if len(self.normalization.floor) != self.net.in_channels:
+            raise SettingError(
+                f"normalization is for {len(self.normalization.floor)} channels, the network takes "
+                f"{self.net.in_channels}; give one floor per channel"
+            )
         if self.labels_are == "classes" and len(self.class_values) != self.net.num_classes:
             raise SettingError(
                 f"class_values names {len(self.class_values)} classes {self.class_values}, the "
@@ -176,38 +174,32 @@ def load_bundle(folder: Path) -> ModelBundle:
     ModelError : the folder is missing, is no ulens model, is damaged, or is too new
     """
     folder = find_model(folder)
-    description = _read_description(folder)
     try:
+        description = _read_description(folder)
         net = _read_net(folder, description)
         selftest = _read_tensors(folder, SELFTEST, description)
         check_selftest(folder, selftest, net)
         arrays = {name: tensor.numpy() for name, tensor in selftest.items()}
-        int8 = {name: (low, high) for name, (low, high) in description.get("int8", {}).items()}
-        for name in int8:
-            net.get_submodule(name)
-        spacing = description["spacing_um"]
-        # models of the time before there was a choice have no entry
-        only = "classes" if description["labels_are"] == "classes" else "boundary"
+        _check_ranges(net, description.int8)
         return ModelBundle(
             net=net,
-            normalization=Normalization.from_json(description["normalization"]),
-            encoding=description.get("encoding", only),
-            class_values=tuple(description["class_values"]),
-            decoding=description["decoding"],
-            spacing_um=None if spacing is None else (spacing[0], spacing[1]),
-            zoom=_read_zoom(description),
-            plan=description["plan"],
-            scores=description["scores"],
-            provenance=description["provenance"],
+            normalization=description.normalization.normalization(),
+            encoding=description.learns,
+            class_values=description.class_values,
+            decoding=description.decoding,
+            spacing_um=description.spacing_um,
+            zoom=description.zoom,
+            plan=description.plan,
+            scores=description.scores,
+            provenance=description.provenance,
             example=arrays.get("example"),
             example_label=arrays.get("example_label"),
-            int8=int8,
-            familiar=_read_familiar(description),
+            int8=description.int8,
+            familiar=description.familiar,
         )
-    except DAMAGE as error:
+    except (SettingError, SafetensorError) as error:
         raise ModelError(
-            f"{folder / MODEL} is damaged ({type(error).__name__}: {error}); "
-            "copy the model again or train it again"
+            f"{folder / MODEL} is damaged ({error}); copy the model again or train it again"
         ) from error
 
 
@@ -233,19 +225,7 @@ def _describe(bundle: ModelBundle, hashes: dict[str, str]) -> dict[str, Any]:
     }
 
 
-def _read_zoom(description: dict[str, Any]) -> Zoom:
-    y, x = description.get("zoom", AS_IT_IS)
-    zoom = float(y), float(x)
-    check_zoom(zoom)
-    return zoom
-
-
-def _read_familiar(description: dict[str, Any]) -> Familiar | None:
-    entries = description.get("familiar")
-    return None if entries is None else read_record(Familiar, entries, "familiar")
-
-
-def _read_description(folder: Path) -> dict[str, Any]:
+def _read_description(folder: Path) -> Description:
     if not folder.is_dir():
         kind = "is a file, not a folder" if folder.exists() else "does not exist"
         raise ModelError(f"model {folder} {kind}; give the folder that training wrote")
@@ -256,45 +236,53 @@ def _read_description(folder: Path) -> dict[str, Any]:
             f"{folder} is not a ulens model: it has no {MODEL}; it holds {found}; "
             "give the folder that training wrote"
         )
-    try:
-        description = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ModelError(
-            f"{path} is damaged ({error}); copy the model again or train it again"
-        ) from error
-    if not isinstance(description, dict) or description.get("format") != FORMAT:
+    entries = read_json(path.read_bytes(), MODEL)
+    if not isinstance(entries, dict) or entries.get("format") != FORMAT:
         raise ModelError(f"{path} was not written by ulens; give the folder that training wrote")
-    version = description.get("format_version")
+    version = entries.get("format_version")
     if version not in READABLE_VERSIONS:
         raise ModelError(
-            f"{folder} has format version {version}; this ulens reads up to version "
+            f"{folder} has format version {show(version)}; this ulens reads up to version "
             f"{FORMAT_VERSION}; install a newer ulens"
         )
-    return description
+    return read_record(Description, entries, "model")
 
 
-def _read_net(folder: Path, description: dict[str, Any]) -> Network:
-    architecture = description["architecture"]
-    if architecture["name"] not in NETWORKS:
-        raise ModelError(
-            f"{folder} holds a network called {architecture['name']!r}; this ulens knows "
-            f"{', '.join(NETWORKS)}"
-        )
-    # on the meta device nothing is allocated or drawn: the weights come from the file
-    with torch.device("meta"):
-        net = build_network(architecture)
+def _read_net(folder: Path, description: Description) -> Network:
+    """Read the weights first: only what they are the weights of is built."""
     weights = _read_tensors(folder, WEIGHTS, description)
-    expected = {name: tuple(tensor.shape) for name, tensor in net.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    description.architecture.check_fits(sum(tensor.numel() for tensor in weights.values()))
+    try:
+        # on the meta device nothing is allocated or drawn
+        with torch.device("meta"):
+            net = build_network(description.architecture.entries())
+    except (RuntimeError, OverflowError, TypeError) as error:  # sizes beyond what torch counts to
+        raise SettingError(f"no network is as large as architecture says ({error})") from error
+    expected = {name: _kind(tensor) for name, tensor in net.state_dict().items()}
+    found = {name: _kind(tensor) for name, tensor in weights.items()}
     for key in sorted(expected.keys() | found.keys()):
         if expected.get(key) != found.get(key):
             raise ModelError(
-                f"{folder / WEIGHTS} does not fit {MODEL}: tensor {key} has shape "
+                f"{folder / WEIGHTS} does not fit {MODEL}: tensor {key[:80]} has "
                 f"{found.get(key)}, the network needs {expected.get(key)}; "
                 "copy the whole folder again"
             )
     net.load_state_dict(weights, assign=True)
     return net.eval()
+
+
+def _kind(tensor: Tensor) -> str:
+    return f"shape {tuple(tensor.shape)} {tensor.dtype}"
+
+
+def _check_ranges(net: Network, int8: Ranges) -> None:
+    convolutions = {
+        name
+        for name, each in net.named_modules()
+        if isinstance(each, nn.Conv2d | nn.ConvTranspose2d)
+    }
+    if unknown := sorted(int8.keys() - convolutions):
+        raise SettingError(f"int8: {show(unknown)} are no convolutions of the network")
 
 
 def _selftest(bundle: ModelBundle) -> dict[str, Tensor]:
@@ -305,8 +293,10 @@ def _selftest(bundle: ModelBundle) -> dict[str, Tensor]:
     return tensors
 
 
-def _read_tensors(folder: Path, name: str, description: dict[str, Any]) -> dict[str, Tensor]:
-    expected = description["sha256"][name]
+def _read_tensors(folder: Path, name: str, description: Description) -> dict[str, Tensor]:
+    expected = description.sha256.get(name)
+    if expected is None:
+        raise SettingError(f"model.sha256: {name} missing; add it")
     candidates = [path for path in (folder / name, new_name(folder / name)) if path.is_file()]
     if not candidates:
         raise ModelError(f"{folder} lacks {name}; copy the whole folder again")
@@ -338,8 +328,8 @@ def _finish_renaming(folder: Path) -> None:
     if not (folder / MODEL).is_file():
         return
     try:
-        hashes = json.loads((folder / MODEL).read_bytes())["sha256"]
-    except (ValueError, KeyError, TypeError):
+        hashes = _read_description(folder).sha256
+    except UlensError:
         return  # no model that could be saved from harm
     for name in (WEIGHTS, SELFTEST):
         new = new_name(folder / name)

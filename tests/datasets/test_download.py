@@ -5,15 +5,13 @@ import numpy as np
 import pytest
 
 from ulens.datasets import download
+from ulens.datasets.checksums import cached_file, read_checksums, record_checksum
 from ulens.datasets.download import (
     Cut,
     Patience,
     Received,
     ResumingDownload,
-    cached_file,
     fetch,
-    read_checksums,
-    record_checksum,
 )
 from ulens.errors import DownloadError, FileError, OutputError
 from web import Server
@@ -128,6 +126,14 @@ def test_a_length_need_not_be_known(server, tmp_path):
     events = run(server, tmp_path)
     assert content(server, tmp_path) == DATA
     assert events[-1] == Received(len(DATA), None)
+
+
+@pytest.mark.parametrize("length_known", [True, False])
+def test_a_file_that_is_far_larger_than_expected_is_not_kept(server, tmp_path, length_known):
+    server.length_known = length_known
+    with pytest.raises(DownloadError, match="bytes or more, 100,000 were expected at most"):
+        list(fetch(server.url, tmp_path, QUICK, most_bytes=100_000))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_empty_file_is_a_file(server, tmp_path):

@@ -151,7 +151,7 @@ def test_files_that_cannot_be_read_window_by_window(tmp_path):
         "plate.zarr": "holds 0, zarr.json; give the folder of one image",
         "bare.zarr": "without names of sizes 2×3×4.*--axes ZYX",
         "complex.zarr": "complex128 pixels",
-        "large.zarr": "pieces of 20000×20000 pixels, 0.4 GB each",
+        "large.zarr": "pieces of 20000×20000 pixels, 400.0 MB each",
     }.items():
         with pytest.raises(FileError, match=message), open_volume(tmp_path / name):
             pass

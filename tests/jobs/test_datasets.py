@@ -12,7 +12,8 @@ import pytest
 
 from tiny_training import squares
 from ulens.datasets.catalogue import find_dataset, list_datasets
-from ulens.datasets.download import Patience, cached_file, read_checksums
+from ulens.datasets.checksums import read_checksums
+from ulens.datasets.download import Patience, cached_file
 from ulens.errors import DownloadError, FileError, OutputError, SettingError
 from ulens.image import Image
 from ulens.io.files import read_image, write_tiff

@@ -48,7 +48,15 @@ def test_a_plan_survives_its_file(tmp_path):
         ({"clip_norm": -1.0}, "clip_norm is -1.0; it needs to be 0 or more"),
         ({"border_sigma_px": 0.0}, "border_sigma_px is 0.0; it needs to be greater than 0"),
         ({"class_weights": ()}, r"class_weights are \(\); give one per class"),
-        ({"class_weights": (1.0, -1.0)}, "give one per class, 0 or more each"),
+        ({"class_weights": (1.0, -1.0)}, "give one per class, 0 to 1e"),
+        ({"class_weights": (1.0, 1e308)}, "give one per class, 0 to 1e"),
+        ({"depth": 40}, "depth is 40; it takes at most 12"),
+        ({"width": 10**9}, "width is 1000000000; it takes at most 4,096"),
+        ({"batch": 10**9}, "batch is 1000000000; it takes at most 32,768"),
+        ({"border_sigma_px": 1e308}, "border_sigma_px is 1e"),
+        ({"seed": 2**70}, "seed is .*; it needs to be a whole number of 64 bits"),
+        ({"learning_rate": None}, "learning_rate is None; it needs to be a number"),
+        ({"geometry": {"elastic_sd_px": 1e308}}, "need 0 to 1000 pixels"),
     ],
 )
 def test_values_out_of_range_are_refused(changes, message):

@@ -38,14 +38,14 @@ class GeometrySettings:
     beyond_edges: bool = False
 
     def __post_init__(self) -> None:
-        if self.elastic_sd_px < 0 or self.rotation_deg < 0:
+        if not (0 <= self.elastic_sd_px <= 1000 and 0 <= self.rotation_deg <= 360):
             raise SettingError(
                 f"elastic_sd_px is {self.elastic_sd_px}, rotation_deg {self.rotation_deg}; "
-                "both need to be 0 or more"
+                "need 0 to 1000 pixels and 0 to 360 degrees"
             )
-        if not 0 < self.scale[0] <= self.scale[1]:
+        if not 1 / 64 <= self.scale[0] <= self.scale[1] <= 64:
             raise SettingError(
-                f"scale is {tuple(self.scale)}; need 0 < smallest <= largest magnification"
+                f"scale is {tuple(self.scale)}; need 1/64 <= smallest <= largest <= 64"
             )
 
 

@@ -30,12 +30,14 @@ class IntensitySettings:
     blur_sd_px: float = 0.0
 
     def __post_init__(self) -> None:
-        if not 0 < self.slope[0] <= self.slope[1]:
-            raise SettingError(f"slope is {tuple(self.slope)}; need 0 < smallest <= largest slope")
-        if min(self.offset_sd, self.noise_sd, self.blur_sd_px) < 0:
+        if not 1e-3 <= self.slope[0] <= self.slope[1] <= 1e3:
+            raise SettingError(
+                f"slope is {tuple(self.slope)}; need 0.001 <= smallest <= largest slope <= 1000"
+            )
+        if not all(0 <= each <= 100 for each in (self.offset_sd, self.noise_sd, self.blur_sd_px)):
             raise SettingError(
                 f"offset_sd, noise_sd, blur_sd_px are {self.offset_sd}, {self.noise_sd}, "
-                f"{self.blur_sd_px}; all need to be 0 or more"
+                f"{self.blur_sd_px}; all need to be 0 to 100"
             )
 
 

@@ -7,11 +7,10 @@ others need.
 import sys
 
 from cyclopts import App
-from rich.console import Console
 from rich.markup import escape
 
 import ulens
-from ulens.cli.printable import make_printable
+from ulens.cli.printable import PlainConsole, make_printable
 from ulens.cli.signals import interrupted_by_all
 from ulens.errors import Stopped, UlensError
 
@@ -48,7 +47,7 @@ def main() -> None:
         with interrupted_by_all():
             app(sys.argv[1:])
     except (KeyboardInterrupt, Stopped):
-        Console(stderr=True).print("interrupted")
+        PlainConsole(stderr=True).print("interrupted")
         sys.exit(130)
     except UlensError as error:
         _tell(str(error))
@@ -60,4 +59,4 @@ def main() -> None:
 
 
 def _tell(error: str) -> None:
-    Console(stderr=True).print(f"[red]error[/red]: {escape(error)}", soft_wrap=True)
+    PlainConsole(stderr=True).print(f"[red]error[/red]: {escape(error)}", soft_wrap=True)

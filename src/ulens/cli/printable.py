@@ -2,7 +2,12 @@
 
 import codecs
 from io import TextIOWrapper
-from typing import TextIO
+from typing import Any, TextIO
+
+from rich.console import Console
+from rich.text import Text
+
+from ulens.visible import make_visible
 
 _ERRORS = "ulens.replace"
 _ALIKE = str.maketrans(
@@ -29,6 +34,14 @@ def make_printable(stream: TextIO) -> None:
     codecs.register_error(_ERRORS, _replace)
     if isinstance(stream, TextIOWrapper):  # not where a test or a notebook put its own
         stream.reconfigure(errors=_ERRORS)
+
+
+class PlainConsole(Console):
+    """A terminal that no name of a file can steer."""
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """Return what is shown of a text, of a cell too, with its control characters visible."""
+        return super().render_str(make_visible(text), **options)
 
 
 def _replace(error: UnicodeError) -> tuple[str | bytes, int]:

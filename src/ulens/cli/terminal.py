@@ -5,11 +5,11 @@ from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
 import rich.table
-from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
 from ulens.annotated.rows import PairRow
+from ulens.cli.printable import PlainConsole
 from ulens.jobs.inspect import Inspected
 from ulens.jobs.steps import Message, Trained, TrainEvent
 from ulens.report.page import Table, format_cell
@@ -17,7 +17,7 @@ from ulens.training.evidence import name_grounds, name_scores
 from ulens.training.session import Validation
 from ulens.training.trainer import StepLog
 
-console = Console()
+console = PlainConsole()
 QUIET_SECONDS = 30.0
 FEW_ROWS = 10
 Result = TypeVar("Result")

@@ -15,17 +15,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
-from urllib.parse import unquote, urlsplit
 
 import pooch
 import requests
 
-from ulens.errors import DownloadError, FileError, OutputError
+from ulens.datasets.checksums import CHECKSUMS, cached_file, read_checksums
+from ulens.errors import DownloadError, OutputError
 from ulens.io.atomic import write_file
 
-CHECKSUMS = "checksums.json"
 _CHUNK_BYTES = 2**16  # so much is lost at most when a connection is cut
 _TIMEOUT_S = (15, 60)  # to connect, and between two packets
+MOST_BYTES = 64 * 2**30
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -64,10 +64,18 @@ class ResumingDownload:
     ----------
     url : of the file
     part : where the bytes received so far lie, and stay if the transfer breaks off
+    most_bytes : where the file has more, whether its server says so or not, it is refused
     """
 
-    def __init__(self, url: str, part: Path, patience: Patience | None = None) -> None:
-        self.url = url
+    def __init__(
+        self,
+        url: str,
+        part: Path,
+        patience: Patience | None = None,
+        *,
+        most_bytes: int = MOST_BYTES,
+    ) -> None:
+        self.url, self.most_bytes = url, most_bytes
         self.part = part
         self.patience = patience or Patience()
         self._version_file = part.with_name(f"{part.name}.json")
@@ -119,10 +127,12 @@ class ResumingDownload:
 
     def _receive(self, response: requests.Response) -> Iterator[Received]:
         num_bytes, total = self._begin(response)
+        self._check_size(num_bytes if total is None else total)
         yield Received(num_bytes, total)
         for chunk in response.iter_content(_CHUNK_BYTES):
-            _append(self.part, chunk)
             num_bytes += len(chunk)
+            self._check_size(num_bytes)
+            _append(self.part, chunk)
             yield Received(num_bytes, total)
         if total is not None and num_bytes > total:
             self.forget()
@@ -195,6 +205,14 @@ class ResumingDownload:
         self._version_file.unlink(missing_ok=True)
         self.part.unlink(missing_ok=True)
 
+    def _check_size(self, num_bytes: int) -> None:
+        if num_bytes > self.most_bytes:
+            self.forget()
+            raise DownloadError(
+                f"{self.url} has {num_bytes:,} bytes or more, {self.most_bytes:,} were expected at "
+                "most; nothing is kept: it is not what the publisher offers, or has grown"
+            )
+
     def _check_space(self, total: int | None) -> None:
         free = shutil.disk_usage(self.part.parent).free
         if total is not None and total > free:
@@ -222,12 +240,15 @@ _LASTING = (
 )
 
 
-def fetch(url: str, cache: Path, patience: Patience | None = None) -> Iterator[Received | Cut]:
+def fetch(
+    url: str, cache: Path, patience: Patience | None = None, *, most_bytes: int = MOST_BYTES
+) -> Iterator[Received | Cut]:
     """Fetch a file into a cache folder, as `cached_file` names it, unless it is there.
 
     Parameters
     ----------
     cache : an existing folder
+    most_bytes : as in `ResumingDownload`
 
     Yields
     ------
@@ -243,7 +264,9 @@ def fetch(url: str, cache: Path, patience: Patience | None = None) -> Iterator[R
     known = read_checksums(cache).get(url)
     if file.is_file() and (known is None or pooch.file_hash(file) == known):
         return
-    download = ResumingDownload(url, file.with_name(f"{file.name}.part"), patience)
+    download = ResumingDownload(
+        url, file.with_name(f"{file.name}.part"), patience, most_bytes=most_bytes
+    )
     yield from download.steps()
     found = pooch.file_hash(download.part)
     if known not in (None, found):
@@ -255,51 +278,6 @@ def fetch(url: str, cache: Path, patience: Patience | None = None) -> Iterator[R
         )
     download.part.replace(file)
     download.forget()
-
-
-def cached_file(url: str, cache: Path) -> Path:
-    """Return where a file stands, or will stand, in the cache.
-
-    Examples
-    --------
-    >>> cached_file("https://host/sets/Fluo-N2DH-SIM%2B.zip?v=1", Path("c")).name
-    'Fluo-N2DH-SIM+.zip'
-    """
-    return cache / Path(unquote(urlsplit(url).path)).name
-
-
-def read_checksums(cache: Path) -> dict[str, str]:
-    """Return the sha256 of each file by its URL, as recorded.
-
-    Raises
-    ------
-    FileError : the record cannot be read
-    """
-    path = cache / CHECKSUMS
-    try:
-        checksums = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise FileError(f"{path} cannot be read ({error}); repair or remove it") from error
-    if not isinstance(checksums, dict):
-        raise FileError(f"{path} is no list of checksums; repair or remove it")
-    return {str(url): str(checksum) for url, checksum in checksums.items()}
-
-
-def record_checksum(url: str, cache: Path) -> str | None:
-    """Record the sha256 of a cached file, unless one is recorded.
-
-    Returns
-    -------
-    the checksum, if it is new
-    """
-    checksums = read_checksums(cache)
-    if url in checksums:
-        return None
-    checksums[url] = pooch.file_hash(cached_file(url, cache))
-    write_file(cache / CHECKSUMS, json.dumps(checksums, indent=2, sort_keys=True).encode())
-    return checksums[url]
 
 
 def _version(response: requests.Response) -> dict[str, Any]:

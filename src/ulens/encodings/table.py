@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from inspect import Parameter, signature
 from typing import Any, Literal
 
 import numpy as np
@@ -11,7 +12,9 @@ from ulens.encodings import boundary, contact, distance
 from ulens.encodings.borders import SMOOTHING_PX, close_borders
 from ulens.encodings.losses import weighted_cross_entropy, weighted_smooth_l1
 from ulens.encodings.seeds import SeedDecoder
+from ulens.errors import SettingError
 from ulens.labels.grid import share_of
+from ulens.record import show
 from ulens.resample import AS_IT_IS, Zoom
 
 Activation = Literal["softmax", "clip"]
@@ -136,7 +139,7 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         refine=_close_membranes,
         refined="gaps in membranes are closed",
         view=_foreground,
-        decode_classes=lambda maps, threshold: (maps[1] > threshold).astype(np.int32),
+        decode_classes=lambda maps, *, threshold: (maps[1] > threshold).astype(np.int32),
         decoding={"threshold": 0.3},
         # lower ones merge cells now and then, which a few held-out images may not show
         grid={"threshold": (0.25, 0.3, 0.35, 0.4, 0.5)},
@@ -200,6 +203,35 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
         decoder=distance.decoder,
     ),
 }
+
+
+_LARGEST = {"min_area_px": 1e12, "grow_px": 1e4}
+
+
+def check_decoding(name: EncodingName, decoding: Mapping[str, Any]) -> None:
+    """Raise SettingError unless the parameters of an encoding's `decode` are complete and in range.
+
+    Examples
+    --------
+    >>> check_decoding("membrane", {"threshold": 0.3})
+    """
+    way = ENCODINGS[name]
+    make = way.decoder or way.decode_classes
+    taken = signature(make).parameters.values() if make else ()
+    known = {each.name: each for each in taken if each.kind is Parameter.KEYWORD_ONLY}
+    if unknown := sorted(decoding.keys() - known.keys()):
+        raise SettingError(
+            f"decoding: unknown entries {show(unknown)}; encoding {name!r} takes "
+            f"{', '.join(known) or 'none'}"
+        )
+    for entry, parameter in known.items():
+        value, largest = decoding.get(entry, parameter.default), _LARGEST.get(entry, 1.0)
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not is_number or not 0 <= value <= largest:  # NaN is in no range
+            came = "missing" if value is Parameter.empty else show(value)
+            raise SettingError(
+                f"decoding.{entry} is {came}; it needs to be a number from 0 to {largest:g}"
+            )
 
 
 def decode_maps(

@@ -1,5 +1,7 @@
 """Zarr images: OME-Zarr 0.4 and 0.5, and bare arrays."""
 
+import math
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +13,10 @@ from ulens.errors import FileError
 from ulens.image import Steps
 from ulens.io.axes import Axes, find_axes
 from ulens.io.files import check_dtype, name_some
+from ulens.io.need import in_bytes
 from ulens.io.sizes import both, if_positive, in_seconds, in_um
 
+LARGEST_PIECE_BYTES = 2**27  # three times as much is taken while it is decoded
 _METADATA = ("zarr.json", ".zattrs", ".zgroup", ".zarray")
 
 
@@ -56,9 +60,12 @@ def open_zarr(path: Path, axes: str | None = None) -> ZarrImage:
     """
     import zarr
 
+    from ulens.io.bounded_store import BoundedStore
+
+    store = BoundedStore(path)
     spacing_um, steps = None, Steps()
     try:
-        node: Any = zarr.open(path, mode="r")
+        node: Any = zarr.open(store, mode="r")
         attributes = dict(node.attrs)
         ome = attributes.get("ome", attributes)
         if isinstance(node, zarr.Group):
@@ -69,18 +76,62 @@ def open_zarr(path: Path, axes: str | None = None) -> ZarrImage:
         else:
             stored, source = node, "Zarr metadata"
             letters = _named_dimensions(stored)
-    except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+    except MemoryError:
+        raise
+    except Exception as error:  # metadata can be wrong in many ways
         raise FileError(
             f"{path} is no image in OME-Zarr 0.4 or 0.5 ({type(error).__name__}: {error}), it "
             f"holds {name_some(sorted(path.iterdir()))}; give the folder of one image, such as "
             "the 0 in it"
         ) from error
     check_dtype(stored.dtype, path)
+    check_chunks(stored, path)
+    store.limit(stored, piece_bytes(stored))
     if not letters and stored.ndim == 2:
         letters, source = "YX", ""
     found = find_axes(letters, stored.shape, path, asked=axes, source=source or None)
     notes = (*found.notes, *_count_chunks(stored, path))
     return ZarrImage(stored=stored, axes=found, spacing_um=spacing_um, steps=steps, notes=notes)
+
+
+def check_chunks(stored: Any, path: Path) -> None:
+    """Raise FileError where an array cannot be that of its files: no pixel, or far too many."""
+    if not stored.shape or min(stored.shape) < 1 or min(stored.chunks) < 1:
+        raise FileError(
+            f"{path} has {_times(stored.shape)} pixels in chunks of {_times(stored.chunks)}; need "
+            "at least one pixel along each axis"
+        )
+    if max(stored.shape) >= 2**63:
+        raise FileError(f"{path} claims an axis of {max(stored.shape):.3g} pixels; it is damaged")
+    check_pieces(stored, path)
+    whole = getattr(stored, "shards", None) or stored.chunks
+    num_needed = math.prod(-(-n // side) for n, side in zip(stored.shape, whole, strict=True))
+    num_files = sum(len(files) for _, _, files in os.walk(path))
+    if num_needed > 2 * num_files:
+        raise FileError(
+            f"{path} of {_times(stored.shape)} pixels takes {num_needed:,} chunks, but has "
+            f"{num_files:,} files; the others would be read as {stored.fill_value}; copy it again "
+            "from its source"
+        )
+
+
+def check_pieces(stored: Any, path: Path) -> None:
+    """Raise FileError where the pieces that are read as a whole are too large for that."""
+    if piece_bytes(stored) > LARGEST_PIECE_BYTES:
+        raise FileError(
+            f"{path} is stored in pieces of {_times(stored.chunks)} pixels, "
+            f"{in_bytes(piece_bytes(stored))} each, which are read as a whole; save it in tiles of "
+            "256 or 512 pixels"
+        )
+
+
+def piece_bytes(stored: Any) -> int:
+    """Return what a chunk takes when it is read."""
+    return math.prod(stored.chunks) * int(stored.dtype.itemsize)
+
+
+def _times(shape: Sequence[int]) -> str:
+    return "×".join(str(each) if each < 10**12 else f"{each:.3g}" for each in shape)
 
 
 def _letters(multiscales: dict[str, Any]) -> str:

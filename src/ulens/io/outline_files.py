@@ -12,6 +12,7 @@ import numpy as np
 from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
 from ulens.errors import FileError, LabelError, OutputError
+from ulens.io.need import check_memory, in_bytes
 from ulens.labels.outlines import Rings, trace
 
 # ImageJ keeps coordinates in 16 bits, of which it takes the highest for negative numbers.
@@ -20,6 +21,8 @@ _POLYGONS = (ROI_TYPE.POLYGON, ROI_TYPE.FREEHAND, ROI_TYPE.TRACED)
 _MOVE, _LINE, _QUADRATIC, _CUBIC, _CLOSE = range(5)  # java.awt.geom.PathIterator
 _CURVE_POINTS = 16
 _NO_OBJECTS = b"ulens: no objects"
+_LARGEST_ROI_BYTES, _FREE_BYTES, _MOST_RATIO, _ROI_COPIES = 2**24, 2**26, 20, 6
+_LARGEST_ROUNDED_PX = 2**26
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,14 +113,30 @@ def _entries(path: Path) -> tuple[list[tuple[str, bytes]], bool]:
     if path.suffix.lower() == ".roi":
         return [(path.stem, path.read_bytes())], False
     with zipfile.ZipFile(path) as archive:
-        names = [Path(entry) for entry in archive.namelist()]
-        entries = [
-            (name.stem, archive.read(entry))
-            for name, entry in zip(names, archive.namelist(), strict=True)
+        named = [(Path(info.filename), info) for info in archive.infolist()]
+        chosen = [
+            (name.stem, info)
+            for name, info in named
             # macOS puts files of its own, ._name, into zips
             if name.suffix.lower() == ".roi" and not name.name.startswith(".")
         ]
+        _check_sizes([info for _, info in chosen], path)
+        # read() ends where the entry says that it does
+        entries = [(stem, archive.read(info)) for stem, info in chosen]
         return entries, archive.comment == _NO_OBJECTS
+
+
+def _check_sizes(infos: list[zipfile.ZipInfo], path: Path) -> None:
+    """Raise FileError where a small zip unpacks to a large number of bytes, or a ROI to many."""
+    total, size = sum(info.file_size for info in infos), path.stat().st_size
+    largest = max((info.file_size for info in infos), default=0)
+    packed = sum(info.compress_size for info in infos)
+    if packed > size or largest > _LARGEST_ROI_BYTES or total > _FREE_BYTES + _MOST_RATIO * size:
+        raise FileError(
+            f"{path} of {in_bytes(size)} unpacks to {in_bytes(total)} of ROIs, the largest of "
+            f"{in_bytes(largest)}; outlines never do: save them again in ImageJ"
+        )
+    check_memory(f"{path} with {len(infos):,} ROIs", _ROI_COPIES * total, "divide it")
 
 
 def _from_roi(roi: ImagejRoi, stem: str, path: Path) -> Outline:
@@ -172,6 +191,13 @@ def _rounded(box: tuple[float, float, float, float], arc: float) -> list[Rings]:
     if arc <= 0:
         corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
         return [[np.array(corners, np.float64)]]
+    if not (0 <= width <= _LARGEST_COORDINATE and 0 <= height <= _LARGEST_COORDINATE) or (
+        width * height > _LARGEST_ROUNDED_PX
+    ):
+        raise LabelError(
+            f"an oval or rounded rectangle of {width:g}×{height:g} pixels is too large; turn it "
+            "into a polygon in ImageJ, or draw it again"
+        )
     start = np.floor((x, y))
     centers_x = np.arange(start[0], np.ceil(x + width)) + 0.5 - (x + width / 2)
     centers_y = np.arange(start[1], np.ceil(y + height)) + 0.5 - (y + height / 2)

@@ -10,6 +10,7 @@ import PIL.Image
 from ulens.channels import is_grey
 from ulens.image import Image
 from ulens.io.axes import find_axes, in_standard_order
+from ulens.io.need import COPIES, check_length, check_memory
 from ulens.io.orientation import describe_turn, known_orientation, turn
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -30,6 +31,7 @@ def read_raster(path: Path, axes: str | None = None, *, resolve_palette: bool) -
     Exception : of any kind where the file is damaged or of another format
     """
     with path.open("rb") as file, _open_with_pillow(file) as opened:
+        _check_need(opened, path)
         orientation = known_orientation(opened.getexif().get(_ORIENTATION))
         data = _decode_deep_png(path)
         if data is None:
@@ -44,6 +46,21 @@ def read_raster(path: Path, axes: str | None = None, *, resolve_palette: bool) -
         source=path,
         axes_from=found.found,
         notes=describe_turn(orientation),
+    )
+
+
+def _check_need(opened: PIL.Image.Image, path: Path) -> None:
+    """Raise FileError where an image is larger than its file or the memory can hold."""
+    width, height = opened.size
+    # pixels of a bit; no JPEG has fewer
+    check_length(path, height * -(-width // 8), path.stat().st_size, "deflate")
+    is_deep = opened.mode.startswith("I;16") or opened.mode in ("I", "F")
+    pixel_bytes = len(opened.getbands()) * (2 if is_deep else 1)
+    check_memory(
+        f"{path} of {height}×{width} pixels",
+        COPIES * pixel_bytes * height * width,
+        "crop it, or save it as a tiled TIFF or an OME-Zarr and segment it alone, with a name that "
+        "ends in .zarr or .tif as out, which reads it piece by piece",
     )
 
 

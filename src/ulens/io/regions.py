@@ -9,16 +9,21 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import tifffile
 
-from ulens.errors import FileError
+from ulens.errors import DataError, FileError, SettingError
 from ulens.image import UNKNOWN_STEPS, Steps
 from ulens.io.files import check_dtype, check_pixels
-from ulens.io.ome_zarr import ZarrImage, is_zarr, open_zarr
+from ulens.io.ome_zarr import (
+    LARGEST_PIECE_BYTES,
+    ZarrImage,
+    check_pieces,
+    is_zarr,
+    open_zarr,
+    piece_bytes,
+)
 from ulens.io.orientation import stored_window, turn, turn_sides
 from ulens.io.tiff import TiffImage, open_tiff
 
-_LARGEST_PIECE_BYTES = 2**27  # three times as much is taken while it is decoded
 _MOST_PIECES_AT_ONCE = 8
 _SAMPLE_PX = 64
 Cut = Callable[[tuple[slice | int, ...]], np.ndarray]
@@ -159,7 +164,6 @@ def open_volume(path: Path, axes: str | None = None) -> Iterator[Volume]:
     if is_zarr(path):
         content = open_zarr(path, axes)
         stored = content.stored
-        _check_pieces(stored, path)
         folder = path / stored.path
         yield _make_volume(path, (folder,), content, stored.shape, stored.dtype, _reader(stored))
         return
@@ -169,7 +173,9 @@ def open_volume(path: Path, axes: str | None = None) -> Iterator[Volume]:
     with ExitStack() as opened:
         try:
             tiff = opened.enter_context(open_tiff(path, axes))
-        except (tifffile.TiffFileError, OSError) as error:
+        except (DataError, SettingError, MemoryError):
+            raise
+        except Exception as error:  # metadata can be wrong in many ways
             raise FileError(
                 f"{path} cannot be read window by window ({error}); that takes TIFF or OME-Zarr; "
                 "convert the image, or segment it into a folder"
@@ -194,7 +200,7 @@ def _open_tiff(content: TiffImage, path: Path) -> Volume:
         import zarr
 
         stored = zarr.open_array(series.aszarr(level=0), mode="r")
-        _check_pieces(stored, path)
+        check_pieces(stored, path)
         read = _reader(stored)
 
         def cut(where: tuple[slice | int, ...]) -> np.ndarray:
@@ -211,27 +217,13 @@ def _reader(stored: Any) -> Cut:
     import zarr
 
     # no more memory for pieces that are being decoded than the largest alone may take
-    num_pieces = min(_MOST_PIECES_AT_ONCE, _LARGEST_PIECE_BYTES // _piece_bytes(stored))
+    num_pieces = min(_MOST_PIECES_AT_ONCE, LARGEST_PIECE_BYTES // piece_bytes(stored))
 
     def cut(where: tuple[slice | int, ...]) -> np.ndarray:
         with zarr.config.set({"async.concurrency": num_pieces}):
             return np.asarray(stored[where])
 
     return cut
-
-
-def _check_pieces(stored: Any, path: Path) -> None:
-    piece_bytes = _piece_bytes(stored)
-    if piece_bytes > _LARGEST_PIECE_BYTES:
-        raise FileError(
-            f"{path} is stored in pieces of {'×'.join(map(str, stored.chunks))} pixels, "
-            f"{piece_bytes / 2**30:.1f} GB each, which are read as a whole; save it in tiles of "
-            "256 or 512 pixels"
-        )
-
-
-def _piece_bytes(stored: Any) -> int:
-    return int(np.prod(stored.chunks)) * stored.dtype.itemsize
 
 
 def _make_volume(

@@ -1,5 +1,6 @@
 """TIFF files: read as microscopes and ImageJ write them, written as OME-TIFF."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,9 +14,16 @@ from ulens.errors import FileError, OutputError
 from ulens.image import Image, Steps
 from ulens.io.atomic import write_file
 from ulens.io.axes import Axes, find_axes, in_standard_order
+from ulens.io.need import COPIES, check_memory
 from ulens.io.orientation import describe_turn, known_orientation, turn, turn_sides
 from ulens.io.sizes import read_sizes, size_tags
-from ulens.io.tiff_parts import check_companions, check_page_chain, check_parts, damaged_page
+from ulens.io.tiff_parts import (
+    check_claim,
+    check_companions,
+    check_page_chain,
+    check_parts,
+    damaged_page,
+)
 
 _WRITABLE = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
 _SOURCES = {
@@ -90,6 +98,7 @@ def open_tiff(
         check_page_chain(tif, path)
         series = _only_series(tif, path)
         check_parts(series, path)
+        check_claim(series, path)
         page = series.keyframe
         source = _SOURCES.get(series.kind)
         if source is None and len(series) > 1:
@@ -139,6 +148,13 @@ def read_tiff(path: Path, axes: str | None = None, *, is_label: bool = False) ->
     tifffile all images of bits.
     """
     with open_tiff(path, axes, is_label=is_label) as content:
+        series = content.series
+        check_memory(
+            f"{path} of {'×'.join(map(str, series.shape))} pixels",
+            COPIES * math.prod(series.shape) * series.dtype.itemsize,
+            "crop it, or segment it alone, with a name that ends in .zarr or .tif as out, which "
+            "reads it piece by piece",
+        )
         try:
             data = content.series.asarray()
         except MemoryError:

@@ -1,12 +1,17 @@
 """Are all parts of a TIFF there? tifffile reads those that are missing as zeros."""
 
+import math
 import re
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 from xml.etree import ElementTree
 
 import tifffile
 
 from ulens.errors import FileError
+from ulens.io.need import check_length
+
+_KINDS = {1: "none", 5: "lzw", 8: "deflate", 32946: "deflate", 32773: "packbits"}
+"""Compression by its number in the file."""
 
 _MERGE = (
     "ulens does not put the parts together: open the companion in Fiji (File > Import > "
@@ -15,16 +20,21 @@ _MERGE = (
 
 
 def check_companions(tif: tifffile.TiffFile, path: Path) -> None:
-    """Raise FileError where the OME metadata tell of files that do not lie beside this one."""
+    """Raise FileError where the OME metadata are no honest ones, before anything follows them.
+
+    They tell of files that do not lie beside this one, of more planes than its bytes can hold, or
+    define entities, which can grow without end.
+    """
     if not tif.is_ome:
         return
-    root = ElementTree.fromstring(tif.ome_metadata or "")
+    root = parse_xml(tif.ome_metadata or "", path)
     own = root.get("UUID")
+    num_bytes = path.stat().st_size
     for element in root.iter():
         kind = element.tag.rpartition("}")[2]
         if kind == "BinaryOnly":
             name = element.get("MetadataFile", "")
-            what = "lacks" if not (path.parent / name).is_file() else "leaves to"
+            what = "leaves to" if _lies_beside(name, path) else "lacks"
             if is_companion(Path(name)):
                 raise FileError(
                     f"{path} {what} {name}, which tells how the image is put together of files "
@@ -37,12 +47,78 @@ def check_companions(tif: tifffile.TiffFile, path: Path) -> None:
         name = element.get("FileName", "")
         if kind != "UUID" or not name or name == path.name or (own and element.text == own):
             continue
-        if not (path.parent / name).is_file():
+        if not _lies_beside(name, path):
             raise FileError(
                 f"{path} lacks its companion {name}, in which its OME metadata say that a part of "
-                "the pixels is; put that file beside it, under this name, or save the image as one "
-                "OME-TIFF"
+                "the pixels is; put that file itself into the folder of this one, under this name, "
+                "or save the image as one OME-TIFF"
             )
+        num_bytes += (path.parent / name).stat().st_size
+    for element in root.iter():
+        _check_counts(element, num_bytes, path)
+
+
+def parse_xml(text: str, path: Path) -> ElementTree.Element:
+    """Parse XML that defines nothing of its own: entities could grow, or name other files.
+
+    Raises
+    ------
+    FileError : it is damaged, or has a document type
+    """
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise FileError(
+            f"{path} has OME metadata with a document type or entities, which no microscope "
+            "writes; they are not read: save the image anew"
+        )
+    try:
+        return ElementTree.fromstring(text)
+    except (ElementTree.ParseError, RecursionError) as error:
+        raise FileError(
+            f"{path} has damaged OME metadata ({error}); copy it again from its source"
+        ) from error
+
+
+def _lies_beside(name: str, path: Path) -> bool:
+    """Whether a name is that of a file in the folder of another, or below; links lead elsewhere.
+
+    The name is judged before the file system is asked: to ask for a name on another computer
+    already tells that one.
+    """
+    parts = PureWindowsPath(name)  # knows drives, computers, and both kinds of slashes
+    if not name or parts.drive or parts.root or ".." in parts.parts or "\0" in name:
+        return False
+    there = (path.parent / name).resolve()
+    return there.is_file() and path.parent.resolve() in there.parents
+
+
+def _check_counts(element: ElementTree.Element, num_bytes: int, path: Path) -> None:
+    """Raise FileError where OME metadata tell of more planes than there are bytes."""
+    kind = element.tag.rpartition("}")[2]
+    if kind not in ("Pixels", "TiffData", "AlongZ", "AlongT", "AlongC"):
+        return
+    try:
+        planes = math.prod(int(element.get(f"Size{axis}", 1)) for axis in "ZCT")
+        listed = int(element.get("PlaneCount", element.get("NumPlanes", 0)))
+        first = int(element.get("IFD", 0))
+        steps = float(element.get("End", 0)) - float(element.get("Start", 0))
+        counts = planes, listed, first, int(abs(steps) / abs(float(element.get("Step", 1)) or 1e-9))
+    except (ValueError, OverflowError) as error:
+        raise FileError(f"{path} has damaged OME metadata ({error})") from error
+    if max(counts) > num_bytes:
+        raise FileError(
+            f"{path} says that it holds {max(counts):,} planes, more than its {num_bytes:,} bytes; "
+            "it is damaged: copy it again from its source"
+        )
+
+
+def check_claim(series: tifffile.TiffPageSeries, path: Path) -> None:
+    """Raise FileError where there are more pixels than the files of an image can hold."""
+    page = series.keyframe
+    kind = _KINDS.get(int(page.compression), "other")
+    files = {each.parent.filehandle.path for each in series if each is not None}
+    num_bytes = sum(Path(file).stat().st_size for file in files) or path.stat().st_size
+    bits = min(page.bitspersample, 8 * series.dtype.itemsize)
+    check_length(path, math.prod(series.shape) * bits // 8, num_bytes, kind)
 
 
 def is_companion(path: Path) -> bool:

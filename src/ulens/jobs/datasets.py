@@ -10,14 +10,13 @@ from typing import Annotated, Literal
 import pooch
 
 from ulens.datasets.catalogue import Dataset, training_paths
+from ulens.datasets.checksums import CHECKSUMS, cached_file, record_checksum
 from ulens.datasets.download import (
-    CHECKSUMS,
+    MOST_BYTES,
     Cut,
     Patience,
     Received,
-    cached_file,
     fetch,
-    record_checksum,
 )
 from ulens.datasets.unpack import refuse_existing, unpack
 from ulens.errors import FileError, SettingError
@@ -143,7 +142,9 @@ def run_fetch(
     cache = cache or Path(pooch.os_cache("ulens"))
     make_folder(cache)
     archive, is_downloaded = cached_file(dataset.url, cache), False
-    for event in fetch(dataset.url, cache, patience):
+    # publishers add an image now and then, but no archive becomes many times as large
+    most = MOST_BYTES if dataset.size_mb is None else 2 * dataset.size_mb * 10**6 + 2**24
+    for event in fetch(dataset.url, cache, patience, most_bytes=most):
         is_downloaded = True
         yield _in_words(event)
     if not is_downloaded:

@@ -19,8 +19,8 @@ from ulens.jobs.inspect import InspectSettings
 from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT, TIME
 from ulens.nets.build import describe_architecture
 from ulens.planning.fingerprint import Fingerprint
-from ulens.planning.parts import Length
-from ulens.planning.plan import Plan, Recipe, read_plan
+from ulens.planning.parts import WIDEST, Length
+from ulens.planning.plan import LARGEST_SEED, Plan, Recipe, read_plan
 from ulens.planning.plan_in_words import name_length, put_in_words
 from ulens.planning.recipes import Asked, Start, choose_encoding, make_plan
 from ulens.resample import Zoom, check_zoom
@@ -109,6 +109,8 @@ class TrainSettings(InspectSettings):
                 f"time ({self.seconds:.0f} s) and steps ({self.steps}) are both "
                 "given; give one of them"
             )
+        if self.seconds is not None or self.steps is not None:
+            Length(seconds=self.seconds, steps=self.steps)
         if self.resume and self.overwrite:
             raise SettingError(
                 "resume and overwrite are both given; resume continues the "
@@ -116,10 +118,12 @@ class TrainSettings(InspectSettings):
             )
         if self.zoom is not None:
             check_zoom((self.zoom, self.zoom))
-        for name, lowest in (("width", 1), ("steps", 1), ("seed", 0), ("folds", 2)):
+        if self.folds is not None and self.folds < 2:
+            raise SettingError(f"folds is {self.folds}; it needs to be at least 2")
+        for name, lowest, highest in (("width", 1, WIDEST), ("seed", 0, LARGEST_SEED)):
             value = getattr(self, name)
-            if value is not None and value < lowest:
-                raise SettingError(f"{name} is {value}; it needs to be at least {lowest}")
+            if value is not None and not lowest <= value <= highest:
+                raise SettingError(f"{name} is {value}; it needs to be {lowest} to {highest}")
 
 
 def choose_start(settings: TrainSettings, fingerprint: Fingerprint) -> Path | None:

@@ -2,19 +2,20 @@
 
 import json
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import ulens
 from ulens.bundle import find_model
-from ulens.errors import OutputError
+from ulens.errors import OutputError, SettingError
 from ulens.io.atomic import write_file
 from ulens.io.files import name_some
 from ulens.io.segmentations import Targets
 from ulens.jobs.segmenting import Finding, SegmentSettings
 from ulens.predict.large.job import hash_model
 from ulens.predict.unlike import Unlike
+from ulens.record import read_json, read_record
 
 RECORD = ".ulens-segmentations.jsonl"
 """Hidden, so that no folder of labels seems to hold it.
@@ -103,6 +104,17 @@ class Record:
             ) from error
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Entry:
+    """A line after the first: which files ulens writes, or that an image is done."""
+
+    files: tuple[str, ...] = ()
+    done: str | None = None
+    state: tuple[int, ...] = ()
+    found: Finding = field(default_factory=Finding)
+    unlike: tuple[tuple[str, str], ...] = ()
+
+
 def open_record(settings: SegmentSettings) -> Record:
     """Return the record of `settings.out`, where it is of the same run, or a new one.
 
@@ -124,17 +136,30 @@ def open_record(settings: SegmentSettings) -> Record:
             f"{', '.join(other)}); choose another name, or allow them to be replaced with "
             "overwrite (--overwrite)"
         )
-    done = {}
-    for entry in rest:
-        with suppress(KeyError, TypeError):  # no line on an image that is done
-            found, unlike = Finding(**entry["found"]), tuple(Unlike(*u) for u in entry["unlike"])
-            done[entry["done"]] = (entry["state"], found, unlike)
+    try:
+        entries = [read_record(_Entry, each, "entry") for each in rest]
+    except SettingError as error:
+        raise OutputError(
+            f"{path} is damaged ({error}); choose another folder, or allow what is there to be "
+            "replaced with overwrite (--overwrite)"
+        ) from error
+    done = {
+        entry.done: (
+            list(entry.state),
+            entry.found,
+            tuple(Unlike(*each) for each in entry.unlike),
+        )
+        for entry in entries
+        if entry.done is not None
+    }
     return Record(path=path, made_by=made_by, ours=ours, done=done, goes_on=True)
 
 
 def read_ours(folder: Path) -> set[str]:
     """Return the names of the files that ulens wrote in a folder, as its record tells."""
-    return {name for entry in _read_lines(folder / RECORD) for name in entry.get("files", ())}
+    listed = [entry.get("files") for entry in _read_lines(folder / RECORD)]
+    named = [name for names in listed if isinstance(names, list) for name in names]
+    return {name for name in named if isinstance(name, str)}
 
 
 def write_ours(folder: Path, names: set[str]) -> None:
@@ -173,6 +198,8 @@ def _read_lines(path: Path) -> list[dict[str, Any]]:
     """Return the entries but those that a crash cut off."""
     entries: list[dict[str, Any]] = []
     for line in path.read_bytes().splitlines() if path.is_file() else []:
-        with suppress(ValueError):
-            entries.append(json.loads(line))
-    return [entry for entry in entries if isinstance(entry, dict)]
+        with suppress(SettingError):
+            entry = read_json(line, path.name)
+            if isinstance(entry, dict):
+                entries.append(entry)
+    return entries

@@ -112,8 +112,25 @@ class ObjectTable:
         names = ["image", "plane", *columns(max(self._num_channels)), "warning"]
         writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
         writer.writeheader()
-        writer.writerows(self._rows)
+        writer.writerows({name: as_cell(row[name]) for name in row} for row in self._rows)
         write_file(self.path, text.getvalue().encode(errors="backslashreplace"))
+
+
+def as_cell(value: float | str) -> float | str:
+    """Return a value for a table; a text that a spreadsheet would compute is marked as text.
+
+    Examples
+    --------
+    >>> as_cell("=1+1.tif"), as_cell(-3.5), as_cell("-3.5"), as_cell("a.tif")
+    ("'=1+1.tif", -3.5, '-3.5', 'a.tif')
+    """
+    if not isinstance(value, str) or not value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return f"'{value}"
+    return value
 
 
 def columns(num_channels: int) -> list[str]:

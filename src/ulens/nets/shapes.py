@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass
 
-from ulens.errors import ShapeError
+from ulens.errors import SettingError, ShapeError
+
+DEEPEST = 12
+"""Poolings of a U-Net at most; at 12 its smallest input is 49,148 pixels wide."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,12 +80,18 @@ def unet_geometry(depth: int) -> Geometry:
     Every size on the way down must be even before it is pooled and the last
     up-convolution must leave at least one pixel of output.
 
+    Raises
+    ------
+    SettingError : the depth is below 1 or above `DEEPEST`
+
     Examples
     --------
     >>> unet_geometry(4)
     Geometry(base=188, alignment=16, margin=92)
     """
     alignment = 2**depth
+    if not 1 <= depth <= DEEPEST:
+        raise SettingError(f"depth is {depth}; a U-Net needs 1 to {DEEPEST}")
     # each level loses 4 px on the way down and 4 px on the way up, the bottom 4 px once
     margin = (4 * alignment + 2 * 4 * (alignment - 1)) // 2
     bottom = 5  # two 3×3 convolutions leave one pixel

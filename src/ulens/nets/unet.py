@@ -73,6 +73,7 @@ class UNet(Network):
     ) -> None:
         super().__init__(in_channels, num_classes, width)
         check_counts("UNet", depth=depth)
+        unet_geometry(depth)  # not deeper than any
         self.depth, self.negative_slope = depth, negative_slope
         channels = [width * 2**level for level in range(depth + 1)]
         self.down = nn.ModuleList(

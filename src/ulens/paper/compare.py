@@ -24,6 +24,7 @@ from ulens.paper.measures import (
 from ulens.paper.plans import CompareSettings, plan_all, training_settings
 from ulens.paper.report import cost_table, score_table, write_comparison
 from ulens.predict.engines import choose_device
+from ulens.record import read_json
 from ulens.report.page import Table
 from ulens.tracking.field_of_interest import check_border, find_field_of_interest
 from ulens.training.validate import predict_unseen, score_unseen
@@ -176,7 +177,9 @@ def _begin(settings: CompareSettings, division: Division) -> None:
         make_folder(settings.out)
         replace_files(settings.out, {SETTINGS: json.dumps(record, indent=2).encode()})
         return
-    begun = json.loads(path.read_text(encoding="utf-8"))
+    begun = read_json(path.read_bytes(), str(path))
+    if not isinstance(begun, dict):
+        raise SettingError(f"{path} holds no settings; begin a comparison in another folder")
     for name, value in record.items():
         if begun.get(name) != value:
             raise SettingError(

@@ -1,5 +1,6 @@
 """The parts of a plan, each of which checks itself."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,10 +10,17 @@ from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.errors import SettingError
 from ulens.io.files import list_some
 from ulens.nets.build import NetName
+from ulens.nets.shapes import DEEPEST
+from ulens.record import show
 from ulens.resample import AS_IT_IS, Zoom, check_zoom
 
 Precision = Literal["bf16", "fp32"]
 MemoryFormat = Literal["channels_last", "contiguous"]
+WIDEST = 4096
+HEAVIEST = 1e6
+"""Larger weights leave no digits of a sum for the others."""
+LARGEST_PX = 1e4
+"""Lengths beyond that are none of an image's objects."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +48,10 @@ class NetworkPlan:
     frozen_at: float = 0.4
 
     def __post_init__(self) -> None:
-        check_numbers(self, whole=("width", "depth"), positive=("width", "depth"))
+        check_numbers(
+            self, whole=("width", "depth", "window"), positive=("width", "depth", "window")
+        )
+        check_numbers(self, at_most={"width": WIDEST, "depth": DEEPEST, "window": 1023})
         check_numbers(self, shares=("dropout", "negative_slope", "frozen_at"))
         if self.batch_norm and self.name != "unet":
             raise SettingError(
@@ -72,9 +83,11 @@ class EncodingPlan:
 
     def __post_init__(self) -> None:
         check_numbers(self, positive=("border_sigma_px",), not_negative=("border_weight",))
-        if min(self.class_weights, default=-1.0) < 0:
+        check_numbers(self, at_most={"border_sigma_px": LARGEST_PX, "border_weight": HEAVIEST})
+        if not all(0 <= each <= HEAVIEST for each in self.class_weights or (-1.0,)):
             raise SettingError(
-                f"plan: class_weights are {self.class_weights}; give one per class, 0 or more each"
+                f"plan: class_weights are {show(self.class_weights)}; give one per class, 0 to "
+                f"{HEAVIEST:g} each"
             )
         way = ENCODINGS[self.name]
         if way.by_class and way.outputs and len(self.class_weights) != len(way.outputs):
@@ -127,6 +140,7 @@ class TilePlan:
 
     def __post_init__(self) -> None:
         check_numbers(self, whole=("crop", "batch"), positive=("crop", "batch"))
+        check_numbers(self, at_most={"crop": 2**15, "batch": 2**15})
         check_zoom(self.zoom)
 
 
@@ -171,6 +185,7 @@ class OptimizerPlan:
         check_numbers(self, whole=("warmup_steps",), positive=("learning_rate",))
         check_numbers(self, not_negative=("weight_decay", "warmup_steps", "clip_norm"))
         check_numbers(self, shares=("momentum", "averaging"))
+        check_numbers(self, at_most={"learning_rate": 1e3, "weight_decay": 1e3})
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +221,8 @@ class Length:
             raise SettingError(
                 f"steps is {self.steps}, seconds is {self.seconds}; set one, leave the other null"
             )
-        check_numbers(self, positive=("steps", "seconds"))
+        check_numbers(self, whole=("steps",), positive=("steps", "seconds"))
+        check_numbers(self, at_most={"steps": 10**12, "seconds": 1e9})
 
     def times(self, share: float) -> "Length":
         """Return a part of the training's length, one step at least."""
@@ -222,8 +238,12 @@ def check_numbers(
     positive: tuple[str, ...] = (),
     not_negative: tuple[str, ...] = (),
     shares: tuple[str, ...] = (),
+    at_most: Mapping[str, float] | None = None,
 ) -> None:
-    """Raise SettingError where an entry of a plan is out of range; None is in every range."""
+    """Raise SettingError where an entry of a plan is out of range; None is in every range.
+
+    NaN is in none.
+    """
     rules = (
         (whole, lambda value: isinstance(value, int), "a whole number"),
         (positive, lambda value: value > 0, "greater than 0"),
@@ -234,4 +254,8 @@ def check_numbers(
         for name in names:
             value = getattr(part, name)
             if value is not None and not is_in_range(value):
-                raise SettingError(f"plan: {name} is {value!r}; it needs to be {words}")
+                raise SettingError(f"plan: {name} is {show(value)}; it needs to be {words}")
+    for name, most in (at_most or {}).items():
+        value = getattr(part, name)
+        if value is not None and not value <= most:
+            raise SettingError(f"plan: {name} is {show(value)}; it takes at most {most:,}")

@@ -21,7 +21,7 @@ from ulens.planning.parts import (
     TilePlan,
     check_numbers,
 )
-from ulens.record import read_record
+from ulens.record import read_json, read_record, show
 
 Recipe = Literal["default", "paper"]
 LARGEST_SEED = 2**63 - 1
@@ -60,9 +60,9 @@ class Plan:
     reasons: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_numbers(self, whole=("seed",), not_negative=("seed",))
+        check_numbers(self, whole=("seed",), not_negative=("seed",), positive=("steps_per_second",))
         if self.seed > LARGEST_SEED:
-            raise SettingError(f"plan: seed is {self.seed}; it needs to be below 2⁶³")
+            raise SettingError(f"plan: seed is {show(self.seed)}; it needs to be below 2⁶³")
         self.network_geometry.check(self.tiles.crop, self.tiles.crop, self.network.name)
         if self.tiles.balanced and not ENCODINGS[self.encoding.name].by_class:
             raise SettingError(
@@ -141,9 +141,10 @@ _PART_OF = {
 def read_plan(path: Path) -> Plan:
     """Read a plan.json."""
     try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        data = path.read_bytes()
+    except OSError as error:
         raise SettingError(f"{path} is not a readable plan.json: {error}") from error
+    record = read_json(data, str(path))
     if not isinstance(record, dict):
         raise SettingError(f"{path} is not a plan: it holds no JSON object")
     return Plan.from_json(record)

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from ulens.bundle import ModelBundle
 from ulens.encodings.table import ENCODINGS, Activation, decode_maps
-from ulens.errors import OutputError
+from ulens.errors import OutputError, SettingError
 from ulens.io.atomic import write_file
 from ulens.labels.meaning import LabelsAre
 from ulens.metrics.ctc import seg_scores
@@ -31,6 +31,7 @@ from ulens.predict.engines import (
     torch_engine,
 )
 from ulens.predict.timing import time_interleaved, time_once
+from ulens.record import read_json, read_record
 from ulens.resample import inverse, resample
 
 NUM_ROUNDS = 3
@@ -69,8 +70,8 @@ class EngineChoice:
     """
 
     engine: EngineName
-    seconds: Mapping[str, float]
-    rejected: Mapping[str, str]
+    seconds: dict[str, float]
+    rejected: dict[str, str]
     is_new: bool = True
 
     def __str__(self) -> str:
@@ -257,8 +258,8 @@ def _openvino_version() -> str | None:
 
 def _read(path: Path, names: tuple[EngineName, ...]) -> EngineChoice | None:
     try:
-        choice = EngineChoice(**json.loads(path.read_bytes()))
+        choice = read_record(EngineChoice, read_json(path.read_bytes(), path.name), "choice")
         is_known = choice.engine in names and {"fp32", choice.engine} <= choice.seconds.keys()
         return choice if is_known else None
-    except (OSError, ValueError, TypeError, AttributeError):
+    except (OSError, SettingError):
         return None

@@ -15,6 +15,7 @@ from PIL import Image as PillowImage
 
 from ulens.errors import OutputError, ShapeError
 from ulens.io.atomic import replace_files
+from ulens.visible import make_visible
 
 LARGEST_SIDE = 1024  # pixels; more would only make the page slow
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -142,11 +143,19 @@ def write_report(
 
 def _render(title: str, summary: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
     environment = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        autoescape=True,
+        finalize=_finalize,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
     environment.filters["cell"] = format_cell
     template = environment.from_string(files(__package__).joinpath("page.html").read_text("utf-8"))
     return template.render(title=title, summary=summary, sections=sections)
+
+
+def _finalize(value: object) -> object:
+    return make_visible(value) if isinstance(value, str) else value
 
 
 def format_cell(value: str | int | float) -> str:

@@ -13,6 +13,7 @@ from ulens.bundle import ModelBundle
 from ulens.labels.meaning import IGNORED, LabelsAre
 from ulens.metrics.instance import IOU_THRESHOLDS, count_by_part
 from ulens.metrics.intervals import Interval, bootstrap_interval
+from ulens.record import read_record
 from ulens.training.validate import Prediction, measures_for, score_membranes
 
 NUM_TILES = 16
@@ -39,7 +40,7 @@ class Evidence:
     num_objects: int
     num_pixels: int
     num_tiles: int = 0
-    intervals: Mapping[str, Interval]
+    intervals: dict[str, Interval]
 
     def to_json(self) -> dict[str, Any]:
         """Return an entry for a model's provenance."""
@@ -47,9 +48,8 @@ class Evidence:
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> "Evidence":
-        """Read what `to_json` wrote."""
-        intervals = {name: (low, high) for name, (low, high) in entry["intervals"].items()}
-        return cls(**{**entry, "intervals": intervals})
+        """Read what `to_json` wrote; raises as `read_record`."""
+        return read_record(cls, entry, "scores_rest_on")
 
     def in_words(self) -> str:
         """Return a sentence for the user.

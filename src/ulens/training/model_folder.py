@@ -7,12 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ulens.bundle import FORMAT, MODEL, SELFTEST, WEIGHTS, load_bundle
+from ulens.bundle import MODEL, SELFTEST, WEIGHTS, load_bundle
+from ulens.description import FORMAT
 from ulens.errors import OutputError, SettingError, TrainingError
 from ulens.io.atomic import new_name, replace_files, write_new
 from ulens.io.lock import LOCK, check_free
 from ulens.io.writable import remove_own
 from ulens.planning.plan import Plan, read_plan
+from ulens.record import read_json
 from ulens.training.state import load_record
 
 PLAN, LOG, REPORT = "plan.json", "log.jsonl", "report.html"
@@ -155,12 +157,15 @@ def hash_plan(plan: bytes) -> str:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of a training's log; a last line cut off by a kill is left out."""
+    """Return the rows of a training's log; what follows a line cut off by a kill is left out."""
     path = folder / LOG
     rows = []
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+    for line in path.read_bytes().splitlines() if path.is_file() else []:
         try:
-            rows.append(json.loads(line))
-        except ValueError:
+            row = read_json(line, LOG)
+        except SettingError:
             break
+        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+            break
+        rows.append(row)
     return rows

@@ -5,14 +5,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ulens.annotated.samples import Sample
-from ulens.encodings.table import ENCODINGS, EncodingName
+from ulens.encodings.table import ENCODINGS, EncodingName, check_decoding
+from ulens.errors import SettingError, TrainingError
+from ulens.record import read_record
 from ulens.training.evidence import Evidence, gather_evidence
 from ulens.training.state import load_state, save_state
 from ulens.training.tuning import decode_across, tune_thresholds
 from ulens.training.validate import Prediction, score_held_out
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Record:
+    """What lies beside the maps in the file, as in `Scored`."""
+
+    decoding: dict[str, Any]
+    scores: dict[str, float]
+    evidence: Evidence | None = None
+    step: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,19 +119,40 @@ def load_scored(path: Path, samples: Sequence[Sample], encoding: EncodingName) -
     ------
     TrainingError : as `load_state`
     """
-    tensors, record = load_state(path)
+    tensors, entries = load_state(path)
+    record = _read_record(entries, encoding, path)
     predictions = []
     for number, sample in enumerate(samples):
-        maps, saved = tensors[str(number)].numpy(), tensors.get(f"labels of {number}")
+        maps, saved = _maps(tensors, number, path), tensors.get(f"labels of {number}")
         # older versions saved the maps alone
         decode = ENCODINGS[encoding].decode
-        labels = decode(maps, **record["decoding"]) if saved is None else saved.numpy()
+        labels = decode(maps, **record.decoding) if saved is None else saved.numpy()
         predictions.append(Prediction(sample=sample, maps=maps, labels=labels))
-    evidence = record.get("evidence")
     return Scored(
         predictions=predictions,
-        decoding=record["decoding"],
-        scores=record["scores"],
-        evidence=evidence and Evidence.from_json(evidence),
-        step=record["step"],
+        decoding=record.decoding,
+        scores=record.scores,
+        evidence=record.evidence,
+        step=record.step,
     )
+
+
+def _read_record(entries: dict[str, Any], encoding: EncodingName, path: Path) -> _Record:
+    try:
+        record = read_record(_Record, entries, "held_out")
+        check_decoding(encoding, record.decoding)
+    except SettingError as error:
+        raise TrainingError(
+            f"{path} is damaged ({error}); training has to start over, without --resume"
+        ) from error
+    return record
+
+
+def _maps(tensors: Mapping[str, torch.Tensor], number: int, path: Path) -> np.ndarray:
+    maps = tensors.get(str(number))
+    if maps is None or maps.ndim != 3 or maps.dtype != torch.float32:
+        raise TrainingError(
+            f"{path} lacks the maps of image {number}: it is of a training on other images, or "
+            "damaged; training has to start over, without --resume"
+        )
+    return maps.numpy()

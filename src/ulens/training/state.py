@@ -10,8 +10,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
 
-from ulens.errors import OutputError, TrainingError
+from ulens.errors import OutputError, SettingError, TrainingError
 from ulens.io.atomic import replace_files
+from ulens.record import read_json, show
 
 
 def save_state(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
@@ -36,7 +37,7 @@ def save_state(path: Path, tensors: dict[str, Tensor], record: dict[str, Any]) -
 
 
 def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_state` wrote.
+    """Read what `save_state` wrote; what the record holds is for its reader to check.
 
     Raises
     ------
@@ -50,7 +51,10 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 def load_record(path: Path) -> dict[str, Any]:
     """Read the JSON record alone; raises as `load_state`."""
     with _opened(path) as file:
-        return json.loads((file.metadata() or {})["record"])
+        record = read_json((file.metadata() or {}).get("record", "").encode(), "its record")
+        if not isinstance(record, dict):
+            raise SettingError(f"its record is {show(record)}")
+        return record
 
 
 @contextmanager
@@ -62,7 +66,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
             yield file
-    except (SafetensorError, KeyError, ValueError) as error:
+    except (SafetensorError, OSError, SettingError) as error:
         raise TrainingError(
             f"{path} is damaged ({error}); the model beside it still works, but training has "
             "to start over, without --resume"

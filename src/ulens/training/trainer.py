@@ -12,11 +12,12 @@ from torch import Tensor, nn
 
 from ulens.encodings.losses import counted_weight
 from ulens.encodings.table import ENCODINGS
-from ulens.errors import TrainingError
+from ulens.errors import SettingError, TrainingError
 from ulens.nets.draws import own_draws
 from ulens.nets.network import Network
 from ulens.nets.normalized import normalize
 from ulens.planning.plan import Plan
+from ulens.record import read_record
 from ulens.training.clock import USUAL, Clock, Pace
 from ulens.training.kept_weights import KeptWeights, autocast
 from ulens.training.optimizers import Optimizer
@@ -50,6 +51,25 @@ class StepLog:
     learning_rate: float
     progress: float
     skipped: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Done:
+    """What a snapshot tells of the training beside its tensors."""
+
+    step: int
+    seconds: float
+    begun_at: float = 0.0
+    uses_all: bool
+    rate_factor: float
+    skipped: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        if min(self.step, self.seconds, self.begun_at) < 0 or not 0 < self.rate_factor <= 1:
+            raise SettingError(
+                f"state: step {self.step}, seconds {self.seconds}, begun_at {self.begun_at} and "
+                f"rate_factor {self.rate_factor}; need 0 or more, and a rate_factor up to 1"
+            )
 
 
 class Trainer:
@@ -240,26 +260,35 @@ class Trainer:
         self.snapshot = (tensors, record)
 
     def restore(self, tensors: dict[str, Tensor], record: dict[str, Any]) -> None:
-        """Return to a snapshot."""
+        """Return to a snapshot.
+
+        Raises
+        ------
+        TrainingError : it is of another network, or damaged
+        """
         try:
+            done = read_record(_Done, record, "state")
             with torch.no_grad():
                 for name, value in self.net.named_parameters():
-                    value.copy_(tensors[f"net.{name}"])
-                    self.kept.average[name].copy_(tensors[f"average.{name}"])
+                    for saved, kept in (("net", value), ("average", self.kept.average[name])):
+                        found = tensors[f"{saved}.{name}"]
+                        if found.shape != kept.shape:  # copying would repeat what is smaller
+                            raise SettingError(f"{name} has shape {tuple(found.shape)}")
+                        kept.copy_(found)
             self.optimizer.restore(_under("optimizer.", tensors))
             means, variances = _under("mean.", tensors), _under("variance.", tensors)
             moments = {name: (mean, variances[name]) for name, mean in means.items()}
-        except (KeyError, RuntimeError) as error:
+        except (KeyError, RuntimeError, SettingError) as error:
             raise TrainingError(
                 f"the saved training does not fit this network ({error}); resume with the plan "
                 "it was started with"
             ) from error
-        self.clock.step, self.clock.seconds = record["step"], record["seconds"]
-        self.clock.begun_at = record.get("begun_at", 0.0)
+        self.clock.step, self.clock.seconds = done.step, done.seconds
+        self.clock.begun_at = done.begun_at
         # a training that has become longer is normalised tile by tile until it is due again
         self.kept.use(moments if self._freezing_is_due() else {})
-        self.tiles.uses_all, self.tiles.skipped = record["uses_all"], list(record["skipped"])
-        self.rate_factor = record["rate_factor"]
+        self.tiles.uses_all, self.tiles.skipped = done.uses_all, list(done.skipped)
+        self.rate_factor = done.rate_factor
         self.snapshot = (tensors, record)
 
 

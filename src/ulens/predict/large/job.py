@@ -31,7 +31,8 @@ from ulens.io.writable import (
 from ulens.predict.engines import EngineName, choose_device, torch_engine
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.tiles import plan_tiles
-from ulens.resample import Zoom
+from ulens.record import read_json, read_record, show
+from ulens.resample import Zoom, check_zoom
 
 JOB, OUTPUT, CREATED, COMPLETE = "job.json", "output", "created", "complete"
 VERSION = 4
@@ -87,6 +88,9 @@ class LargeJob:
                 f"average is {self.average!r}; images that are segmented block by block take 1 or "
                 "8, since a rotated image has to be in memory as a whole"
             )
+        check_zoom(self.factor)
+        if self.tile_px < 1:
+            raise SettingError(f"tile_px is {self.tile_px}; need 1 or more")
         if self.block_px < 16 or self.block_px % 16 or self.block_px % self.piece_px:
             raise SettingError(
                 f"block_px is {self.block_px}; need a multiple of {CHUNK_PX}, or of 16 below it"
@@ -202,17 +206,16 @@ def read_job(work: Path) -> LargeJob:
     """
     path = work / JOB
     try:
-        found = json.loads(path.read_bytes())
-        version = found.pop("version")
-        job = LargeJob(**found | {"factor": tuple(found["factor"])}) if version == VERSION else None
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        found = read_json(path.read_bytes(), JOB)
+        version = found.pop("version", None) if isinstance(found, dict) else None
+        if version == VERSION:
+            return read_record(LargeJob, found, "job")
+    except (OSError, SettingError) as error:
         raise OutputError(f"{path} is damaged ({error}); remove {work} to start over") from error
-    if job is None:
-        raise OutputError(
-            f"{path} has version {version}, this ulens knows {VERSION}; finish the job with the "
-            f"ulens that began it, or remove {work} to start over"
-        )
-    return job
+    raise OutputError(
+        f"{path} has version {show(version)}, this ulens knows {VERSION}; finish the job with the "
+        f"ulens that began it, or remove {work} to start over"
+    )
 
 
 def is_in_place(work: Path) -> bool:

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import reduce
 from typing import Protocol
 
@@ -22,10 +22,21 @@ from ulens.predict.large.growing import grow, read_landscape
 from ulens.predict.large.stitching import number_components
 from ulens.predict.predictor import Predictor
 from ulens.predict.tiles import mirror_indices, plan_tiles
+from ulens.record import read_json, read_record
 from ulens.resample import Zoom, inverse, resample, size_at, window_needed
 
 _STRIP_PX = (512, 16384)
 """Wide parts of the plane, which suit files that are stored by rows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """Which channels the network takes, and their `Statistics`; kept in a file."""
+
+    channels: tuple[int, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    roughness: tuple[float, ...]
 
 
 class Stage(Protocol):
@@ -81,14 +92,12 @@ class Measure:
         statistics = reduce(Moments.join, each).statistics()
         channels = choose_channels(self.volume.num_channels, self.num_needed, is_grey=are_grey)
         check_channels((len(channels), *self.volume.size), self.num_needed, str(self.volume.path))
-        found = {
-            "channels": channels,
-            **{
-                name: [values[channel] for channel in channels]
-                for name, values in statistics._asdict().items()
-            },
+        chosen = {
+            name: tuple(values[channel] for channel in channels)
+            for name, values in statistics._asdict().items()
         }
-        write_file(self.files.statistics, json.dumps(found).encode())
+        found = _Found(channels=tuple(channels), **chosen)
+        write_file(self.files.statistics, json.dumps(asdict(found)).encode())
         shutil.rmtree(self.files.strips.folder)
 
 
@@ -136,11 +145,12 @@ class Predict:
 
     def read(self, window: Window) -> np.ndarray:
         """Return the normalised pixels of a window of the network's grid, within the plane."""
-        found = json.loads(self.files.statistics.read_bytes())
-        statistics = Statistics(*(tuple(found[name]) for name in Statistics._fields))
+        kept = self.files.statistics
+        found = read_record(_Found, read_json(kept.read_bytes(), kept.name), "statistics")
+        statistics = Statistics(found.mean, found.std, found.roughness)
         size = self.volume.size
         pixels = self.volume.read(self.plane, *window_needed(window, size, self.zoom))
-        normalized = self.bundle.normalization.apply(pixels[found["channels"]], statistics)
+        normalized = self.bundle.normalization.apply(pixels[list(found.channels)], statistics)
         return resample(normalized, self.zoom, window=window, whole=size)
 
     @property
