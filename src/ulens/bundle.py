@@ -102,19 +102,6 @@ class ModelBundle:
             return f"its training was stopped after {seconds:.0f} seconds, at step {steps}"
         return None
 
-    @property
-    def caveats(self) -> list[str]:
-        """What a user of the model should know, a sentence each."""
-        found = []
-        if self.hardly_trained:
-            found.append(f"expect little of this model: {self.hardly_trained}")
-        if self.familiar is None:
-            found.append(
-                "this model does not know what its training images looked like, so ulens cannot "
-                "warn of images unlike these"
-            )
-        return found
-
     def name_classes(self, labels: np.ndarray) -> np.ndarray:
         """Return decoded classes by the values of the training labels; instances as they are."""
         if self.labels_are == "instances":

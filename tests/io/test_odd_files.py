@@ -374,5 +374,9 @@ def test_lsm_files_keep_axes_pixel_size_and_steps(tmp_path):
 @pytest.mark.parametrize("num_said", [3, 7])
 def test_files_with_other_pages_than_they_say_are_refused(tmp_path, num_said):
     path = lsm(tmp_path / "a.lsm", pixels(5, 40, 48), num_said=num_said)
-    with pytest.raises(FileError, match=r"a\.lsm"):
-        print(read_image(path).data.shape)
+    message = r"a\.lsm holds 5 pages of 1920 values, but its metadata tell of"
+    for read in (read_image, read_label_image):
+        with pytest.raises(FileError, match=message):
+            read(path)
+    with pytest.raises(FileError, match=message), open_volume(path):
+        pass

@@ -168,12 +168,6 @@ def read_tiff(path: Path, axes: str | None = None, *, is_label: bool = False) ->
                 f"({str(error) or type(error).__name__}); it is damaged: copy the file again from "
                 "its source"
             ) from error
-    if data.shape != content.series.shape:  # tifffile only logs it
-        raise FileError(
-            f"{path} holds {'×'.join(map(str, data.shape))} values, but its metadata tell of "
-            f"{'×'.join(map(str, content.series.shape))}; pages are missing or the metadata are "
-            "wrong: copy it again, or open it in Fiji and save it as OME-TIFF"
-        )
     if content.num_alpha:
         samples = content.axes.stored.index("C")
         data = np.take(data, range(data.shape[samples] - content.num_alpha), axis=samples)

@@ -159,9 +159,15 @@ def check_page_chain(tif: tifffile.TiffFile, path: Path) -> None:
 
 
 def check_parts(series: tifffile.TiffPageSeries, path: Path) -> None:
-    """Raise FileError where a page, a tile or a strip is not stored."""
+    """Raise FileError where a page, a tile or a strip is not stored, or is not told of."""
     if series.dataoffset:  # one piece; 0 is no place for pixels
         return
+    if len(series) * series.keyframe.size != series.size:
+        raise FileError(
+            f"{path} holds {len(series)} pages of {series.keyframe.size} values, but its metadata "
+            f"tell of an image of {series.size}; pages are missing, or the metadata are wrong: "
+            "copy it again from its source, or save it in Fiji as OME-TIFF"
+        )
     for number, page in enumerate(series, start=1):
         if page is None:
             raise FileError(

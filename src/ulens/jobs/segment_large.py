@@ -41,7 +41,7 @@ from ulens.predict.large.parts import (
 )
 from ulens.predict.large.workers import connect, do_on_workers
 from ulens.predict.spacing import describe_factor, find_factor
-from ulens.predict.unlike import in_one_line, join_planes
+from ulens.predict.unlike import find_caveats, in_one_line, join_planes
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -115,7 +115,7 @@ def _plan(
     for note in volume.notes:
         yield replace(progress, note=f"{volume.path.name}: {note}")
     model = find_model(settings.model)
-    for caveat in bundle.caveats:
+    for caveat in find_caveats(bundle):
         yield replace(progress, note=caveat)
     own = find_factor(volume.spacing_um, bundle.spacing_um, str(volume.path))
     if resampled := describe_factor(volume.spacing_um, bundle.spacing_um, own):

@@ -20,7 +20,7 @@ from ulens.predict.large.job import SUFFIXES
 from ulens.predict.predictor import Average
 from ulens.predict.segmenter import Found, Segmenter
 from ulens.predict.spacing import describe_factor
-from ulens.predict.unlike import Unlike
+from ulens.predict.unlike import Unlike, find_caveats
 from ulens.resample import Zoom, check_zoom
 
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".csv", ".json"}
@@ -263,7 +263,7 @@ def open_image(
     own = factor[0] / segmenter.zoom, factor[1] / segmenter.zoom
     resampled = describe_factor(image.spacing_um, segmenter.bundle.spacing_um, own)
     choice = str(segmenter.choice) if segmenter.choice and segmenter.choice.is_new else None
-    for note in (*image.notes, *segmenter.bundle.caveats, choice, resampled):
+    for note in (*image.notes, *find_caveats(segmenter.bundle), choice, resampled):
         if note and note not in noted:
             noted.add(note)
             about = f"{progress.image.name}: " if note in image.notes else ""

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ulens.appearance import NUM_BANDS, PERCENTILES, Familiar, Look, Objects, measure_look
+from ulens.bundle import ModelBundle
 from ulens.resample import AS_IT_IS, Zoom, resample
 
 PERCENTILE_TOLERANCE, ENERGY_TOLERANCE, SKEW_TOLERANCE = 1.0, 0.75, 1.5
@@ -305,3 +306,16 @@ def join_planes(planes: Sequence[tuple[Unlike, ...]]) -> tuple[Unlike, ...]:
 def in_one_line(unlike: Sequence[Unlike]) -> str:
     """Return it as one line, which is empty of an ordinary image."""
     return "; ".join(each.text for each in unlike)
+
+
+def find_caveats(bundle: ModelBundle) -> list[str]:
+    """Return what a user of a model should know, a sentence each."""
+    found = []
+    if bundle.hardly_trained:
+        found.append(f"expect little of this model: {bundle.hardly_trained}")
+    if bundle.familiar is None:
+        found.append(
+            "this model does not know what its training images looked like, so ulens cannot warn "
+            "of images unlike these"
+        )
+    return found
