@@ -42,8 +42,7 @@ from ulens.training.trainer import StepLog, Trainer
 from ulens.training.training_set import TrainingSet
 from ulens.training.validate import Prediction, first_decoding, predict_unseen, score
 
-NUM_EXAMPLES = 8
-NUM_WINDOWS, WINDOW_PX = 2, 196
+NUM_EXAMPLES, NUM_WINDOWS, WINDOW_PX = 8, 2, 196
 WORTH_MULTIPLICATIONS = 10**9
 
 
@@ -290,12 +289,8 @@ class Session:
         return bundle
 
     def _log_scores(self, scores: dict[str, float]) -> None:
-        row = {
-            "step": self.trainer.clock.step,
-            "seconds": self.trainer.clock.seconds,
-            "score": scores,
-        }
-        self.folder.append_to_log(row)
+        clock = self.trainer.clock
+        self.folder.append_to_log({"step": clock.step, "seconds": clock.seconds, "score": scores})
 
     def _score(self) -> Scored:
         step = self.trainer.clock.step
@@ -314,9 +309,8 @@ class Session:
 
     def _seen(self) -> list[str] | None:
         """Return the hashes of all images that the model or those before it have seen."""
-        if self._seen_before is None:
-            return None
-        return sorted({*self._seen_before, *self.samples.hashes})
+        before = self._seen_before
+        return None if before is None else sorted({*before, *self.samples.hashes})
 
     def _provenance(self) -> dict[str, Any]:
         scored = self._scored
