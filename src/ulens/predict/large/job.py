@@ -34,7 +34,7 @@ from ulens.predict.tiles import plan_tiles
 from ulens.resample import Zoom
 
 JOB, OUTPUT, CREATED, COMPLETE = "job.json", "output", "created", "complete"
-VERSION = 4
+VERSION = 5
 _PLANE = r"(plane|[tz]\d+(_z\d+)?)"
 _BLOCKS = r"(strips|maps|seeds|numbers|labels|unsure|written)/\d+_\d+\.\w+"
 _MADE_FROM = re.compile(
