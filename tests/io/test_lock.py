@@ -187,3 +187,20 @@ def test_signals_let_go_of_it(tmp_path):
     holder.send_signal(signal.SIGINT)
     holder.communicate()
     assert not (tmp_path / LOCK).exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows removes no open file")
+def test_a_lock_that_is_removed_just_before_it_is_got_is_none(tmp_path, monkeypatch):
+    try_lock, calls = lock._try_lock, []
+
+    def late(file):
+        if not calls:
+            (tmp_path / LOCK).unlink()  # as who held it does when he is done
+        calls.append(file)
+        return try_lock(file)
+
+    (tmp_path / LOCK).touch()
+    monkeypatch.setattr(lock, "_try_lock", late)
+    with hold(tmp_path), pytest.raises(OutputError, match="in use by process"):
+        check_free(tmp_path)
+    assert len(calls) == 3

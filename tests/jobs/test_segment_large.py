@@ -248,7 +248,7 @@ def test_a_damaged_or_foreign_job_is_told(model, stack, tmp_path):
     found = json.loads(job.read_bytes())
     for text, message in (
         ("{", "job.json is damaged"),
-        (json.dumps(found | {"version": 1}), "has version 1, this ulens knows 4"),
+        (json.dumps(found | {"version": 1}), "has version 1, this ulens knows 5"),
         (json.dumps(found | {"halo_px": None}), "job.json is damaged"),
     ):
         job.write_text(text)

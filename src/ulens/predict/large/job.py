@@ -35,7 +35,7 @@ from ulens.record import read_json, read_record, show
 from ulens.resample import Zoom, check_zoom
 
 JOB, OUTPUT, CREATED, COMPLETE = "job.json", "output", "created", "complete"
-VERSION = 4
+VERSION = 5
 _PLANE = r"(plane|[tz]\d+(_z\d+)?)"
 _BLOCKS = r"(strips|maps|seeds|numbers|labels|unsure|written)/\d+_\d+\.\w+"
 _MADE_FROM = re.compile(
