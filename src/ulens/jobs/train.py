@@ -26,6 +26,7 @@ from ulens.predict.engines import choose_device
 from ulens.predict.model import Model
 from ulens.training.begin import images_seen, reach_px
 from ulens.training.model_folder import PLAN, STATE, read_log
+from ulens.training.need import check_training_memory
 from ulens.training.ranks import Ranks, join_ranks
 from ulens.training.session import Session, Validation
 from ulens.training.trainer import StepLog
@@ -92,6 +93,7 @@ def run_training(
             "--from noise starts from random weights"
         )
     plan = ranks.from_first(choose_plan(settings, fingerprint, annotated, split, device))
+    check_training_memory(plan, fingerprint.num_channels, device)
     split = _leave_gap(split, settings, plan, annotated)
     yield Message(split.description)
     if split.chosen.not_independent:
