@@ -14,7 +14,6 @@ BEST_RATIO = {"none": 1.0, "deflate": 1032.0, "lzw": 2560.0, "packbits": 64.0, "
 of the blocks of Zstandard, beyond which no format here goes."""
 COPIES = 2.5
 """How often pixels are in memory while a file is read; measured of PNG, which takes most."""
-WORTH_A_WORD_BYTES = 2e9
 
 
 def free_memory() -> float:
