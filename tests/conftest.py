@@ -1,6 +1,7 @@
 """The command line, run in this process; the real images, and proof that they were read."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,15 @@ def ulens(monkeypatch, capsys):
         return status, *capsys.readouterr()
 
     return run
+
+
+def pytest_configure() -> None:
+    # run by nohup or behind the scenes, a process ignores these, and so would those it starts
+    for name in ("SIGINT", "SIGHUP"):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_IGN:
+            is_ctrl_c = number == signal.SIGINT
+            signal.signal(number, signal.default_int_handler if is_ctrl_c else signal.SIG_DFL)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -16,15 +16,7 @@ from ulens.io.lock import LOCK
 from ulens.training.model_folder import read_log
 
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no signals for one process")
-# the tests themselves may be run by nohup
-PROGRAM = """
-import signal
-signal.signal(signal.SIGHUP, signal.SIG_DFL)
-import torch
-torch.set_num_threads(1)
-from ulens.cli import main
-main()
-"""
+PROGRAM = "import torch; torch.set_num_threads(1); from ulens.cli import main; main()"
 
 
 def end_when(is_due, number, *arguments):

@@ -7,14 +7,13 @@ its kind, and nothing is read that takes more than the memory which is free.
 import os
 from pathlib import Path
 
-from ulens.errors import DataError, FileError
+from ulens.errors import FileError, UlensError
 
 BEST_RATIO = {"none": 1.0, "deflate": 1032.0, "lzw": 2560.0, "packbits": 64.0, "other": 131_072.0}
 """Bytes that come of a byte, at most: of zlib, PNG and gzip; of codes of 12 bits; of runs of 128;
 of the blocks of Zstandard, beyond which no format here goes."""
 COPIES = 2.5
 """How often pixels are in memory while a file is read; measured of PNG, which takes most."""
-WORTH_A_WORD_BYTES = 2e9
 
 
 def free_memory() -> float:
@@ -48,7 +47,7 @@ def check_length(path: Path, stored_bytes: int, file_bytes: int, kind: str = "ot
 
 
 def check_memory(
-    what: str, needed_bytes: float, instead: str, *, error: type[DataError] = FileError
+    what: str, needed_bytes: float, instead: str, *, error: type[UlensError] = FileError
 ) -> None:
     """Raise an error where something takes more memory than there is.
 

@@ -104,9 +104,9 @@ def _check_counts(element: ElementTree.Element, num_bytes: int, path: Path) -> N
         counts = planes, listed, first, int(abs(steps) / abs(float(element.get("Step", 1)) or 1e-9))
     except (ValueError, OverflowError) as error:
         raise FileError(f"{path} has damaged OME metadata ({error})") from error
-    if max(counts) > num_bytes:
+    if min(counts) < 0 or max(counts) > num_bytes:
         raise FileError(
-            f"{path} says that it holds {max(counts):,} planes, more than its {num_bytes:,} bytes; "
+            f"{path} tells of {max(counts, key=abs):,} planes, but has {num_bytes:,} bytes; "
             "it is damaged: copy it again from its source"
         )
 

@@ -45,6 +45,7 @@ from ulens.training.model_folder import (
     read_begun,
     read_log,
 )
+from ulens.training.need import check_training_memory
 from ulens.training.ranks import Ranks, join_ranks
 from ulens.training.session import Session
 
@@ -110,6 +111,7 @@ def _train_alone(
             "--from noise starts from random weights"
         )
     plan = ranks.from_first(choose_plan(settings, fingerprint, annotated, split, device))
+    check_training_memory(plan, fingerprint.num_channels, device)
     split, folds = _leave_gap(split, folds, settings, plan, annotated)
     yield Message(split.description)
     if split.chosen.not_independent:

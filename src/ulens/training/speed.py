@@ -12,6 +12,7 @@ from ulens.normalize import fit_normalization
 from ulens.planning.parts import Length, TensorFormat
 from ulens.planning.plan import Plan
 from ulens.predict.engines import has_fast_bf16
+from ulens.training.need import check_training_memory
 from ulens.training.tensors import prepare
 from ulens.training.trainer import StepLog, Trainer
 
@@ -51,10 +52,15 @@ def steps_per_second(
     allowed_seconds : what this may take, about; where that is too short for two steps of the plan,
         the smallest tile that the network takes tells, by its share of the pixels
 
+    Raises
+    ------
+    SettingError : a step takes more memory than there is
+
     Notes
     -----
     The first step of a size allocates and compiles, so it does not count.
     """
+    check_training_memory(plan, in_channels, device)
     smallest = replace(plan.tiles, crop=plan.network_geometry.input_size(1))
     small = replace(plan, tiles=smallest)
     steps = _train_on_noise(small, in_channels, device)
