@@ -85,14 +85,17 @@ class Provenance:
     data_sha256: str = ""
     seen: tuple[str, ...] | None = None
     held_out: tuple[str, ...] = ()
-    held_out_blocks: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    held_out_blocks: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
     left_between: tuple[str, ...] = ()
     not_independent: str | None = None
     scores_rest_on: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
-        if not all(len(block) in (2, 3) for block in self.held_out_blocks.values()):
-            raise SettingError("provenance.held_out_blocks: need an axis, a start and a gap each")
+        for block in self.held_out_blocks.values():
+            if not 2 <= len(block) <= 4 or None in block[:3]:
+                raise SettingError(
+                    f"provenance.held_out_blocks: {show(list(block))} is no axis, start, gap, stop"
+                )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -149,13 +152,18 @@ class Description:
         for name, (low, high) in self.int8.items():
             if low > high:
                 raise SettingError(f"int8.{show(name)} is {low} to {high}; need low to high")
-        _check_used(Provenance, self.provenance, "provenance")
+        check_provenance(self.provenance)
         _check_used(PlanUsed, self.plan, "plan")
 
     @property
     def learns(self) -> EncodingName:
         """The encoding, also of models of the time before there was a choice."""
         return self.encoding or ("classes" if self.labels_are == "classes" else "boundary")
+
+
+def check_provenance(provenance: dict[str, Any]) -> None:
+    """Raise SettingError where an entry of a provenance is wrong that something depends on."""
+    _check_used(Provenance, provenance, "provenance")
 
 
 def _check_used(kind: type[Any], entries: dict[str, Any], name: str) -> None:

@@ -44,7 +44,13 @@ def test_where_something_else_is_learned_the_head_alone_is_new():
 
 
 def test_a_model_of_other_channels_is_refused():
-    start = replace(load_bundle(START), net=begin_network(PLAN, 2))
+    start = load_bundle(START)
+    floors = start.normalization.floor * 2
+    start = replace(
+        start,
+        net=begin_network(PLAN, 2),
+        normalization=replace(start.normalization, floor=floors),
+    )
     with pytest.raises(ModelError, match="m takes 2 channels, these images have 3; start from a"):
         begin_network(PLAN, 3, start, Path("m"))
 

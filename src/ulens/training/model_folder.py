@@ -4,17 +4,18 @@ import hashlib
 import json
 import re
 from contextlib import suppress
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ulens.bundle import MODEL, SELFTEST, WEIGHTS, load_bundle
-from ulens.description import FORMAT
+from ulens.description import FORMAT, check_provenance
 from ulens.errors import OutputError, SettingError, TrainingError
 from ulens.io.atomic import new_name, replace_files, write_new
 from ulens.io.lock import LOCK, check_free
 from ulens.io.writable import remove_own
 from ulens.planning.plan import Plan, read_plan
-from ulens.record import read_json
+from ulens.record import read_json, read_record
 from ulens.training.state import load_record
 
 PLAN, LOG, REPORT = "plan.json", "log.jsonl", "report.html"
@@ -121,20 +122,39 @@ def is_leftover(entry: Path) -> bool:
 _LEFTOVERS = {LOCK, *(new_name(Path(each)).name for each in (PLAN, LOG, MODEL, STATE, HELD_OUT))}
 
 
-class Begun(NamedTuple):
-    """What a training that goes on must keep to: provenance and decoding of a model's bundle."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Begun:
+    """What a training that goes on must keep to; a part of the record of its state.
+
+    Parameters
+    ----------
+    provenance, decoding : as of `ulens.bundle.ModelBundle`
+    plan_sha256 : as of `hash_plan`
+    """
 
     provenance: dict[str, Any]
     decoding: dict[str, Any]
+    plan_sha256: str = ""
+
+    def __post_init__(self) -> None:
+        check_provenance(self.provenance)
+
+
+BEGUN = tuple(each.name for each in fields(Begun))
 
 
 def read_begun(folder: Path) -> Begun:
     """Return what the training in a folder began with; raises as `load_state`."""
     record = load_record(folder / STATE)
-    if "provenance" in record:
-        return Begun(record["provenance"], record["decoding"])
-    saved = load_bundle(folder)  # an older ulens kept it there alone
-    return Begun(saved.provenance, saved.decoding)
+    if "provenance" not in record:  # an older ulens kept it in the model alone
+        saved = load_bundle(folder)
+        return Begun(provenance=saved.provenance, decoding=saved.decoding)
+    try:
+        return read_record(Begun, {k: record[k] for k in BEGUN if k in record}, "state")
+    except SettingError as error:
+        raise TrainingError(
+            f"{folder / STATE} is damaged ({error}); training has to start over, without --resume"
+        ) from error
 
 
 def begun_plan(folder: Path) -> Plan:

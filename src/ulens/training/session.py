@@ -25,6 +25,7 @@ from ulens.training.calendar import Calendar
 from ulens.training.clock import USUAL, Pace
 from ulens.training.examples import cut_example
 from ulens.training.model_folder import (
+    BEGUN,
     HELD_OUT,
     LOG,
     PLAN,
@@ -157,7 +158,7 @@ class Session:
         """
         tensors, record = load_state(self.folder.path / STATE)
         begun = read_begun(self.folder.path)
-        self.trainer.restore(tensors, record)
+        self.trainer.restore(tensors, {k: v for k, v in record.items() if k not in BEGUN})
         begun_on, self.decoding = begun.provenance.get("data_sha256"), begun.decoding
         self._seen_before = begun.provenance.get("seen")
         if begun_on != self.samples.data_sha256:

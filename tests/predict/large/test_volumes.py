@@ -27,6 +27,7 @@ def volume_of(data, axes="YX"):
     """An image in memory."""
     return Volume(
         path="cells.tif",
+        files=(),
         axes=axes,
         shape=data.shape,
         num_channels=data.shape[0] if "C" in axes else 1,
