@@ -48,6 +48,12 @@ def test_a_network_learned_from_balanced_pixels_expects_the_true_shares(name):
     torch.testing.assert_close(after, expected / expected.sum(1, keepdim=True))
 
 
+def test_equal_shares_change_no_logit():
+    net = build_network({"name": "unet", **SMALL, "num_classes": 4})
+    undo_balance(net, 4 * [1 / 4])
+    assert not net.head.bias.any()
+
+
 def test_dropout_goes_to_the_networks_that_have_it():
     architecture = {"name": "unet", **SMALL}
     assert build_network(architecture, dropout=0.25).dropout.p == 0.25

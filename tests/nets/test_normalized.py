@@ -61,7 +61,9 @@ def test_an_output_has_the_learned_mean_and_deviation_in_every_tile():
 def test_a_tile_is_normalised_alone():
     net = vary(normalized())
     both = tiles(2)
-    torch.testing.assert_close(net(both), torch.cat([net(both[:1]), net(both[1:])]))
+    for _ in ("at first", "after measuring"):
+        torch.testing.assert_close(net(both), torch.cat([net(both[:1]), net(both[1:])]))
+        measure_outputs(net, weights_of(net), both)
 
 
 def test_only_convolutions_before_a_relu_are_normalised():
@@ -124,6 +126,14 @@ def test_measuring_takes_the_weights_given_and_leaves_those_of_the_network():
     own, _ = measure_outputs(net, weights_of(net), tiles(2))["down.0.0"]
     torch.testing.assert_close(mean, 2 * own)
     assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_moments_need_all_weights():
+    net = normalized()
+    weights = weights_of(net)
+    del weights["head.bias"]
+    with pytest.raises(RuntimeError, match=r"head\.bias"):
+        measure_outputs(net, weights, tiles(1))
 
 
 @pytest.mark.parametrize("precision", ["bf16", "fp32"])

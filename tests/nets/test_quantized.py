@@ -18,12 +18,13 @@ def a_convolution(weight, bias=0.0, *, transposed=False):
     return convolution.requires_grad_(False)
 
 
+@pytest.mark.parametrize("step", [1.0, 2.0**-10])
 @pytest.mark.parametrize("transposed", [False, True])
-def test_inputs_are_rounded_to_256_steps_of_their_range_and_clipped_to_it(transposed):
+def test_inputs_are_rounded_to_256_steps_of_their_range_and_clipped_to_it(transposed, step):
     convolution = a_convolution(0.5, bias=1.0, transposed=transposed)
-    quantized = QuantizedConvolution(convolution, 0.0, 255.0)
-    x = torch.tensor([0.0, 3.4, 3.6, 255.0, 300.0, -7.0])[None, None, None]
-    expected = 1 + 0.5 * torch.tensor([0.0, 3.0, 4.0, 255.0, 255.0, 0.0])
+    quantized = QuantizedConvolution(convolution, 0.0, 255 * step)
+    x = step * torch.tensor([0.0, 3.4, 3.6, 255.0, 300.0, -7.0])[None, None, None]
+    expected = 1 + 0.5 * step * torch.tensor([0.0, 3.0, 4.0, 255.0, 255.0, 0.0])
     torch.testing.assert_close(quantized(x).flatten(), expected)
 
 
@@ -116,19 +117,31 @@ def test_multiplications_are_counted_where_they_happen():
     assert inputs["head"].multiplications == 2 * 12**2 * 4 * 2
 
 
-def test_the_range_is_that_of_all_windows():
-    windows = [value * torch.ones(1, 1, 28, 28) for value in (-1.0, 3.0, 0.5)]
+@pytest.mark.parametrize(
+    ("values", "range_"),
+    [((-1.0, 3.0, 0.5), (-1, 3)), ((0.25, 0.5), (0, 0.5)), ((-0.5, -0.25), (-0.5, 0))],
+)
+def test_the_range_is_that_of_all_windows_and_holds_0(values, range_):
+    windows = [value * torch.ones(1, 1, 28, 28) for value in values]
     first = measure_inputs(make_net(), windows)["down.0.0"]
-    # three values that lie on steps of the whole range are best left unclipped
-    assert (first.low, first.high) == (-1.0, 3.0)
+    # two or three values that lie near steps of the whole range are best left unclipped
+    assert (first.low, first.high) == range_
+
+
+def test_measuring_leaves_the_network_in_training():
+    net = make_net().train()
+    measure_inputs(net, [torch.zeros(1, 1, 28, 28)])
+    equalize(net, [torch.zeros(1, 1, 28, 28)])
+    assert all(module.training for module in net.modules())
 
 
 def test_channels_are_scaled_by_powers_of_two_near_the_square_root_of_their_share():
     net = make_net()
     net.down[0][0].weight.zero_()
-    net.down[0][0].bias.copy_(torch.tensor([1.0, 1 / 4, 1 / 64, 0.0]))
+    # of the largest value: all, 1/64, too little to be told from a channel that is 0, and nothing
+    net.down[0][0].bias.copy_(torch.tensor([4.0, 4 / 64, 2.0**-40, 0.0]))
     equal = equalize(net, [torch.zeros(1, 1, 28, 28)])
-    assert equal.down[0][0].bias.tolist() == [1.0, 1 / 2, 1 / 8, 0.0]
+    assert equal.down[0][0].bias.tolist() == [4.0, 4 / 8, 2.0**-32, 0.0]
     taken_up = equal.down[0][2].weight / net.down[0][2].weight
-    scales = torch.tensor([1.0, 1 / 2, 1 / 8, 1.0])[:, None, None]
+    scales = torch.tensor([1.0, 1 / 8, 2.0**-8, 1.0])[:, None, None]
     torch.testing.assert_close(taken_up[0], scales.expand(4, 3, 3))

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ulens.errors import ShapeError
+from ulens.errors import SettingError, ShapeError
 from ulens.nets.shapes import Geometry, unet_geometry
 
 DEPTHS = st.integers(1, 6)
@@ -41,6 +41,16 @@ def test_valid_sizes_and_margin_are_those_of_the_walk(depth):
 )
 def test_smallest_sizes(depth, base, alignment, margin):
     assert unet_geometry(depth) == Geometry(base=base, alignment=alignment, margin=margin)
+
+
+@pytest.mark.parametrize("depth", [-1, 0, 13, 10**12])
+def test_a_u_net_of_no_depth_or_too_deep_is_refused(depth):
+    with pytest.raises(SettingError, match=f"^depth is {depth}; a U-Net needs 1 to 12$"):
+        unet_geometry(depth)
+
+
+def test_the_deepest_u_net_has_a_size():
+    assert unet_geometry(12) == Geometry(base=49_148, alignment=4096, margin=24_572)
 
 
 @pytest.mark.parametrize("k", range(8, 60))

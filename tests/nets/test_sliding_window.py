@@ -118,6 +118,15 @@ def test_a_window_costs_what_the_published_network_costs():
     assert counter.get_total_flops() == 2 * (products + 200 * 48 * 3**2 + 2 * 200)
 
 
+def test_patchwise_every_pixel_costs_a_window():
+    net = small_net()
+    with FlopCounterMode(display=False) as window:
+        net(torch.zeros(1, 1, 33, 33))
+    with FlopCounterMode(display=False) as patchwise:
+        net.predict_patchwise(torch.zeros(2, 1, 35, 34), batch_size=5)
+    assert patchwise.get_total_flops() == 2 * 3 * 2 * window.get_total_flops()
+
+
 def test_gradients_of_windows_and_of_the_dense_network_are_the_same():
     net, image = small_net().double(), torch.randn(1, 1, 35, 34, dtype=torch.float64)
     windows = torch.cat([image[..., y : y + 33, x : x + 33] for y in range(3) for x in range(2)])

@@ -69,6 +69,14 @@ def test_a_relu_follows_every_3x3_convolution_and_no_other():
             assert (following is nn.ReLU) == (kernel == (3, 3))
 
 
+def test_every_relu_has_the_slope():
+    leaves = [
+        module for module in meta_net(negative_slope=0.2).modules() if not [*module.children()]
+    ]
+    slopes = [module.negative_slope for module in leaves if isinstance(module, nn.LeakyReLU)]
+    assert slopes == 18 * [0.2]
+
+
 def test_with_a_slope_channels_that_are_negative_everywhere_still_learn():
     for slope, is_alive in ((0.0, False), (0.01, True)):
         net = UNet(width=2, depth=2, negative_slope=slope)

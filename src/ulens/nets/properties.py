@@ -1,7 +1,5 @@
 """What a network costs and how far it sees, found by running it rather than by formulas."""
 
-import copy
-
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
@@ -52,7 +50,8 @@ def receptive_field(net: Network) -> int:
     Pooling and up-sampling make it differ from pixel to pixel, with the alignment as period; the
     largest is returned. It is where the gradient of an output pixel is not zero, in a network of
     the same layers with one channel each, positive weights, and means for maxima, so that nothing
-    the pixel could depend on is left out.
+    the pixel could depend on is left out. The pixels of the first period all see the first row of
+    the input, so the last row that any of them sees says how far.
 
     Examples
     --------
@@ -66,24 +65,18 @@ def receptive_field(net: Network) -> int:
     side = net.geometry.base + net.geometry.alignment
     image = torch.ones(1, 1, side, net.geometry.base, dtype=torch.float64, requires_grad=True)
     output = wiring(image)[0].sum(0)
-    middle = output.shape[1] // 2
-    reaches = []
-    for row in range(min(net.geometry.alignment, len(output))):
-        (gradient,) = torch.autograd.grad(output[row, middle], image, retain_graph=True)
-        rows = gradient[0, 0].any(dim=1).nonzero()
-        reaches.append(int(rows.max() - rows.min()) + 1)
-    return max(reaches)
+    period = output[: net.geometry.alignment, output.shape[1] // 2]
+    (gradient,) = torch.autograd.grad(period.sum(), image)
+    return int(gradient[0, 0].any(dim=1).nonzero().max()) + 1
 
 
 def _open_wide(net: nn.Module) -> nn.Module:
-    """Return a network through which every gradient passes."""
-    net = copy.deepcopy(net).double().eval()
+    """Change a network so that every gradient passes through it, and return it."""
+    net.double().eval()
     for module in list(net.modules()):
         for name, child in list(module.named_children()):
             if isinstance(child, nn.MaxPool2d):
                 setattr(module, name, nn.AvgPool2d(child.kernel_size, child.stride))
-    with torch.no_grad():
-        for parameter in net.parameters():
-            # a mean, so that numbers neither vanish nor grow over the layers
-            parameter.fill_(parameter.shape[0] / parameter.numel() if parameter.ndim > 1 else 0.0)
+    for parameter in net.parameters():
+        nn.init.ones_(parameter)  # numbers grow over the layers, but not out of double precision
     return net

@@ -89,16 +89,10 @@ def unet_geometry(depth: int) -> Geometry:
     >>> unet_geometry(4)
     Geometry(base=188, alignment=16, margin=92)
     """
-    alignment = 2**depth
     if not 1 <= depth <= DEEPEST:
         raise SettingError(f"depth is {depth}; a U-Net needs 1 to {DEEPEST}")
+    alignment = 2**depth
     # each level loses 4 px on the way down and 4 px on the way up, the bottom 4 px once
     margin = (4 * alignment + 2 * 4 * (alignment - 1)) // 2
-    bottom = 5  # two 3×3 convolutions leave one pixel
-    while True:
-        size = bottom
-        for _ in range(depth):
-            size = 2 * size + 4
-        if size > 2 * margin:
-            return Geometry(base=size, alignment=alignment, margin=margin)
-        bottom += 1
+    # sizes that every pooling halves leave 4 px, or any multiple of the alignment more or less
+    return Geometry(base=2 * margin + min(4, alignment), alignment=alignment, margin=margin)

@@ -1,6 +1,7 @@
 """The U-Net of Ronneberger, Fischer and Brox (2015), figure 1."""
 
 from collections.abc import Mapping
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -78,7 +79,7 @@ class UNet(Network):
         channels = [width * 2**level for level in range(depth + 1)]
         self.down = nn.ModuleList(
             DoubleConvolution(before, after, negative_slope)
-            for before, after in zip([in_channels, *channels], channels, strict=False)
+            for before, after in pairwise([in_channels, *channels])
         )
         self.pool = nn.MaxPool2d(2)
         self.dropout = nn.Dropout(dropout)
