@@ -380,3 +380,30 @@ def test_files_with_other_pages_than_they_say_are_refused(tmp_path, num_said):
             read(path)
     with pytest.raises(FileError, match=message), open_volume(path):
         pass
+
+
+@pytest.mark.parametrize("photometric", ["separated", "cielab", "ycbcr", "cfa"])
+@pytest.mark.parametrize("read", [read_image, whole])
+def test_colors_whose_numbers_are_no_brightness_are_refused(tmp_path, photometric, read):
+    path = tmp_path / "colors.tif"
+    channels = {"separated": 4, "cfa": 1}.get(photometric, 3)
+    data = np.zeros((16, 16, channels), np.uint8).squeeze()
+    options = {} if photometric == "cfa" else {"planarconfig": "contig"}
+    tifffile.imwrite(path, data, photometric=photometric, **options)
+    with pytest.raises(FileError, match=f"as {photometric.upper()} and not .* save it as RGB"):
+        read(path)
+
+
+@pytest.mark.parametrize("read", [read_image, whole])
+def test_jpeg_in_a_tiff_is_decoded_to_colors(tmp_path, read):
+    path = tmp_path / "colors.tif"
+    dark_red = np.tile(np.uint8([60, 94, 228]), (32, 32, 1))  # as Y, Cb and Cr
+    tifffile.imwrite(path, dark_red, photometric="ycbcr", compression="jpeg")
+    channels = read(path).data.reshape(3, -1).mean(1)
+    np.testing.assert_allclose(channels, [200, 0, 0], atol=4)
+
+
+def test_an_empty_file_is_called_so(tmp_path):
+    (tmp_path / "a.tif").touch()
+    with pytest.raises(FileError, match=r"a\.tif is empty, a file of 0 bytes"):
+        read_image(tmp_path / "a.tif")

@@ -250,6 +250,8 @@ def _is_tiff(path: Path) -> bool:
 
 def _read(path: Path, axes: str | None, *, is_label: bool) -> Image:
     try:
+        if path.is_file() and not path.stat().st_size:
+            raise FileError(f"{path} is empty, a file of 0 bytes; copy it again from its source")
         if path.is_file() and is_companion(path):
             refuse_companion(path)
         if _is_tiff(path):
