@@ -13,6 +13,7 @@ from ulens.cli.terminal import show_training
 from ulens.errors import SettingError, TrainingError
 from ulens.image import Image
 from ulens.io.files import write_tiff
+from ulens.jobs.cross_validation import RECORD
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.steps import Message
 from ulens.jobs.train import run_training
@@ -129,6 +130,15 @@ def test_another_number_of_folds_or_other_images_are_refused_when_resumed(whole,
     write_tiff(plain / "images" / "0.tif", Image(data=image, axes="YX"))
     with pytest.raises(TrainingError, match="was on other images"):
         list(run_training(settings_for(plain, "folded", plan=None, folds=2, resume=True)))
+
+
+@pytest.mark.parametrize("damage", [b"{", b"[]", b'{"folds": 3}'])
+def test_damaged_folds_are_named(tmp_path, damage):
+    folder = write_folder(tmp_path, steps=3)
+    list(run_training(settings_for(folder, folds=2)))
+    (folder / "model" / RECORD).write_bytes(damage)
+    with pytest.raises(TrainingError, match=r"folds\.json is damaged .*; train anew"):
+        list(run_training(settings_for(folder, plan=None, folds=None, resume=True)))
 
 
 def test_a_training_that_replaces_it_forgets_its_folds(tmp_path):

@@ -26,7 +26,10 @@ from ulens.io.tiff_parts import (
 )
 
 _WRITABLE = ("uint8", "uint16", "uint32", "int8", "int16", "int32", "float32", "float64")
-_NO_BRIGHTNESS = "SEPARATED", "YCBCR", "CIELAB", "ICCLAB", "ITULAB", "LOGL", "LOGLUV", "CFA"
+_NO_BRIGHTNESS = {
+    tifffile.PHOTOMETRIC[name]
+    for name in ("SEPARATED", "YCBCR", "CIELAB", "ICCLAB", "ITULAB", "LOGL", "LOGLUV", "CFA")
+}
 _CONVERTED = 6, 7, 33007, 34892  # JPEG, which is decoded to red, green and blue
 _SOURCES = {
     "ome": "OME metadata",
@@ -105,9 +108,9 @@ def open_tiff(
         source = _SOURCES.get(series.kind)
         if source is None and len(series) > 1:
             source = f"{series.kind} metadata"
-        if page.photometric.name in _NO_BRIGHTNESS and page.compression not in _CONVERTED:
+        if page.photometric in _NO_BRIGHTNESS and page.compression not in _CONVERTED:
             raise FileError(
-                f"{path} holds colors as {page.photometric.name} and not as red, green and blue; "
+                f"{path} holds colors as {tifffile.PHOTOMETRIC(page.photometric).name} and not as red, green and blue; "
                 "its numbers do not say how bright a pixel is: save it as RGB"
             )
         orientation = page.tags.get("Orientation")

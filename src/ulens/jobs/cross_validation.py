@@ -4,18 +4,20 @@ import json
 import shutil
 import threading
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from ulens.annotated.folds import split_folds, undivided
 from ulens.annotated.holdout import HeldOut, Split, leave_gap, split_as
 from ulens.annotated.samples import Annotated, hash_samples
+from ulens.description import check_provenance
 from ulens.errors import SettingError, TrainingError
 from ulens.io.writable import make_folder
 from ulens.jobs.planning import TrainSettings, balance_classes
 from ulens.jobs.steps import Message, TrainEvent, take_steps
 from ulens.planning.plan import Plan, read_plan
+from ulens.record import read_json, read_record
 from ulens.training.model_folder import HELD_OUT, PLAN, STATE
 from ulens.training.scored import Scored, load_scored, score_decoded
 from ulens.training.session import Session
@@ -57,15 +59,29 @@ class Folds:
         session : of the model that is kept
         start_from : model folder that it starts from, or None
         """
-        record = {
-            "data_sha256": session.samples.data_sha256,
-            "start_from": None if start_from is None else str(start_from.absolute()),
-            "decoding": session.decoding,
-            "folds": [split.chosen.to_json() for split in self.splits],
-        }
+        record = _Record(
+            data_sha256=session.samples.data_sha256,
+            start_from=None if start_from is None else str(start_from.absolute()),
+            decoding=dict(session.decoding),
+            folds=tuple(split.chosen.to_json() for split in self.splits),
+        )
         make_folder(session.folder.path / FOLDS)
-        session.folder.write({str(RECORD): json.dumps(record, indent=2).encode()})
+        session.folder.write({str(RECORD): json.dumps(asdict(record), indent=2).encode()})
         return replace(self, start_from=start_from, decoding=session.decoding)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Record:
+    """What resuming needs of the folds; `folds` are of `HeldOut.to_json`."""
+
+    data_sha256: str
+    start_from: str | None
+    decoding: dict[str, Any]
+    folds: tuple[dict[str, Any], ...]
+
+    def __post_init__(self) -> None:
+        for entries in self.folds:
+            check_provenance(entries)
 
 
 def make_folds(num: int, annotated: Annotated, seen: list[str] | None) -> Folds:
@@ -86,10 +102,8 @@ def resume_folds(settings: TrainSettings, annotated: Annotated) -> Folds | None:
     SettingError : another number of folds is asked for
     TrainingError : the training was on other images or labels
     """
-    asked, record = settings.folds, None
-    if has_folds(settings.out):
-        record = json.loads((settings.out / RECORD).read_text(encoding="utf-8"))
-    num = len(record["folds"]) if record else 0
+    asked, record = settings.folds, _read_folds(settings.out)
+    num = len(record.folds) if record else 0
     if asked is not None and asked != num:
         begun = f"in {num} folds" if num else "without folds"
         raise SettingError(
@@ -98,18 +112,29 @@ def resume_folds(settings: TrainSettings, annotated: Annotated) -> Folds | None:
         )
     if record is None:
         return None
-    if record["data_sha256"] != hash_samples(annotated.samples):
+    if record.data_sha256 != hash_samples(annotated.samples):
         raise TrainingError(
             f"the training in {settings.out} was on other images or labels; resume it with those "
             "it was started with, or start a new one with --overwrite"
         )
-    chosen = [HeldOut.from_json(entry) for entry in record["folds"]]
-    start = record["start_from"]
+    chosen = [HeldOut.from_json(entry) for entry in record.folds]
+    start = record.start_from
     return Folds(
         splits=[split_as(annotated.samples, e, labels_are=annotated.labels_are) for e in chosen],
         start_from=None if start is None else Path(start),
-        decoding=record["decoding"],
+        decoding=record.decoding,
     )
+
+
+def _read_folds(folder: Path) -> _Record | None:
+    """Return the folds that the training in a folder was begun with; None = with none."""
+    if not has_folds(folder):
+        return None
+    path = folder / RECORD
+    try:
+        return read_record(_Record, read_json(path.read_bytes(), path.name), path.name)
+    except (OSError, SettingError) as error:
+        raise TrainingError(f"{path} is damaged ({error}); train anew, without --resume") from error
 
 
 def forget_folds(folder: Path) -> None:
