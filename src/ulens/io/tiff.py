@@ -109,9 +109,10 @@ def open_tiff(
         if source is None and len(series) > 1:
             source = f"{series.kind} metadata"
         if page.photometric in _NO_BRIGHTNESS and page.compression not in _CONVERTED:
+            kind = tifffile.PHOTOMETRIC(page.photometric).name
             raise FileError(
-                f"{path} holds colors as {tifffile.PHOTOMETRIC(page.photometric).name} and not as red, green and blue; "
-                "its numbers do not say how bright a pixel is: save it as RGB"
+                f"{path} holds colors as {kind} and not as red, green and blue; its numbers do not "
+                "say how bright a pixel is: save it as RGB"
             )
         orientation = page.tags.get("Orientation")
         turned_by = known_orientation(orientation.value if orientation else 1)
