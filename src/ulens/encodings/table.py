@@ -37,7 +37,6 @@ class Encoding:
     encode_at : maps such labels, a zoom, their `labels_at` and K to the (K, y, x) float32 target on
         another grid: the shares of a pixel that the classes cover, where `encode` gives classes
     outputs : their names; none = one for each class of the labels
-    weights : how much more each output counts in the default recipe; none = all alike
     by_class : whether outputs are classes of pixels, so that classes and gaps can be weighed
     loss : of a (B, K, Y, X) output, a batch of targets, a (B, Y, X) weight, and the sum of the
         weights where this is a part of the batch
@@ -64,7 +63,6 @@ class Encoding:
     encode: Callable[[np.ndarray], np.ndarray]
     encode_at: Callable[[np.ndarray, Zoom, np.ndarray, int], np.ndarray]
     outputs: tuple[str, ...] = ()
-    weights: tuple[float, ...] = ()
     by_class: bool = True
     loss: Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
     activation: Activation = "softmax"
@@ -168,7 +166,6 @@ ENCODINGS: Mapping[EncodingName, Encoding] = {
     "contact": Encoding(
         learns="background, the inside of objects, and where they touch",
         outputs=contact.CLASSES,
-        weights=(1.0, 1.0, 5.0),
         sized_by="objects",
         encode=contact.encode,
         encode_at=lambda labels, zoom, coarse, _: contact.encode_at(labels, zoom, coarse),

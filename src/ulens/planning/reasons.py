@@ -59,7 +59,3 @@ DEFAULT_REASONS = {
 WHY_DEFAULT_WIDTH = (
     "narrow networks make more steps: at equal work 24 beat 32 (ISBI 2012, V_Info 0.985 and 0.983)"
 )
-WHY_MORE_CONTACT = (
-    "contacts are rare, and decide whether objects stay apart (Data Science Bowl, AP@0.5 0.66 "
-    "instead of 0.64)"
-)

@@ -21,12 +21,7 @@ from ulens.planning.parts import (
     TilePlan,
 )
 from ulens.planning.plan import Plan, Recipe
-from ulens.planning.reasons import (
-    DEFAULT_REASONS,
-    PAPER_REASONS,
-    WHY_DEFAULT_WIDTH,
-    WHY_MORE_CONTACT,
-)
+from ulens.planning.reasons import DEFAULT_REASONS, PAPER_REASONS, WHY_DEFAULT_WIDTH
 from ulens.planning.width import widest
 from ulens.resample import AS_IT_IS, Zoom, size_at
 
@@ -142,9 +137,7 @@ def _default_plan(
     largest = max(size_at(fingerprint.sizes[1], zoom))
     crop = unet_geometry(depth).input_size(min(largest, OUTPUT_PX))
     weight_map, border_weight, why = _weighing(fingerprint)
-    reasons = {**DEFAULT_REASONS, "encoding": reason, "weight_map": why, "zoom": why_zoom}
-    if ENCODINGS[encoding].weights:
-        reasons["class_weights"] = WHY_MORE_CONTACT
+    reasons = {"encoding": reason, "weight_map": why, "zoom": why_zoom, **DEFAULT_REASONS}
     if width == DEFAULT_WIDTH:
         reasons["width"] = WHY_DEFAULT_WIDTH
     return Plan(
@@ -209,9 +202,7 @@ def _go_on(plan: Plan, start: Start) -> Plan:
 
 def _weights_of(encoding: EncodingName, class_weights: tuple[float, ...]) -> tuple[float, ...]:
     way = ENCODINGS[encoding]
-    return (
-        class_weights if way.labels_are == "classes" else way.weights or (1.0,) * len(way.outputs)
-    )
+    return class_weights if way.labels_are == "classes" else (1.0,) * len(way.outputs)
 
 
 def _fit_to_length(plan: Plan) -> Plan:
