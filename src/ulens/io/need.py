@@ -16,13 +16,22 @@ COPIES = 2.5
 """How often pixels are in memory while a file is read; measured of PNG, which takes most."""
 
 
-def free_memory() -> float:
-    """Return the bytes that a program may still take; infinity where the system does not tell."""
-    found = [_read_number(Path("/proc/meminfo"), "MemAvailable:", 1024)]
-    group = Path("/sys/fs/cgroup")
+def free_memory(
+    meminfo: Path = Path("/proc/meminfo"), group: Path = Path("/sys/fs/cgroup")
+) -> float:
+    """Return the bytes that a program may still take; infinity where the system does not tell.
+
+    Parameters
+    ----------
+    meminfo, group : where Linux tells them: of the computer, and of the container
+    """
+    found = [_read_number(meminfo, "MemAvailable:", 1024)]
     limit, used = (_read_number(group / f"memory.{name}", "", 1) for name in ("max", "current"))
     if limit is not None and used is not None:
-        found.append(limit - used)
+        # what is kept of files counts as used, and is given up when it is needed
+        kept = (f"{each}_file " for each in ("active", "inactive"))
+        cache = sum(_read_number(group / "memory.stat", each, 1) or 0.0 for each in kept)
+        found.append(limit - used + cache)
     if found[0] is None and hasattr(os, "sysconf") and "SC_PHYS_PAGES" in os.sysconf_names:
         found.append(float(os.sysconf("SC_PAGE_SIZE")) * os.sysconf("SC_PHYS_PAGES"))
     return min((each for each in found if each is not None), default=float("inf"))
