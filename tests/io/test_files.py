@@ -124,7 +124,7 @@ def test_truncated_file_is_named(tmp_path, suffix, share):
     path.write_bytes(content[: int(len(content) * share)])
     with pytest.raises(
         FileError,
-        match=rf"cut{suffix} (cannot be read .*PNG, JPEG, BMP and TIFF|says that it holds)",
+        match=rf"cut{suffix} (cannot be read .*PNG, JPEG, BMP and TIFF|says that it holds|is empty)",
     ):
         read_image(path)
 
