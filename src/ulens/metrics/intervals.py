@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
-from scipy import stats
+from scipy.special import stdtrit
 
 LEVEL = 0.95
 NUM_DRAWS = 2000
@@ -43,7 +43,7 @@ def bootstrap_interval(
         return None
     draws = np.random.default_rng(0).multinomial(num, np.full(num, 1 / num), size=NUM_DRAWS)
     scores = statistic(np.tensordot(draws / num, units, axes=1))
-    quantile = stats.t.ppf((1 + LEVEL) / 2, num - 1)
+    quantile = stdtrit(num - 1, (1 + LEVEL) / 2)  # of Student's t
     spread = float(np.std(scores) * quantile * np.sqrt(num / (num - 1)))
     if spread < 1e-9:
         return None
