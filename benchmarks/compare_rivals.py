@@ -45,7 +45,7 @@ from ulens.planning.recipes import Asked, make_plan
 from ulens.predict.timing import time_once
 from ulens.tracking.field_of_interest import find_field_of_interest
 from ulens.training.clock import USUAL
-from ulens.training.tuning import tune_thresholds
+from ulens.training.tuning import decode_with, tune_thresholds
 from ulens.training.validate import Prediction, first_decoding, score, score_unseen
 
 DATASET = "Dataset001_compare"
@@ -116,7 +116,8 @@ def main() -> None:
         nonlocal held_out, decoding
         held_out = run(predict, split.held_out)
         if way.grid:
-            held_out, decoding = tune_thresholds(held_out, encoding, decoding)
+            decoding = tune_thresholds(held_out, encoding, decoding)
+            held_out = decode_with(held_out, encoding, decoding)
 
     rival = RIVALS[options.rival](
         Task(

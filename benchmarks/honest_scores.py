@@ -20,7 +20,7 @@ from ulens.encodings.table import ENCODINGS
 from ulens.labels.meaning import LabelsAre
 from ulens.simulate.mixture import simulate_scene
 from ulens.training.evidence import gather_evidence
-from ulens.training.tuning import decode_across, tune_thresholds
+from ulens.training.tuning import decode_across, decode_with, tune_thresholds
 from ulens.training.validate import Prediction, score
 
 DECODING = {**ENCODINGS["contact"].decoding, "min_area_px": 60}
@@ -88,7 +88,8 @@ def print_bias(repeats: int) -> None:
             numbers = rng.choice(NUM_POOL, num + NUM_OTHERS, replace=False).tolist()
             every = [predict(number, size, **ways) for number in numbers]
             held_out, others = every[:num], every[num:]
-            tuned, decoding = tune_thresholds(held_out, "contact", DECODING)
+            decoding = tune_thresholds(held_out, "contact", DECODING)
+            tuned = decode_with(held_out, "contact", decoding)
             across = decode_across(held_out, "contact", DECODING)
             gain = mean_ap([decoded(each, decoding) for each in others]) - mean_ap(others)
             # against the untuned score of the same images, which differ much among themselves

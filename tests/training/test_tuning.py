@@ -8,7 +8,7 @@ import pytest
 from ulens.annotated.blocks import Block, divide, find_block
 from ulens.annotated.samples import Sample
 from ulens.encodings.table import ENCODINGS
-from ulens.training.tuning import decode_across, join_halves, tune_thresholds
+from ulens.training.tuning import decode_across, decode_with, join_halves, tune_thresholds
 from ulens.training.validate import Prediction, score
 
 START = {"threshold": 0.7, "reach_threshold": 0.1}
@@ -32,7 +32,7 @@ def cells(faint, number=20):
 
 def test_an_image_is_decoded_as_the_other_image_wants_it():
     faint, plain = cells([True] * 20), cells([False] * 20)
-    wants = [tune_thresholds([each], "boundary", START)[1] for each in (faint, plain)]
+    wants = [tune_thresholds([each], "boundary", START) for each in (faint, plain)]
     assert wants[0]["reach_threshold"] == 0.3
     assert wants[1]["reach_threshold"] == 0.1
     decode = ENCODINGS["boundary"].decode
@@ -58,7 +58,8 @@ def test_of_one_image_each_half_is_decoded_as_the_other_wants_it():
 def test_halves_that_agree_are_decoded_as_all_together():
     for only in (cells([True] * 20), cells([False] * 20)):
         (found,) = decode_across([only], "boundary", START)
-        (tuned,), _ = tune_thresholds([only], "boundary", START)
+        decoding = tune_thresholds([only], "boundary", START)
+        (tuned,) = decode_with([only], "boundary", decoding)
         np.testing.assert_array_equal(found.labels, tuned.labels)
 
 
@@ -71,7 +72,7 @@ def test_a_half_without_objects_has_no_say():
     block = find_block([only.sample.label], 0.5)
     assert (block.axis, block.start) == (1, 200)
     alone = replace(only, sample=divide(only.sample, block, "instances")[1])
-    assert tune_thresholds([alone], "boundary", START)[1] != START
+    assert tune_thresholds([alone], "boundary", START) != START
     (found,) = decode_across([only], "boundary", START)
     np.testing.assert_array_equal(
         found.labels[:, :200] > 0, ENCODINGS["boundary"].decode(only.maps, **START)[:, :200] > 0

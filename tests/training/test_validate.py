@@ -6,7 +6,7 @@ import pytest
 from ulens.annotated.samples import Sample
 from ulens.encodings import distance
 from ulens.encodings.table import ENCODINGS
-from ulens.training.tuning import tune_thresholds
+from ulens.training.tuning import decode_with, tune_thresholds
 from ulens.training.validate import (
     Prediction,
     quality,
@@ -105,7 +105,8 @@ def test_thresholds_are_tuned_to_part_what_half_sure_pixels_join():
     joined = a_prediction(truth, foreground, "boundary")
     assert joined.labels.max() == 1
     start = {**ENCODINGS["boundary"].decoding, "min_area_px": 3}
-    (parted,), decoding = tune_thresholds([joined], "boundary", start)
+    decoding = tune_thresholds([joined], "boundary", start)
+    (parted,) = decode_with([joined], "boundary", decoding)
     assert np.array_equal(parted.labels, truth)
     assert decoding == {"threshold": 0.8, "reach_threshold": 0.1, "min_area_px": 3}
 
@@ -119,7 +120,8 @@ def test_thresholds_of_distances_are_tuned_on_the_annotated_part():
     joined = predicted(truth, maps, "distance")
     assert len(np.unique(joined.labels[:, :24])) == 1
     start = {**ENCODINGS["distance"].decoding, "min_area_px": 3}
-    (parted,), decoding = tune_thresholds([joined], "distance", start)
+    decoding = tune_thresholds([joined], "distance", start)
+    (parted,) = decode_with([joined], "distance", decoding)
     assert decoding["seed_threshold"] > start["seed_threshold"]
     assert parted.labels.shape == truth.shape
     assert score([parted], "instances")["AP@0.5"] == 1
@@ -131,14 +133,15 @@ def test_the_threshold_of_membranes_is_chosen_by_what_it_parts():
     # the membrane is a weak one: at 0.3 it would be lost
     prediction = a_prediction(label, np.where(label == 0, 0.45, 0.95), "membrane")
     assert prediction.labels.all()
-    (tuned,), decoding = tune_thresholds([prediction], "membrane", {"threshold": 0.3})
+    decoding = tune_thresholds([prediction], "membrane", {"threshold": 0.3})
+    (tuned,) = decode_with([prediction], "membrane", decoding)
     assert decoding == {"threshold": 0.5}
     np.testing.assert_array_equal(tuned.labels, label)
 
 
 def test_a_threshold_that_cannot_be_judged_stays():
     prediction = a_prediction(np.zeros((8, 8), int), np.zeros((8, 8)), "membrane")
-    _, decoding = tune_thresholds([prediction], "membrane", {"threshold": 0.3})
+    decoding = tune_thresholds([prediction], "membrane", {"threshold": 0.3})
     assert decoding == {"threshold": 0.3}
 
 
@@ -154,5 +157,5 @@ def test_a_threshold_moves_only_for_a_clear_gain(num_objects, reach_threshold):
         foreground[5:15, left + 10] = 0.25
     prediction = a_prediction(truth, foreground, "boundary")
     start = {"threshold": 0.7, "reach_threshold": 0.1}
-    _, decoding = tune_thresholds([prediction], "boundary", start)
+    decoding = tune_thresholds([prediction], "boundary", start)
     assert decoding == {"threshold": 0.7, "reach_threshold": reach_threshold}

@@ -8,9 +8,9 @@ import numpy as np
 
 from ulens.annotated.label_values import mark_ignored
 from ulens.annotated.pairs import Pairing, find_pairs
+from ulens.annotated.planes import one_channel
 from ulens.annotated.selection import select_planes
-from ulens.channels import is_grey
-from ulens.errors import DataError, LabelError, PairingError, ShapeError
+from ulens.errors import DataError, PairingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import (
     is_roi_file,
@@ -181,7 +181,7 @@ def _compare_file(
         foreground = None if probabilities is None else _foreground(planes(probabilities)[i][1])
         yield Comparison(
             name=f"{truth_file.stem}_{name}" if name else truth_file.stem,
-            truth=mark_ignored(_single_channel(true, truth_file), ignore, truth_file),
+            truth=mark_ignored(one_channel(true, truth_file), ignore, truth_file),
             predicted=_read_classes(
                 guesses[i][1], predicted_file, is_label=probabilities is not predicted
             ),
@@ -236,16 +236,7 @@ def _foreground(plane: np.ndarray) -> np.ndarray | None:
 
 def _read_classes(plane: np.ndarray, path: Path, *, is_label: bool) -> np.ndarray:
     if is_label:
-        return mark_ignored(_single_channel(plane, path), None, path)
+        return mark_ignored(one_channel(plane, path), None, path)
     if len(plane) == 1:
         return (plane[0] > 0.5).astype(np.int64)
     return plane.argmax(axis=0)
-
-
-def _single_channel(plane: np.ndarray, path: Path) -> np.ndarray:
-    if not is_grey(plane):
-        raise LabelError(
-            f"{path} is a color image with {len(plane)} different channels; label images need one "
-            "grey value per class or object; save it as a grey PNG or TIFF file"
-        )
-    return plane[0]

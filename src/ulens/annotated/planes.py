@@ -67,7 +67,7 @@ def _read_pair(
     _check_equal_sizes(pair, image, label, len(image_planes), len(label_planes))
     for i in range(len(image_planes)) if numbers is None else numbers:
         name, pixels = image_planes[i]
-        label_pixels = _one_channel(label_planes[i][1], pair.label)
+        label_pixels = one_channel(label_planes[i][1], pair.label)
         yield Plane(
             name=f"{pair.image.stem}_{name}" if name else pair.image.stem,
             image=store.keep(pixels),
@@ -98,7 +98,7 @@ def _check_equal_sizes(
         )
 
 
-def _one_channel(label: np.ndarray, path: Path) -> np.ndarray:
+def one_channel(label: np.ndarray, path: Path) -> np.ndarray:
     """Return the (Y, X) values of a (C, Y, X) label plane whose channels are equal."""
     if not is_grey(label):
         raise LabelError(

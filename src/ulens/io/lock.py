@@ -15,7 +15,8 @@ from datetime import datetime
 from io import FileIO
 from pathlib import Path
 
-from ulens.errors import OutputError
+from ulens.errors import OutputError, SettingError
+from ulens.record import read_json, read_record
 
 LOCK = ".ulens-lock"
 """Hidden, and removed at the end; a kill leaves it, and the next command takes it over."""
@@ -166,11 +167,8 @@ def _try_lock(file: FileIO) -> bool | None:
 def _read_holder(file: FileIO) -> Holder | None:
     file.seek(0)
     try:
-        entries = json.loads(file.read(_PAST_THE_RECORD))
-        return Holder(
-            **{name: kind(entries[name]) for name, kind in Holder.__annotations__.items()}
-        )
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_record(Holder, read_json(file.read(_PAST_THE_RECORD), LOCK), LOCK)
+    except (OSError, SettingError):
         return None  # a crash cut it off
 
 

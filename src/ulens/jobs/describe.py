@@ -13,6 +13,7 @@ from ulens.jobs.options import FLAG, OUT
 from ulens.nets.build import describe_architecture, name_network
 from ulens.nets.figure import draw
 from ulens.nets.network import Network
+from ulens.nets.properties import count_parameters
 from ulens.nets.unet import UNet
 from ulens.planning.plan import Recipe
 from ulens.planning.recipes import DEFAULT_WIDTH, NEGATIVE_SLOPE, PAPER_WIDTH
@@ -53,10 +54,9 @@ def describe(settings: DescribeSettings) -> list[str]:
         check_writable(out, "figure", overwrite=settings.overwrite)
     net, lines = _network(settings.model_or_recipe)
     geometry = net.geometry
-    num_parameters = sum(parameter.numel() for parameter in net.parameters())
     lines.append(
         f"{name_network(describe_architecture(net))}: {net.in_channels} channel(s) in, "
-        f"{net.num_classes} out, {num_parameters:,} parameters"
+        f"{net.num_classes} out, {count_parameters(net):,} parameters"
     )
     lines.append(
         f"takes {geometry.in_words()}, in pixels; the output is {geometry.margin} px smaller on "

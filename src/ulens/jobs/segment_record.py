@@ -124,8 +124,8 @@ def open_record(settings: SegmentSettings) -> Record:
         overwritten
     """
     path, made_by = settings.out / RECORD, _describe_run(settings)
-    first, *rest = _read_lines(path) or [{}]
-    ours = read_ours(settings.out)
+    first, *rest = lines = _read_lines(path) or [{}]
+    ours = _names(lines)
     if settings.overwrite or not ours:
         goes_on = first == made_by and not settings.overwrite
         return Record(path=path, made_by=made_by, ours=ours, done={}, goes_on=goes_on)
@@ -157,7 +157,11 @@ def open_record(settings: SegmentSettings) -> Record:
 
 def read_ours(folder: Path) -> set[str]:
     """Return the names of the files that ulens wrote in a folder, as its record tells."""
-    listed = [entry.get("files") for entry in _read_lines(folder / RECORD)]
+    return _names(_read_lines(folder / RECORD))
+
+
+def _names(lines: list[dict[str, Any]]) -> set[str]:
+    listed = [entry.get("files") for entry in lines]
     named = [name for names in listed if isinstance(names, list) for name in names]
     return {name for name in named if isinstance(name, str)}
 

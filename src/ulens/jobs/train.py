@@ -48,6 +48,7 @@ from ulens.training.model_folder import (
 from ulens.training.need import check_training_memory
 from ulens.training.ranks import Ranks, join_ranks
 from ulens.training.session import Session
+from ulens.training.state import load_record
 
 WORTH_INT8_SECONDS = 300.0
 """Preparing a model for 8-bit integers takes up to half a minute, too long for a short training."""
@@ -205,7 +206,7 @@ def _split(settings: TrainSettings, annotated: Annotated) -> tuple[Split, Folds 
         folds = resume_folds(settings, annotated)
         if folds is not None:
             return folds.undivided, folds
-        before = read_begun(settings.out).provenance
+        before = read_begun(settings.out, load_record(settings.out / STATE)).provenance
         is_same = before.get("data_sha256") == hash_samples(annotated.samples)
         if is_same and "held_out_blocks" in before:
             chosen = HeldOut.from_json(before)

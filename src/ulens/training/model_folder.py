@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -143,9 +144,8 @@ class Begun:
 BEGUN = tuple(each.name for each in fields(Begun))
 
 
-def read_begun(folder: Path) -> Begun:
-    """Return what the training in a folder began with; raises as `load_state`."""
-    record = load_record(folder / STATE)
+def read_begun(folder: Path, record: Mapping[str, Any]) -> Begun:
+    """Return what the training in a folder began with, by the record of its state."""
     if "provenance" not in record:  # an older ulens kept it in the model alone
         saved = load_bundle(folder)
         return Begun(provenance=saved.provenance, decoding=saved.decoding)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from ulens.errors import SettingError
 from ulens.io.need import check_memory
 from ulens.nets.build import build_network
+from ulens.nets.properties import count_parameters
 from ulens.planning.plan import Plan
 
 _COPIES_OF_WEIGHTS = 5  # with their gradients, the optimizer's two memories, and the average
@@ -55,5 +56,6 @@ def count_step_bytes(plan: Plan, in_channels: int) -> int:
     with torch.no_grad():
         net(image)
     number_bytes = 2 if plan.tensors.precision == "bf16" else 4
-    num_weights = sum(each.numel() for each in net.parameters())
-    return sum(sizes) * plan.tiles.batch * number_bytes + 4 * _COPIES_OF_WEIGHTS * num_weights
+    return sum(sizes) * plan.tiles.batch * number_bytes + 4 * _COPIES_OF_WEIGHTS * count_parameters(
+        net
+    )

@@ -97,10 +97,9 @@ def score_decoded(
     """
     labels_are = ENCODINGS[encoding].labels_are
     scores = score_held_out(decoded, labels_are)
-    _, tuned = tune_thresholds(decoded, encoding, decoding)
     return Scored(
         predictions=decoded,
-        decoding=tuned,
+        decoding=tune_thresholds(decoded, encoding, decoding),
         scores=scores,
         evidence=gather_evidence(decoded, labels_are, scores),
         step=step,

@@ -44,17 +44,21 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     TrainingError : there is no such file, or it is damaged
     """
     with _opened(path) as file:
-        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    return tensors, load_record(path)
+        record = _read_record(file)
+        return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
 
 
 def load_record(path: Path) -> dict[str, Any]:
     """Read the JSON record alone; raises as `load_state`."""
     with _opened(path) as file:
-        record = read_json((file.metadata() or {}).get("record", "").encode(), "its record")
-        if not isinstance(record, dict):
-            raise SettingError(f"its record is {show(record)}")
-        return record
+        return _read_record(file)
+
+
+def _read_record(file: Any) -> dict[str, Any]:
+    record = read_json((file.metadata() or {}).get("record", "").encode(), "its record")
+    if not isinstance(record, dict):
+        raise SettingError(f"its record is {show(record)}")
+    return record
 
 
 @contextmanager

@@ -18,16 +18,12 @@ WORTH_OF_AN_OBJECT = 0.5
 
 def tune_thresholds(
     predictions: Sequence[Prediction], encoding: EncodingName, decoding: Mapping[str, Any]
-) -> tuple[list[Prediction], dict[str, Any]]:
-    """Choose the decoding thresholds that score best on held-out images.
+) -> dict[str, Any]:
+    """Return the decoding whose thresholds score best on held-out images.
 
     Parameters
     ----------
     decoding : where the search starts: one threshold after the other is varied
-
-    Returns
-    -------
-    the predictions decoded with them, and the decoding
 
     Notes
     -----
@@ -46,7 +42,7 @@ def tune_thresholds(
         first = decoding[name]
 
         def reached(value: float, name: str = name) -> float:
-            return _goodness(_decode(annotated, encoding, {**chosen, name: value}), encoding)
+            return _goodness(decode_with(annotated, encoding, {**chosen, name: value}), encoding)
 
         goodness = {value: reached(value) for value in {first, *values}}
         # the nearest of the best wins a tie
@@ -54,7 +50,7 @@ def tune_thresholds(
         # nothing found at all is no evidence for where the search starts
         if goodness[first] == 0 or goodness[best] >= goodness[first] + clearly_better:
             chosen[name] = best
-    return _decode(predictions, encoding, chosen), chosen
+    return chosen
 
 
 def _goodness(predictions: Sequence[Prediction], encoding: EncodingName) -> float:
@@ -67,9 +63,10 @@ def _goodness(predictions: Sequence[Prediction], encoding: EncodingName) -> floa
     return (measured["V_Rand"] + measured["V_Info"]) / 2 if measured else 0.0
 
 
-def _decode(
+def decode_with(
     predictions: Sequence[Prediction], encoding: EncodingName, decoding: Mapping[str, Any]
 ) -> list[Prediction]:
+    """Return predictions decoded otherwise."""
     decode = ENCODINGS[encoding].decode
     return [replace(each, labels=decode(each.maps, **decoding)) for each in predictions]
 
@@ -101,13 +98,13 @@ def decode_across(
     if middle:
         halves = predictions[:middle], predictions[middle:]
         first, last = (_tune(half, encoding, decoding) for half in halves)
-        return _decode(halves[0], encoding, last) + _decode(halves[1], encoding, first)
+        return decode_with(halves[0], encoding, last) + decode_with(halves[1], encoding, first)
     (only,) = predictions
     labels_are = ENCODINGS[encoding].labels_are
     block = find_block([only.sample.label], 0.5)
     parts = divide(only.sample, block, labels_are)
     first, last = (_tune([replace(only, sample=part)], encoding, decoding) for part in parts)
-    decoded = [_decode([only], encoding, each)[0].labels for each in (last, first)]
+    decoded = [decode_with([only], encoding, each)[0].labels for each in (last, first)]
     return [replace(only, labels=join_halves(decoded[0], decoded[1], block, labels_are))]
 
 
@@ -117,7 +114,7 @@ def _tune(
     if not any((each.sample.label > 0).any() for each in half):
         return dict(decoding)
     annotated = [each for each in half if (each.sample.label != IGNORED).any()]
-    return tune_thresholds(annotated, encoding, decoding)[1]
+    return tune_thresholds(annotated, encoding, decoding)
 
 
 def join_halves(
