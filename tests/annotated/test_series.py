@@ -1,6 +1,5 @@
 """Frames and slices that are files of their own are known for neighbours; other images are not."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,12 @@ import pytest
 from scipy import ndimage
 
 from ulens.annotated.holdout import split_samples
+from ulens.annotated.pairs import Pair
+from ulens.annotated.planes import Plane
 from ulens.annotated.samples import read_annotated
-from ulens.annotated.series import _read_name
+from ulens.annotated.series import _read_name, find_places
 from ulens.image import Image
-from ulens.io.files import write_tiff
+from ulens.io.files import list_images, read_image, write_tiff
 
 
 def movie(num, *, seed=0, size=(64, 80), speed=3.0):
@@ -152,18 +153,12 @@ def test_numbers_in_names(name, expected):
     assert _read_name(name) == expected
 
 
-@pytest.mark.real
 @pytest.mark.parametrize(
     ("folder", "is_series"),
     [("isbi2012/train/image", True), ("DIC-C2DH-HeLa/01", True), ("wbc", False)],
 )
-def test_real_images(folder, is_series):
-    from ulens.annotated.pairs import Pair
-    from ulens.annotated.planes import Plane
-    from ulens.annotated.series import find_places
-    from ulens.io.files import list_images, read_image
-
-    files = list_images(Path(os.environ["ULENS_DATA"]) / folder)
+def test_real_images(real_data, folder, is_series):
+    files = list_images(real_data / folder)
     files = [file for file in files if folder != "wbc" or file.suffix == ".bmp"][:24]
     planes = [
         Plane(
