@@ -1,5 +1,6 @@
 """An image with what is known about it."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,3 +77,14 @@ class Image:
 def _are_sizes(spacing_um: object) -> bool:
     sizes = np.array(spacing_um)
     return sizes.shape == (2,) and bool(np.isfinite(sizes).all() and (sizes > 0).all())
+
+
+def name_shape(shape: Iterable[int]) -> str:
+    """Return the lengths of an array's axes for the eye.
+
+    Examples
+    --------
+    >>> name_shape((3, 512, 696)), name_shape([10**15, 2])
+    ('3×512×696', '1e+15×2')
+    """
+    return "×".join(str(each) if each < 10**12 else f"{each:.3g}" for each in shape)

@@ -97,10 +97,7 @@ def divide(sample: Sample, block: Block, labels_are: str) -> tuple[Sample, Sampl
     lines = np.arange(label.shape[axis]).reshape((-1, 1) if axis == 0 else (1, -1))
     held_out = np.broadcast_to((lines >= start) & (lines < end), label.shape)
     if labels_are == "instances":
-        numbers = np.unique(label[label > 0])
-        centres = np.reshape(ndimage.center_of_mass(label > 0, label, numbers), (-1, 2))[:, axis]
-        inside = np.isin(label, numbers[(centres >= start) & (centres < end)])
-        held_out = np.where(label > 0, inside, held_out)
+        held_out = np.where(label > 0, objects_between(label, axis, start, end), held_out)
     left_out = held_out
     if gap and held_out.any():
         scored = np.flatnonzero(held_out.any(axis=1 - axis))
@@ -112,3 +109,10 @@ def divide(sample: Sample, block: Block, labels_are: str) -> tuple[Sample, Sampl
         replace(sample, label=np.where(left_out, IGNORED, label)),
         replace(sample, label=np.where(held_out, label, IGNORED)),
     )
+
+
+def objects_between(label: np.ndarray, axis: int, start: int, end: int) -> np.ndarray:
+    """Return the (Y, X) mask of the objects with centroids on lines from start to before end."""
+    numbers = np.unique(label[label > 0])
+    centres = np.reshape(ndimage.center_of_mass(label > 0, label, numbers), (-1, 2))[:, axis]
+    return np.isin(label, numbers[(centres >= start) & (centres < end)])

@@ -9,6 +9,7 @@ import numpy as np
 
 from ulens.annotated.pairs import Pair
 from ulens.channels import common_channels
+from ulens.image import name_shape
 from ulens.labels.meaning import LabelsAre
 
 
@@ -36,7 +37,7 @@ class PairRow:
     def size(self) -> str:
         """The pixels along all axes but that of channels."""
         sizes = zip(self.axes, self.shape, strict=True)
-        return "×".join(str(size) for axis, size in sizes if axis != "C")
+        return name_shape(size for axis, size in sizes if axis != "C")
 
 
 class Source(NamedTuple):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from ulens.errors import FileError, SettingError
+from ulens.image import name_shape
 
 _THIN_PX = 4
 _WIDE_PX = 16
@@ -77,8 +78,8 @@ def find_axes(
     meant = _meant(stored)
     if len(letters) < len(shape) or not _are_axes(meant):
         raise FileError(
-            f"{path} has axes {letters or 'without names'} of sizes {_times(shape)}; need Y and X "
-            "and at most one each of T, C and Z; say which they are, such as --axes ZYX"
+            f"{path} has axes {letters or 'without names'} of sizes {name_shape(shape)}; need Y "
+            "and X and at most one each of T, C and Z; say which they are, such as --axes ZYX"
         )
     if guess is None:
         known_from = f"from the file's {source}" if source else "of a single page"
@@ -162,8 +163,8 @@ def _as_asked(asked: str, letters: str, shape: Sequence[int], path: Path) -> str
                 named |= dict.fromkeys(set(samples) - set(places), "C")
             return "".join(named.get(i, "_") for i in everywhere)
     raise SettingError(
-        f"axes {asked!r} name {len(asked)} dimensions, {path} has {len(shape)} ({_times(shape)}); "
-        "give one letter per dimension"
+        f"axes {asked!r} name {len(asked)} dimensions, {path} has {len(shape)} "
+        f"({name_shape(shape)}); give one letter per dimension"
     )
 
 
@@ -173,7 +174,3 @@ def _are_axes(letters: str) -> bool:
 
 def _meant(stored: str) -> str:
     return stored.replace("_", "")
-
-
-def _times(shape: Sequence[int]) -> str:
-    return "×".join(map(str, shape))

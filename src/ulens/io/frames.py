@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ulens.errors import DataError, ShapeError
-from ulens.image import Image
+from ulens.image import Image, name_shape
 from ulens.io.files import name_some, read_image
 from ulens.tracking.lineage import name_frames
 
@@ -123,8 +123,8 @@ def _find_odd_sizes(sizes: Mapping[Path, tuple[int, ...]]) -> list[DataError | S
     model = next(file for file, size in sizes.items() if size == usual)
     return [
         ShapeError(
-            f"{file.name} is {_times(size)}, {model.name} {_times(usual)}; tracking needs frames "
-            "of one size; crop them, or take those of another sequence out"
+            f"{file.name} is {name_shape(size)}, {model.name} {name_shape(usual)}; tracking needs "
+            "frames of one size; crop them, or take those of another sequence out"
         )
         for file, size in sizes.items()
         if size != usual
@@ -155,7 +155,3 @@ def _number_frames(files: list[Path]) -> tuple[int, int | None]:
             "add what is missing, or rename the files to count without a gap"
         )
     return numbers[0], max(map(len, digits))
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return "×".join(map(str, shape))

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ulens.errors import FileError
-from ulens.image import Steps
+from ulens.image import Steps, name_shape
 from ulens.io.axes import Axes, find_axes
 from ulens.io.files import check_dtype, name_some
 from ulens.io.need import in_bytes
@@ -98,8 +98,8 @@ def check_chunks(stored: Any, path: Path) -> None:
     """Raise FileError where an array cannot be that of its files: no pixel, or far too many."""
     if not stored.shape or min(stored.shape) < 1 or min(stored.chunks) < 1:
         raise FileError(
-            f"{path} has {_times(stored.shape)} pixels in chunks of {_times(stored.chunks)}; need "
-            "at least one pixel along each axis"
+            f"{path} has {name_shape(stored.shape)} pixels in chunks of "
+            f"{name_shape(stored.chunks)}; need at least one pixel along each axis"
         )
     if max(stored.shape) >= 2**63:
         raise FileError(f"{path} claims an axis of {max(stored.shape):.3g} pixels; it is damaged")
@@ -109,7 +109,7 @@ def check_chunks(stored: Any, path: Path) -> None:
     num_files = sum(len(files) for _, _, files in os.walk(path))
     if num_needed > 2 * num_files:
         raise FileError(
-            f"{path} of {_times(stored.shape)} pixels takes {num_needed:,} chunks, but has "
+            f"{path} of {name_shape(stored.shape)} pixels takes {num_needed:,} chunks, but has "
             f"{num_files:,} files; the others would be read as {stored.fill_value}; copy it again "
             "from its source"
         )
@@ -119,7 +119,7 @@ def check_pieces(stored: Any, path: Path) -> None:
     """Raise FileError where the pieces that are read as a whole are too large for that."""
     if piece_bytes(stored) > LARGEST_PIECE_BYTES:
         raise FileError(
-            f"{path} is stored in pieces of {_times(stored.chunks)} pixels, "
+            f"{path} is stored in pieces of {name_shape(stored.chunks)} pixels, "
             f"{in_bytes(piece_bytes(stored))} each, which are read as a whole; save it in tiles of "
             "256 or 512 pixels"
         )
@@ -128,10 +128,6 @@ def check_pieces(stored: Any, path: Path) -> None:
 def piece_bytes(stored: Any) -> int:
     """Return what a chunk takes when it is read."""
     return math.prod(stored.chunks) * int(stored.dtype.itemsize)
-
-
-def _times(shape: Sequence[int]) -> str:
-    return "×".join(str(each) if each < 10**12 else f"{each:.3g}" for each in shape)
 
 
 def _letters(multiscales: dict[str, Any]) -> str:

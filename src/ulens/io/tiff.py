@@ -11,7 +11,7 @@ import numpy as np
 import tifffile
 
 from ulens.errors import FileError, OutputError
-from ulens.image import Image, Steps
+from ulens.image import Image, Steps, name_shape
 from ulens.io.atomic import write_file
 from ulens.io.axes import Axes, find_axes, in_standard_order
 from ulens.io.need import COPIES, check_memory
@@ -237,7 +237,7 @@ def _only_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
     """Return the image of a file at full resolution, or raise FileError where it holds several."""
     series = [one for one in tif.series if not one.keyframe.is_reduced] or list(tif.series)
     if len(series) > 1:
-        shapes = ", ".join("×".join(map(str, one.shape)) for one in series[:4])
+        shapes = ", ".join(name_shape(one.shape) for one in series[:4])
         raise FileError(
             f"{path} holds {len(series)} separate images (sizes {shapes}); need one image or one "
             "stack of equal pages; save each as its own file"

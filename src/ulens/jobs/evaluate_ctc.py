@@ -16,6 +16,7 @@ from ulens.annotated.ctc import (
 )
 from ulens.annotated.selection import parse_frames
 from ulens.errors import DataError, FileError, LabelError, ShapeError
+from ulens.image import name_shape
 from ulens.io.files import name_some
 from ulens.io.frames import raise_all
 from ulens.metrics.ctc import (
@@ -154,7 +155,8 @@ def _read_pair(each: Annotation, result: Result) -> tuple[np.ndarray, np.ndarray
         mask = mask[each.z]
     if reference.shape != mask.shape:
         raise ShapeError(
-            f"{each.path} is {_size(reference)}, {mask_file} {_size(mask)}; both need the same size"
+            f"{each.path} is {name_shape(reference.shape)}, {mask_file} {name_shape(mask.shape)}; "
+            "both need the same size"
         )
     return reference, mask
 
@@ -177,10 +179,6 @@ def _check_all(wanted: Truth, result: Result) -> None:
 
 def _markers(wanted: Truth) -> list[Annotation]:
     return [Annotation(frame, None, path) for frame, path in wanted.markers.items()]
-
-
-def _size(labels: np.ndarray) -> str:
-    return "×".join(map(str, labels.shape))
 
 
 def _score(

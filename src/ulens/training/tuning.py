@@ -1,5 +1,6 @@
 """The thresholds of the decoding, tuned on what is held out."""
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from scipy import ndimage
 
-from ulens.annotated.blocks import Block, divide, find_block
+from ulens.annotated.blocks import Block, divide, find_block, objects_between
 from ulens.encodings.table import ENCODINGS, EncodingName
 from ulens.labels.meaning import IGNORED, LabelsAre
 from ulens.training.validate import Prediction, score, score_membranes
@@ -126,11 +127,10 @@ def join_halves(
         return np.where(lines < block.start, first, last)
     if np.array_equal(first, last):
         return first
-    sides = []
-    for labels, is_last in ((first, False), (last, True)):
-        numbers = np.unique(labels[labels > 0])
-        centres = np.reshape(ndimage.center_of_mass(labels > 0, labels, numbers), (-1, 2))
-        is_there = (centres[:, block.axis] >= block.start) == is_last
-        sides.append(np.where(np.isin(labels, numbers[is_there]), labels, 0))
+    ends = 0, block.start, first.shape[block.axis]
+    sides = [
+        np.where(objects_between(labels, block.axis, start, end), labels, 0)
+        for labels, (start, end) in zip((first, last), itertools.pairwise(ends), strict=True)
+    ]
     sides[1] = np.where(sides[1] > 0, sides[1] + sides[0].max(initial=0), 0)
     return np.where(sides[0] > 0, sides[0], sides[1])

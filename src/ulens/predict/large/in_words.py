@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from ulens.bundle import ModelBundle
 from ulens.encodings.table import ENCODINGS
+from ulens.image import name_shape
 from ulens.io.regions import Volume
 from ulens.predict.large.job import (
     LargeJob,
@@ -48,7 +49,7 @@ def foretell(
     minutes = num_missing * measure_tile(predictor, (first[0], first[1])) / 60
     by_whom, each = (" of one worker", " each") if by_workers else ("", "")
     num_blocks = sum(len(work.blocks) for work in works)
-    sizes = "×".join(map(str, volume.shape))
+    sizes = name_shape(volume.shape)
     disk_gb = count_disk_bytes(bundle, volume, request.suffix) / 1e9
     yield (
         f"{sizes} pixels ({volume.axes}) in {num_blocks} block{'s' * (num_blocks > 1)}; the "
