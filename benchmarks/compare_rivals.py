@@ -1,18 +1,19 @@
-"""nnU-Net v2 and MONAI's U-Net on the images and in the minutes of an `ulens compare`.
+"""nnU-Net v2, MONAI, Cellpose and StarDist on the images and in the minutes of `ulens compare`.
 
 In a virtual environment of its own, as of benchmarks/rivals.py:
 
-    PYTHONPATH=src python benchmarks/compare_rivals.py nnunet|monai DATA OUT --time 10min \\
-        --frames 0-49 --score 54-83
+    PYTHONPATH=src python benchmarks/compare_rivals.py nnunet|monai|cellpose|stardist DATA OUT \\
+        --time 10min --frames 0-49 --score 54-83
 
-Both learn the targets that the U-Net learns there: classes, or instances with the gaps between
-them. They hold out the same images, on which the thresholds of the same decoding are tuned, and are
-scored on the same unseen ones. After 70 % of the time MONAI trains on the held-out images too, as
-ulens does; nnU-Net, which knows no such change, never.
+nnU-Net and MONAI learn the targets that the U-Net learns there: classes, or instances with the gaps
+between them. They hold out the same images, on which the thresholds of the same decoding are tuned,
+and are scored on the same unseen ones. After 70 % of the time MONAI trains on the held-out images
+too, as ulens does; nnU-Net, which knows no such change, never.
 Everything else is theirs: nnU-Net's plan, normalisation, patches, augmentation, loss, optimizer and
 mirrored prediction, its learning rate falling over the minutes as it would over its thousand
 epochs; of MONAI the network and the settings of its tutorial of 2-D segmentation (patches of 96²
-px, batches, Dice and cross-entropy, Adam).
+px, batches, Dice and cross-entropy, Adam). Cellpose and StarDist make instances in their own way:
+benchmarks/instance_rivals.py.
 """
 
 import argparse
@@ -28,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import nn
+from instance_rivals import train_cellpose, train_stardist
 
 from ulens.annotated.holdout import split_samples
 from ulens.annotated.samples import Sample, read_annotated
@@ -75,12 +76,16 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rival:
-    """What it made of that: a network, its steps, and (C, Y, X) images to probabilities."""
+    """What it made of that: a network, its steps, and (C, Y, X) images to probabilities.
 
-    net: nn.Module
+    `predict` returns instances where the rival makes these itself.
+    """
+
+    num_parameters: int
     steps: int
     seconds: float
     predict: Predict
+    makes_instances: bool = False
 
 
 def main() -> None:
@@ -131,9 +136,15 @@ def main() -> None:
             out=options.out.resolve(),
         )
     )
-    if not held_out:
-        tune(rival.predict)
-    found = run(rival.predict, division.samples)
+    if rival.makes_instances:
+        held_out, found = (
+            [take_instances(each, rival.predict(each.image)) for each in samples]
+            for samples in (split.held_out, division.samples)
+        )
+    else:
+        if not held_out:
+            tune(rival.predict)
+        found = run(rival.predict, division.samples)
     border = find_field_of_interest(options.data)
     print(f"field of interest, by the folder's name: {border} px inside")
     scores = score_unseen(found, division.labels_are, field_of_interest_px=border)
@@ -145,7 +156,7 @@ def main() -> None:
         "held out": score(held_out, division.labels_are),
         "errors": {name: getattr(errors, name) for name in errors.__slots__},
         "decoding": decoding,
-        "parameters": count_parameters(rival.net),
+        "parameters": rival.num_parameters,
         "steps": rival.steps,
         "training seconds": rival.seconds,
         f"seconds for {SIDE_PX}²": sorted(
@@ -155,6 +166,11 @@ def main() -> None:
     text = json.dumps(record, indent=2, default=float)
     (options.out / "scores.json").write_text(text)
     print(text)
+
+
+def take_instances(sample: Sample, instances: np.ndarray) -> Prediction:
+    maps = np.stack([instances == 0, instances > 0]).astype(np.float32)
+    return Prediction(sample=sample, maps=maps, labels=instances)
 
 
 def train_monai(task: Task) -> Rival:
@@ -230,7 +246,9 @@ def train_monai(task: Task) -> Rival:
         optimizer.step()
         steps += 1
     seconds = time.perf_counter() - started
-    return Rival(net=net, steps=steps, seconds=seconds, predict=predict)
+    return Rival(
+        num_parameters=count_parameters(net), steps=steps, seconds=seconds, predict=predict
+    )
 
 
 def train_nnunet(task: Task) -> Rival:
@@ -286,7 +304,9 @@ def train_nnunet(task: Task) -> Rival:
         )
         return np.asarray(probabilities, np.float32)[:, 0]
 
-    return Rival(net=net, steps=steps, seconds=seconds, predict=predict)
+    return Rival(
+        num_parameters=count_parameters(net), steps=steps, seconds=seconds, predict=predict
+    )
 
 
 def _write_raw(task: Task) -> None:
@@ -314,7 +334,25 @@ def _write_raw(task: Task) -> None:
     (folder / "dataset.json").write_text(json.dumps(description))
 
 
-RIVALS: dict[str, Callable[[Task], Rival]] = {"monai": train_monai, "nnunet": train_nnunet}
+def _of_instances(train: Callable[..., tuple[Predict, int, int, float]]) -> Callable[[Task], Rival]:
+    def run(task: Task) -> Rival:
+        segment, num_parameters, steps, seconds = train(
+            task.training, task.held_out, task.seconds, task.out
+        )
+        return Rival(
+            num_parameters=num_parameters, steps=steps, seconds=seconds, predict=segment,
+            makes_instances=True,
+        )  # fmt: skip
+
+    return run
+
+
+RIVALS: dict[str, Callable[[Task], Rival]] = {
+    "monai": train_monai,
+    "nnunet": train_nnunet,
+    "cellpose": _of_instances(train_cellpose),
+    "stardist": _of_instances(train_stardist),
+}
 
 if __name__ == "__main__":
     main()
