@@ -11,6 +11,7 @@ from typing import get_args, get_type_hints
 
 import numpy as np
 import pytest
+import tifffile
 
 from raw_names import find_raw_names, text_of
 from tiny_training import changed, squares, write_folder
@@ -354,3 +355,19 @@ def test_reproduce_knows_its_tables_and_fetches_nothing_without_consent(ulens, t
     assert status == 1
     assert "Cardona" in out
     assert "--accept-terms" in err
+
+
+def test_what_takes_much_memory_is_a_line_without_its_place_in_the_code(ulens, tmp_path):
+    path, side = tmp_path / "large.tif", 30_000
+    tifffile.imwrite(path, bytearray(side), shape=(1, side), dtype="uint8", compression="zlib")
+    with tifffile.TiffFile(path, mode="r+b") as tif:
+        tif.pages[0].tags["ImageLength"].overwrite(side)
+        tif.pages[0].tags["RowsPerStrip"].overwrite(side)
+        tif.pages[0].tags["StripByteCounts"].overwrite(10**6)
+    with path.open("r+b") as file:
+        file.truncate(2 * 10**6)  # zlib could make as many pixels of these
+    other = tmp_path / "other.tif"
+    other.write_bytes(path.read_bytes())
+    _, out, _ = ulens("evaluate", path, other)
+    assert re.search(r"^note: .*tif of 30000×30000 pixels takes about 2.2 GB of", out, re.M)
+    assert "need.py" not in out

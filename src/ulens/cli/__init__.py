@@ -5,6 +5,8 @@ others need.
 """
 
 import sys
+import warnings
+from typing import TextIO
 
 from cyclopts import App
 from rich.markup import escape
@@ -33,6 +35,7 @@ COMMANDS = {
     "reproduce": "Train as published on the paper's data, and set our scores beside its own.",
 }
 """What each command does: shown without loading it."""
+_show_by_default = warnings.showwarning
 
 for _name, _help in COMMANDS.items():
     _module = "paper" if _name in ("compare", "reproduce") else _name
@@ -43,6 +46,7 @@ def main() -> None:
     """Run the command line; a mistake of the user's ends with a message, not a traceback."""
     make_printable(sys.stdout)
     make_printable(sys.stderr)
+    warnings.showwarning = _show_warning
     try:
         with interrupted_by_all():
             app(sys.argv[1:])
@@ -56,6 +60,19 @@ def main() -> None:
         about = f"{error.filename}: " if error.filename else ""
         _tell(f"{about}{error.strerror or error}")
         sys.exit(1)
+
+
+def _show_warning(
+    message: Warning | str, category: type[Warning], filename: str, lineno: int,
+    file: TextIO | None = None, line: str | None = None,
+) -> None:  # fmt: skip
+    """Show a warning of ulens as a line of its own, without the place in the code."""
+    if not category.__module__.startswith("ulens."):
+        _show_by_default(message, category, filename, lineno, file, line)
+        return
+    from ulens.cli.terminal import say
+
+    say(f"note: {message}")
 
 
 def _tell(error: str) -> None:

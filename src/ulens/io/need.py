@@ -4,16 +4,26 @@ Two limits, for every format: a file holds no more than its length allows at the
 its kind, and nothing is read that takes more than the memory which is free.
 """
 
+import math
 import os
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 from ulens.errors import FileError, UlensError
+from ulens.image import name_shape
 
 BEST_RATIO = {"none": 1.0, "deflate": 1032.0, "lzw": 2560.0, "packbits": 64.0, "other": 131_072.0}
 """Bytes that come of a byte, at most: of zlib, PNG and gzip; of codes of 12 bits; of runs of 128;
 of the blocks of Zstandard, beyond which no format here goes."""
 COPIES = 2.5
 """How often pixels are in memory while a file is read; measured of PNG, which takes most."""
+
+WORTH_TELLING_BYTES = 2e9
+
+
+class LargeImageWarning(UserWarning):
+    """An image takes much memory, though not more than there is."""
 
 
 def free_memory(
@@ -78,6 +88,26 @@ def check_memory(
             f"{what} takes about {in_bytes(needed_bytes)} of memory, {in_bytes(free)} are free; "
             f"{instead}"
         )
+
+
+def check_image_memory(
+    path: Path, shape: Sequence[int], pixel_bytes: int, instead: str, *,
+    tell_from: float = WORTH_TELLING_BYTES,
+) -> None:  # fmt: skip
+    """Raise FileError where reading an image takes more memory than there is; warn if it is much.
+
+    Parameters
+    ----------
+    shape : in pixels
+    pixel_bytes : of a pixel, with all channels that `shape` does not count
+    instead : what the user can do
+    tell_from : bytes from which on a LargeImageWarning says what it will take
+    """
+    what, needed = f"{path} of {name_shape(shape)} pixels", COPIES * pixel_bytes * math.prod(shape)
+    check_memory(what, needed, instead)
+    if needed >= tell_from:
+        text = f"{what} takes about {in_bytes(needed)} of memory; to take less, {instead}"
+        warnings.warn(text, LargeImageWarning, stacklevel=2)
 
 
 def in_bytes(number: float) -> str:

@@ -10,7 +10,7 @@ import PIL.Image
 from ulens.channels import is_grey
 from ulens.image import Image
 from ulens.io.axes import find_axes, in_standard_order
-from ulens.io.need import COPIES, check_length, check_memory
+from ulens.io.need import check_image_memory, check_length
 from ulens.io.orientation import describe_turn, known_orientation, turn
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -56,9 +56,10 @@ def _check_need(opened: PIL.Image.Image, path: Path) -> None:
     check_length(path, height * -(-width // 8), path.stat().st_size, "deflate")
     is_deep = opened.mode.startswith("I;16") or opened.mode in ("I", "F")
     pixel_bytes = len(opened.getbands()) * (2 if is_deep else 1)
-    check_memory(
-        f"{path} of {height}×{width} pixels",
-        COPIES * pixel_bytes * height * width,
+    check_image_memory(
+        path,
+        (height, width),
+        pixel_bytes,
         "crop it, or save it as a tiled TIFF or an OME-Zarr and segment it alone, with a name that "
         "ends in .zarr or .tif as out, which reads it piece by piece",
     )

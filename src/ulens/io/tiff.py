@@ -1,6 +1,5 @@
 """TIFF files: read as microscopes and ImageJ write them, written as OME-TIFF."""
 
-import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from ulens.errors import FileError, OutputError
 from ulens.image import Image, Steps, name_shape
 from ulens.io.atomic import write_file
 from ulens.io.axes import Axes, find_axes, in_standard_order
-from ulens.io.need import COPIES, check_memory
+from ulens.io.need import check_image_memory
 from ulens.io.orientation import describe_turn, known_orientation, turn, turn_sides
 from ulens.io.sizes import read_sizes, size_tags
 from ulens.io.tiff_parts import (
@@ -160,9 +159,10 @@ def read_tiff(path: Path, axes: str | None = None, *, is_label: bool = False) ->
     """
     with open_tiff(path, axes, is_label=is_label) as content:
         series = content.series
-        check_memory(
-            f"{path} of {'×'.join(map(str, series.shape))} pixels",
-            COPIES * math.prod(series.shape) * series.dtype.itemsize,
+        check_image_memory(
+            path,
+            series.shape,
+            series.dtype.itemsize,
             "crop it, or segment it alone, with a name that ends in .zarr or .tif as out, which "
             "reads it piece by piece",
         )
