@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from instance_rivals import train_cellpose, train_stardist
+from instance_rivals import Trained, train_cellpose, train_stardist
 
 from ulens.annotated.holdout import split_samples
 from ulens.annotated.samples import Sample, read_annotated
@@ -155,7 +155,7 @@ def main() -> None:
         "scores": scores,
         "held out": score(held_out, division.labels_are),
         "errors": {name: getattr(errors, name) for name in errors.__slots__},
-        "decoding": decoding,
+        "decoding": None if rival.makes_instances else decoding,
         "parameters": rival.num_parameters,
         "steps": rival.steps,
         "training seconds": rival.seconds,
@@ -334,24 +334,21 @@ def _write_raw(task: Task) -> None:
     (folder / "dataset.json").write_text(json.dumps(description))
 
 
-def _of_instances(train: Callable[..., tuple[Predict, int, int, float]]) -> Callable[[Task], Rival]:
-    def run(task: Task) -> Rival:
-        segment, num_parameters, steps, seconds = train(
-            task.training, task.held_out, task.seconds, task.out
-        )
-        return Rival(
-            num_parameters=num_parameters, steps=steps, seconds=seconds, predict=segment,
-            makes_instances=True,
-        )  # fmt: skip
-
-    return run
+def _of_instances(trained: Trained) -> Rival:
+    segment, num_parameters, steps, seconds = trained
+    return Rival(
+        num_parameters=num_parameters, steps=steps, seconds=seconds, predict=segment,
+        makes_instances=True,
+    )  # fmt: skip
 
 
 RIVALS: dict[str, Callable[[Task], Rival]] = {
     "monai": train_monai,
     "nnunet": train_nnunet,
-    "cellpose": _of_instances(train_cellpose),
-    "stardist": _of_instances(train_stardist),
+    "cellpose": lambda task: _of_instances(train_cellpose(task.whole, task.seconds, task.out)),
+    "stardist": lambda task: _of_instances(
+        train_stardist(task.training, task.held_out, task.seconds, task.out)
+    ),
 }
 
 if __name__ == "__main__":
