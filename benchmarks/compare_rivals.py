@@ -131,7 +131,7 @@ def main() -> None:
             whole=split.whole,
             tune=tune,
             encode=way.encode,
-            num_classes=fingerprint.num_classes,
+            num_classes=len(way.outputs) or fingerprint.num_classes,
             seconds=parse_duration(options.time),
             out=options.out.resolve(),
         )

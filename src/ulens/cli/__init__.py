@@ -28,6 +28,7 @@ COMMANDS = {
     "segment": "Segment images with a trained model.",
     "evaluate": "Score segmentations against annotations.",
     "describe": "Describe a network and draw it as figure 1 of the paper.",
+    "export": "Write a model for other programs: ONNX, or the BioImage Model Zoo.",
     "datasets": "List public data sets, or fetch one to train on.",
     "demo": "Simulate images, train, segment unseen ones, score, and write a report.",
     "compare": "Compare the U-Net with its rivals on your images: same images, same time, "
