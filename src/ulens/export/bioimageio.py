@@ -235,8 +235,11 @@ be thrown away; then tiles have no seams.
 
 
 def _draw_cover(bundle: ModelBundle, image: np.ndarray, maps: np.ndarray) -> bytes:
-    """Draw the example beside what the network makes of it."""
+    """Draw the example beside what the network makes of it, without its margins if it is large."""
+    inset, _ = halo_and_step(bundle)[0]
     side = min(image.shape[1:])
+    inset = inset if side >= 3 * inset else 0
+    inner = slice(inset, side - inset)
     shown = image.mean(0)
     low, high = np.percentile(shown, (0.5, 99.5))
     panels = [
@@ -245,7 +248,7 @@ def _draw_cover(bundle: ModelBundle, image: np.ndarray, maps: np.ndarray) -> byt
     ]
     cover = PIL.Image.new("L", (2 * COVER_PX, COVER_PX))
     for number, panel in enumerate(panels):
-        grey = (255 * panel[:side, :side].clip(0, 1)).astype(np.uint8)
+        grey = (255 * panel[inner, inner].clip(0, 1)).astype(np.uint8)
         cover.paste(PIL.Image.fromarray(grey).resize((COVER_PX, COVER_PX)), (number * COVER_PX, 0))
     content = io.BytesIO()
     cover.save(content, "PNG")
