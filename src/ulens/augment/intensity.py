@@ -102,7 +102,7 @@ def grey_value_curve(image: Tensor, slopes: list[float]) -> Tensor:
 def gaussian_blur(image: Tensor, sd_px: float) -> Tensor:
     """Blur a (C, Y, X) tile with a Gaussian of `sd_px` pixels; edges are replicated."""
     radius = int(3 * sd_px + 0.5)
-    taps = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    taps = image.new_tensor(range(-radius, radius + 1))
     kernel = torch.exp(-0.5 * (taps / sd_px) ** 2)
     kernel = kernel / kernel.sum()
     padded = functional.pad(image[:, None], (radius,) * 4, mode="replicate")
