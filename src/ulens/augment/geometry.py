@@ -140,9 +140,9 @@ def sampling_points(draw: GeometryDraw, size: tuple[int, int], device: torch.dev
     -------
     (2, Y, X) float32, (y, x) in image pixels
     """
-    along = [torch.arange(length, device=device) - (length - 1) / 2 for length in size]
-    displacement = elastic_displacement(torch.tensor(draw.displacement_px, device=device), size)
-    y, x = torch.stack(torch.meshgrid(along, indexing="ij")) + displacement
+    y, x = (torch.arange(length, device=device) - (length - 1) / 2 for length in size)
+    by_y, by_x = elastic_displacement(torch.tensor(draw.displacement_px, device=device), size)
+    y, x = y[:, None] + by_y, x + by_x
     x = -x if draw.mirror else x
     cos, sin = math.cos(draw.angle_rad) / draw.scale, math.sin(draw.angle_rad) / draw.scale
     return torch.stack([draw.centre[0] + cos * y - sin * x, draw.centre[1] + sin * y + cos * x])
