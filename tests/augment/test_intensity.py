@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -59,19 +61,26 @@ def test_a_draw_replays_its_noise():
     assert apply_intensity(noisy, image).std() > 0
 
 
-def test_draws_stay_in_range_and_half_are_without_noise_or_blur():
-    settings = IntensitySettings(slope=(0.66, 1.5), noise_sd=0.5, blur_sd_px=2.0)
-    generator = torch.Generator().manual_seed(0)
-    draws = [draw_intensity(settings, generator) for _ in range(300)]
-    slopes = np.array([draw.slopes for draw in draws])
-    assert slopes.min() >= 0.66
-    assert slopes.max() <= 1.5
-    assert 100 < sum(draw.noise_sd == 0 for draw in draws) < 200
-    assert 100 < sum(draw.blur_sd_px == 0 for draw in draws) < 200
+@pytest.mark.parametrize("sd_px", [0.0, 0.1, 0.19, 0.21, 0.5, 1.1, 1.3])
+def test_every_blur_that_can_be_seen_is_applied(sd_px):
+    drawn = IntensityDraw(slopes=[1.0] * 5, offset=0, noise_sd=0, noise_seed=3, blur_sd_px=sd_px)
+    image = torch.rand(2, 20, 30)
+    expected = ndimage.gaussian_filter(image.numpy(), (0, sd_px, sd_px), mode="nearest", truncate=3)
+    np.testing.assert_allclose(apply_intensity(drawn, image), expected, atol=1e-5)
 
 
-def test_settings_out_of_range_are_refused():
-    with pytest.raises(SettingError, match="slope is"):
-        IntensitySettings(slope=(0, 1))
-    with pytest.raises(SettingError, match="noise_sd"):
-        IntensitySettings(noise_sd=-1)
+@pytest.mark.parametrize(
+    ("name", "taken", "refused"),
+    [
+        ("slope", [(1e-3, 1e-3), (1e3, 1e3)], [(0, 1), (9e-4, 1), (1, 1001), (1.2, 0.8)]),
+        ("offset_sd", [0, 100], [-0.01, 100.1, math.nan]),
+        ("noise_sd", [0, 100], [-0.01, 100.1, math.nan]),
+        ("blur_sd_px", [0, 100], [-0.01, 100.1, math.nan]),
+    ],
+)
+def test_settings_are_taken_up_to_their_limits(name, taken, refused):
+    for value in taken:
+        assert getattr(IntensitySettings(**{name: value}), name) == value
+    for value in refused:
+        with pytest.raises(SettingError, match=name):
+            IntensitySettings(**{name: value})

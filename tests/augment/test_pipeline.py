@@ -1,7 +1,12 @@
+import math
+
+import numpy as np
+import pytest
 import torch
+from scipy import stats
 
 from ulens.augment.geometry import GeometrySettings, sample, sampling_points
-from ulens.augment.intensity import IntensitySettings
+from ulens.augment.intensity import KNOTS, IntensitySettings
 from ulens.augment.pipeline import apply, draw_tile
 
 SIZES = [(60, 60), (50, 80), (70, 40)]
@@ -29,6 +34,82 @@ def test_a_draw_depends_on_seed_and_visit_alone():
     assert draw(5) == draw(5)
     assert draw(5) != draw(6)
     assert draw(5) != draw(5, seed=1)
+
+
+def test_every_number_is_drawn_evenly_from_its_range_and_without_regard_to_the_others():
+    geometry = GeometrySettings(elastic_sd_px=4, rotation_deg=30, scale=(0.5, 3))
+    intensity = IntensitySettings(slope=(0.4, 1.2), offset_sd=0.2, noise_sd=0.3, blur_sd_px=1.5)
+    draws = [
+        draw_tile(
+            geometry, intensity, image_sizes=[(60, 90)], output_size=(20, 30), seed=0, visit=visit
+        )
+        for visit in range(1000)
+    ]
+
+    def each(read):
+        return np.array([read(drawn) for drawn in draws])
+
+    def on_log_scale(found, limits):
+        return np.log(found / limits[0]) / math.log(limits[1] / limits[0])
+
+    even = [
+        *((each(lambda drawn: drawn.geometry.centre) - (9.5, 14.5)) / (40, 60)).T,
+        each(lambda drawn: drawn.geometry.angle_rad) / math.radians(30) / 2 + 0.5,
+        on_log_scale(each(lambda drawn: drawn.geometry.scale), geometry.scale),
+        *stats.norm.cdf(each(lambda drawn: np.ravel(drawn.geometry.displacement_px)) / 4).T,
+        *on_log_scale(each(lambda drawn: drawn.intensity.slopes), intensity.slope).T,
+        stats.norm.cdf(each(lambda drawn: drawn.intensity.offset) / 0.2),
+    ]
+    assert len(even) == 4 + 18 + len(KNOTS) + 1 + 1
+    in_half = [
+        each(lambda drawn: drawn.intensity.noise_sd) / 0.3,
+        each(lambda drawn: drawn.intensity.blur_sd_px) / 1.5,
+    ]
+    mirror = each(lambda drawn: drawn.geometry.mirror)
+    for column in [*even, *(column[column > 0] for column in in_half)]:
+        assert stats.kstest(column, "uniform").pvalue > 1e-3
+    for column in [mirror, *in_half]:
+        assert abs(np.mean(column > 0) - 0.5) < 0.05
+    alike = np.corrcoef([*even, *in_half, mirror])
+    assert np.abs(alike - np.eye(len(alike))).max() < 0.15
+    assert len(set(each(lambda drawn: drawn.intensity.noise_seed))) == 1000
+
+
+def test_nothing_is_drawn_from_a_range_of_nothing():
+    geometry = GeometrySettings(elastic_sd_px=0, rotation_deg=0, scale=(1, 1), mirror=False)
+    intensity = IntensitySettings(slope=(1, 1), offset_sd=0, noise_sd=0, blur_sd_px=0)
+    for visit in range(20):
+        drawn = draw_tile(
+            geometry, intensity, image_sizes=SIZES, output_size=(20, 20), seed=0, visit=visit
+        )
+        assert not drawn.geometry.mirror
+        assert drawn.geometry.scale == 1
+        assert not np.any(drawn.geometry.displacement_px)
+        assert drawn.intensity.slopes == [1] * 5
+        assert not any(
+            (
+                drawn.geometry.angle_rad,
+                drawn.intensity.offset,
+                drawn.intensity.noise_sd,
+                drawn.intensity.blur_sd_px,
+            )
+        )
+
+
+@pytest.mark.parametrize("target_size", [(90, 70), (3, 90, 70)])
+def test_a_tile_is_made_where_its_image_is(target_size):
+    # a device without numbers; torch refuses to mix it with another, as it does accelerators
+    image, target, weight = (
+        torch.empty(size, device="meta") for size in [(2, 90, 70), target_size, (90, 70)]
+    )
+    target = target.long() if target.ndim == 2 else target
+    drawn = next(
+        drawn
+        for drawn in map(draw, range(100))
+        if drawn.intensity.noise_sd > 0 and drawn.intensity.blur_sd_px > 0.2
+    )
+    found = apply(drawn, image, target, weight, 60, 20)
+    assert {each.device.type for each in found} == {"meta"}
 
 
 def test_a_draw_replays_the_tile():
@@ -66,16 +147,18 @@ def test_the_label_is_the_centre_of_the_tile():
     torch.testing.assert_close(image[0, 20:40, 20:40], weight)
 
 
-def test_a_tile_is_read_from_a_part_of_the_image_as_from_all_of_it():
+@pytest.mark.parametrize("visit", range(5))
+@pytest.mark.parametrize("size", [(90, 200), (200, 90)])
+def test_a_tile_is_read_from_a_part_of_the_image_as_from_all_of_it(size, visit):
     generator = torch.Generator().manual_seed(3)
-    image = torch.rand(3, 90, 200, generator=generator)
+    image = torch.rand(3, *size, generator=generator)
     drawn = draw_tile(
         GeometrySettings(),
         IntensitySettings(slope=(1, 1), offset_sd=0),
-        image_sizes=[(90, 200)],
+        image_sizes=[size],
         output_size=(20, 20),
         seed=0,
-        visit=2,
+        visit=visit,
     )
     label = torch.where(image[0] > 0.5, 7, 0)
     tile, target, weight = apply(drawn, image, label, image[1], 60, 20)

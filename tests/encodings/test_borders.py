@@ -4,6 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import ndimage
+from skimage.segmentation import watershed
 
 from cases import two_touching_discs
 from ulens.encodings.borders import close_borders
@@ -61,6 +62,60 @@ def test_discs_that_touch_are_parted_where_the_border_is_faint_in_one_place():
     interior[44:52, 79:81] = 0.8
     assert num_cells(interior, 0.5) == 1
     assert num_cells(close_borders(interior), 0.5) == 2
+
+
+def close_by_definition(interior, smoothing_px):
+    border = 1 - interior
+    fragments = watershed(ndimage.gaussian_filter(border, smoothing_px))
+    contacts = []
+    for here in np.ndindex(interior.shape):
+        for there in ((here[0], here[1] + 1), (here[0] + 1, here[1])):
+            inside = there[0] < interior.shape[0] and there[1] < interior.shape[1]
+            if inside and fragments[here] != fragments[there]:
+                contacts.append((here, there, max(here, there, key=lambda pixel: border[pixel])))
+    closed = interior.copy()
+    while contacts:
+        borders = {}
+        for here, there, pixel in contacts:
+            sides = frozenset([fragments[here], fragments[there]])
+            borders.setdefault(sides, []).append(pixel)
+        strengths = {
+            sides: np.mean([border[pixel] for pixel in pixels], dtype=float)
+            for sides, pixels in borders.items()
+        }
+        weakest = min(strengths, key=strengths.get)
+        if strengths[weakest] >= 0.5:
+            for pixel in borders[weakest]:
+                closed[pixel] = min(closed[pixel], 1 - strengths[weakest])
+        one, other = weakest
+        fragments = np.where(fragments == one, other, fragments)
+        contacts = [each for each in contacts if fragments[each[0]] != fragments[each[1]]]
+    return closed
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("smoothing_px", [(0.7, 0.7), (0.5, 2.0)])
+def test_closing_is_its_definition(seed, smoothing_px):
+    interior = np.random.default_rng(seed).uniform(0, 1, (21, 26)).astype(np.float32)
+    expected = close_by_definition(interior, smoothing_px)
+    assert np.count_nonzero(expected < interior) > 20
+    np.testing.assert_allclose(close_borders(interior, smoothing_px), expected, atol=1e-6)
+
+
+def test_a_border_as_likely_as_not_is_closed():
+    interior = np.ones((8, 9), np.float32)
+    interior[:, 4] = [0.25, 0.75] * 4
+    assert close_borders(interior)[:, 4].tolist() == [0.25, 0.5] * 4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_what_came_stays_as_it_was(dtype):
+    interior = walls(gap=8).astype(dtype)
+    before = interior.copy()
+    closed = close_borders(interior)
+    assert closed.dtype == np.float32
+    assert (closed < before).any()
+    np.testing.assert_array_equal(interior, before)
 
 
 @settings(max_examples=30, deadline=None)

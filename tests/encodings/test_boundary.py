@@ -151,6 +151,8 @@ def test_decoding_is_its_definition(seed, threshold, reach_threshold, min_area_p
     )
     expected = decode_by_definition(probability, threshold, reach_threshold, min_area_px, grow_px)
     np.testing.assert_array_equal(found, expected)
+    of_a_half = decode(probability, threshold=threshold, reach_threshold=0.5)
+    np.testing.assert_array_equal(decode(probability, threshold=threshold), of_a_half)
 
 
 @pytest.mark.real

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from scipy import ndimage
+from skimage.segmentation import watershed
 
 from ulens.encodings import boundary, contact
 from ulens.labels.grid import labels_at
@@ -79,6 +80,20 @@ def test_a_small_core_grows_if_its_instance_is_large_enough():
     assert not contact.decoder(**asked, min_area_px=65).decode(faint).any()
 
 
+@pytest.mark.parametrize("reach_threshold", [0.3, 0.9])
+def test_instances_grow_over_the_surest_interior_first(reach_threshold):
+    noise = np.random.default_rng(0).standard_normal((3, 60, 70))
+    maps = np.exp(20 * ndimage.gaussian_filter(noise, (0, 2, 2)))
+    maps /= maps.sum(0)
+    cores = maps[1] > 0.8
+    expected = watershed(
+        -maps[1], ndimage.label(cores)[0], mask=cores | (1 - maps[0] > reach_threshold)
+    )
+    found = contact.decoder(threshold=0.8, reach_threshold=reach_threshold).decode(maps)
+    assert found.max() > 10
+    np.testing.assert_array_equal(found, expected)
+
+
 def test_small_cores_are_left_out():
     labels = squares(4, 4)
     labels[0, :3] = 0
@@ -96,3 +111,14 @@ def test_shares_on_another_grid_add_up_and_keep_cells_apart(zoom):
     assert (shares >= -1e-6).all()
     found = contact.decoder().decode(shares)
     assert seg_scores([(coarse, found)]).seg > 0.85
+
+
+def test_shares_are_of_what_is_annotated_of_a_pixel():
+    labels = np.random.default_rng(0).choice([-1, 0, 0, 1], (24, 30))
+    half = (0.5, 0.5)
+    shares = contact.encode_at(labels, half, labels_at(labels, half))
+    blocks = labels.reshape(12, 2, 15, 2)
+    annotated, inside = ((blocks >= lowest).sum((1, 3)) for lowest in (0, 1))
+    known = annotated > 0
+    np.testing.assert_allclose(shares[1][known], (inside / np.maximum(annotated, 1))[known])
+    np.testing.assert_allclose(shares[0] + shares[1], 1)

@@ -170,6 +170,24 @@ def test_the_parameters_of_decoding_by_hand():
     assert decode(maps, cell_threshold=0.4, seed_threshold=0.3).max() == 2
 
 
+def test_seeds_are_hills_of_the_smoothed_distance_less_the_squared_nearness():
+    maps = ndimage.gaussian_filter(np.random.default_rng(0).uniform(0, 1, (2, 50, 60)), (0, 1, 1))
+    height = ndimage.gaussian_filter(maps[0], 1) - maps[1] ** 2
+    seed_threshold, cell_threshold = height[20, 30], maps[0, 25, 7]  # not above themselves
+    made = decoder(seed_threshold=seed_threshold, cell_threshold=cell_threshold)
+    ground = made.landscape(maps)
+    np.testing.assert_array_equal(ground.seeds, height > seed_threshold)
+    np.testing.assert_array_equal(ground.height, -height)
+    np.testing.assert_array_equal(ground.within, maps[0] > cell_threshold)
+
+
+@pytest.mark.parametrize(("width", "number"), [(1, 0), (2, 0), (3, 1), (4, 1)])
+def test_a_seed_has_at_least_three_pixels(width, number):
+    maps = np.full((2, 9, 9), 0.9)
+    maps[1, 4, 4 : 4 + width] = 0
+    assert decode(maps, cell_threshold=0.1, seed_threshold=0.5).max() == number
+
+
 def test_nothing_decodes_to_nothing():
     assert not decode(np.zeros((2, 5, 5)), **DEFAULTS).any()
 

@@ -61,6 +61,7 @@ def test_the_parts_of_a_batch_add_up_to_it(loss):
         for part in (slice(0, 1), slice(1, 4))
     ]
     torch.testing.assert_close(sum(parts), loss(output, target, weight))
+    torch.testing.assert_close(loss(output, target, weight / 1000), loss(output, target, weight))
     assert loss(output.bfloat16(), target, weight).dtype == torch.float32
 
 

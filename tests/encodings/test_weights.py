@@ -1,5 +1,8 @@
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
 
 from cases import empty, one_pixel, two_touching_discs
 from ulens.encodings.boundary import encode
@@ -72,9 +75,9 @@ def test_the_falk_weight_is_its_formula(labels):
 
 def test_the_falk_weight_takes_other_settings():
     labels = np.array([[1, 1, 0, 0, 2, 2]] * 3)
-    settings = {"background": 0.5, "decay_sigma_px": 3.0, "w0": 2.0, "sigma_px": 4.0}
+    chosen = {"background": 0.5, "decay_sigma_px": 3.0, "w0": 2.0, "sigma_px": 4.0}
     beside = 0.5 + 0.5 * np.exp(-1 / 18) + 2 * np.exp(-9 / 32)
-    assert falk_weight(labels, **settings)[1] == pytest.approx([1, 1, beside, beside, 1, 1])
+    assert falk_weight(labels, **chosen)[1] == pytest.approx([1, 1, beside, beside, 1, 1])
 
 
 def test_where_two_instances_touch_the_weight_is_largest():
@@ -108,7 +111,7 @@ def test_an_ignored_region_separates_nothing_and_weighs_nothing():
 
 
 @pytest.mark.parametrize(
-    ("settings", "message"),
+    ("chosen", "message"),
     [
         ({"sigma_px": 0}, "sigma_px 0"),
         ({"w0": -1}, "w0 is -1"),
@@ -116,9 +119,17 @@ def test_an_ignored_region_separates_nothing_and_weighs_nothing():
         ({"decay_sigma_px": 0}, "decay_sigma_px 0; need .* decay_sigma_px > 0"),
     ],
 )
-def test_settings_out_of_range_are_refused(settings, message):
+def test_settings_out_of_range_are_refused(chosen, message):
     with pytest.raises(SettingError, match=message):
-        falk_weight(one_pixel(), **settings)
+        falk_weight(one_pixel(), **chosen)
+
+
+@pytest.mark.parametrize(
+    "chosen", [{"background": 0}, {"background": 1}, {"w0": 0}, {"sigma_px": 0.1, "w0": 0.1}]
+)
+def test_settings_are_taken_up_to_their_limits(chosen):
+    falk = falk_weight(one_pixel(), decay_sigma_px=0.1, **chosen)
+    assert falk[0, 0] == pytest.approx(chosen.get("background", 0.1))
 
 
 def test_the_separation_weight_refuses_settings_out_of_range():
@@ -126,7 +137,19 @@ def test_the_separation_weight_refuses_settings_out_of_range():
         separation_weight(one_pixel(), w0=1, sigma_px=0)
 
 
-def test_class_balance_gives_every_class_the_same_total_and_the_mean_one():
-    target = np.array([[0] * 6 + [1] * 2 + [-1] * 4])
-    weights = class_balance([target], 3)
-    assert weights == pytest.approx((8 / 12, 8 / 4, 0))
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(
+        arrays(np.int16, array_shapes(min_dims=2, max_dims=2), elements=st.integers(-1, 3)),
+        min_size=1,
+        max_size=3,
+    )
+)
+def test_class_balance_gives_every_class_the_same_total_and_the_mean_one(targets):
+    weights = np.array(class_balance(targets, 5))
+    annotated = np.concatenate([target[target >= 0] for target in targets])
+    classes, counts = np.unique(annotated, return_counts=True)
+    assert set(np.flatnonzero(weights)) == set(classes)
+    if len(annotated):
+        np.testing.assert_allclose(weights[classes] * counts, len(annotated) / len(classes))
+        assert weights[annotated].mean() == pytest.approx(1)

@@ -140,20 +140,12 @@ def sampling_points(draw: GeometryDraw, size: tuple[int, int], device: torch.dev
     -------
     (2, Y, X) float32, (y, x) in image pixels
     """
-    y = torch.arange(size[0], dtype=torch.float32, device=device) - (size[0] - 1) / 2
-    x = torch.arange(size[1], dtype=torch.float32, device=device) - (size[1] - 1) / 2
-    points = torch.stack(torch.meshgrid(y, x, indexing="ij"))
-    points = points + elastic_displacement(
-        torch.tensor(draw.displacement_px, dtype=torch.float32, device=device), size
-    )
+    y, x = (torch.arange(length, device=device) - (length - 1) / 2 for length in size)
+    by_y, by_x = elastic_displacement(torch.tensor(draw.displacement_px, device=device), size)
+    y, x = y[:, None] + by_y, x + by_x
+    x = -x if draw.mirror else x
     cos, sin = math.cos(draw.angle_rad) / draw.scale, math.sin(draw.angle_rad) / draw.scale
-    x_sign = -1.0 if draw.mirror else 1.0
-    return torch.stack(
-        [
-            draw.centre[0] + cos * points[0] - sin * x_sign * points[1],
-            draw.centre[1] + sin * points[0] + cos * x_sign * points[1],
-        ]
-    )
+    return torch.stack([draw.centre[0] + cos * y - sin * x, draw.centre[1] + sin * y + cos * x])
 
 
 def sample(array: Tensor, points: Tensor, *, nearest: bool) -> Tensor:
@@ -170,7 +162,7 @@ def sample(array: Tensor, points: Tensor, *, nearest: bool) -> Tensor:
     (C, y, x) float32
     """
     array = array.float()
-    size = torch.tensor(array.shape[-2:], dtype=torch.float32, device=array.device)
+    size = torch.tensor(array.shape[-2:], device=array.device)
     scaled = 2 * points / (size - 1).clamp(min=1)[:, None, None] - 1
     return functional.grid_sample(
         array[None],

@@ -1,6 +1,8 @@
 """Random grey values: a monotone curve, an offset, blur and noise."""
 
+import math
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -55,7 +57,7 @@ class IntensityDraw:
 def draw_intensity(settings: IntensitySettings, generator: torch.Generator) -> IntensityDraw:
     """Draw a grey-value change; half of the tiles stay without blur, half without noise."""
     uniform = torch.rand(len(KNOTS) + 5, generator=generator, dtype=torch.float64)
-    low, high = torch.tensor(settings.slope, dtype=torch.float64).log()
+    low, high = (math.log(value) for value in settings.slope)
     slopes = torch.exp(low + (high - low) * uniform[: len(KNOTS) + 1])
     noise, blur, with_noise, with_blur = uniform[len(KNOTS) + 1 :].tolist()
     return IntensityDraw(
@@ -89,16 +91,18 @@ def grey_value_curve(image: Tensor, slopes: list[float]) -> Tensor:
     """
     middle = len(slopes) // 2
     curve = slopes[middle] * image
-    for knot, before, after in zip(KNOTS, slopes, slopes[1:], strict=False):
-        beyond = (image - knot).clamp(min=0) if knot > 0 else (image - knot).clamp(max=0)
-        curve = curve + (after - before) * (1 if knot > 0 else -1) * beyond
+    for knot, (before, after) in zip(KNOTS, pairwise(slopes), strict=True):
+        if knot > 0:
+            curve = curve + (after - before) * (image - knot).clamp(min=0)
+        else:
+            curve = curve - (after - before) * (image - knot).clamp(max=0)
     return curve
 
 
 def gaussian_blur(image: Tensor, sd_px: float) -> Tensor:
     """Blur a (C, Y, X) tile with a Gaussian of `sd_px` pixels; edges are replicated."""
     radius = int(3 * sd_px + 0.5)
-    taps = torch.arange(-radius, radius + 1, dtype=image.dtype, device=image.device)
+    taps = image.new_tensor(range(-radius, radius + 1))
     kernel = torch.exp(-0.5 * (taps / sd_px) ** 2)
     kernel = kernel / kernel.sum()
     padded = functional.pad(image[:, None], (radius,) * 4, mode="replicate")

@@ -69,13 +69,13 @@ def close_borders(
     >>> close_borders(wall)[:, 4].round(2)
     array([0.1 , 0.1 , 0.28, 0.1 , 0.1 ], dtype=float32)
     """
-    border = 1 - interior.astype(np.float32)
+    closed = interior.astype(np.float32).ravel()
+    border = 1 - closed.reshape(interior.shape)
     fragments = ski.segmentation.watershed(ndimage.gaussian_filter(border, smoothing_px))
     pairs, pixels = _contacts(fragments, border)
     ends, numbers = np.unique(pairs, axis=1, return_inverse=True)
     strengths = border.ravel()[pixels]
     saliency = _merge(ends, np.bincount(numbers, strengths), np.bincount(numbers))
-    closed = interior.astype(np.float32).ravel()
     is_border = saliency[numbers] >= WEAKEST
     strength = saliency[numbers][is_border].astype(np.float32)
     np.minimum.at(closed, pixels[is_border], 1 - strength)
@@ -92,10 +92,7 @@ def _contacts(fragments: np.ndarray, border: np.ndarray) -> tuple[np.ndarray, np
     """
     places = np.arange(fragments.size).reshape(fragments.shape)
     pairs, pixels = [], []
-    for before, after in (
-        ((slice(None), slice(None, -1)), (slice(None), slice(1, None))),
-        ((slice(None, -1), slice(None)), (slice(1, None), slice(None))),
-    ):
+    for before, after in (np.s_[:, :-1], np.s_[:, 1:]), (np.s_[:-1], np.s_[1:]):
         differ = fragments[before] != fragments[after]
         pairs.append(np.sort([fragments[before][differ], fragments[after][differ]], axis=0))
         is_before = border[before] >= border[after]

@@ -91,22 +91,19 @@ def decoder(
     """
 
     def landscape(maps: np.ndarray) -> Landscape:
-        cores = maps[1] > threshold
-        within = maps[1] > reach_threshold if reach_threshold < threshold else cores
-        return Landscape(cores, -maps[1], within)
+        within = maps[1] > min(threshold, reach_threshold)
+        return Landscape(maps[1] > threshold, -maps[1], within)
 
     return SeedDecoder(
         landscape=landscape,
         min_seed_px=int(np.ceil(min_area_px)),
         finish=lambda instances: _close_gaps(instances, grow_px),
-        reach_px=int(np.ceil(2 * max(0, grow_px))) + _SMOOTHING_REACH_PX,
+        reach_px=int(np.ceil(2 * grow_px)) + _SMOOTHING_REACH_PX,
     )
 
 
 def _close_gaps(instances: np.ndarray, grow_px: float) -> np.ndarray:
     """Give the pixels between two instances to the nearest."""
-    if grow_px <= 0:
-        return instances
     nearest, second, owner = two_nearest(instances, reach_px=2 * grow_px)
     in_gap = (nearest <= grow_px) & (second < 2 * grow_px)
     # where a gap opens, the rough edges of two instances would leave the teeth of a comb
