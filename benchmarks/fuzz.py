@@ -5,9 +5,9 @@ python benchmarks/fuzz.py OUT [--kinds KIND ...] [--inputs N] [--minutes M]
 Small files are changed by libFuzzer, which keeps what reaches new code of ulens, tifffile and
 roifile, and are read as the commands read them. JSON, members of zips, headers of safetensors and
 chunks of PNG are changed as such. A crash is any error but those of ulens, more than 10 seconds of
-a processor, or 2 GB beyond those at the start. N inputs of each kind are read. OUT/KIND holds the corpus, with
-which a second call goes on, and an input and the traceback of each crash; OUT/fuzz.jsonl a line for
-each run. Needs atheris, which is for Linux on x86-64: pip install .[dev]
+a processor, or 2 GB beyond those at the start. N inputs of each kind are read. OUT/KIND holds the
+corpus, with which a second call goes on, and an input and the traceback of each crash;
+OUT/fuzz.jsonl a line for each run. Needs atheris, which is for Linux on x86-64: pip install .[dev]
 """
 
 import argparse
@@ -23,7 +23,6 @@ import sys
 import time
 import traceback
 import zipfile
-import zlib
 from contextlib import suppress
 from datetime import date
 from pathlib import Path
@@ -39,11 +38,11 @@ COMPILED = ["ulens.labels.nearest", "ulens.metrics.thinning", "ulens.metrics.war
 with atheris.instrument_imports(include=["ulens", "roifile", "tifffile"], exclude=COMPILED):
     from fuzz_kinds import KINDS, Kind
 
-    from hostile import NASTY_VALUES, places
+    from hostile import NASTY_VALUES, PNG_START, mend_png, places
     from ulens.errors import UlensError
 
 MOST_BYTES, MOST_SECONDS, STUCK_SECONDS, LONGEST_INPUT = 2 * 10**9, 10, 60, 16_384
-PNG, FOLDER = b"\x89PNG\r\n\x1a\n", b"folder\n"
+FOLDER = b"folder\n"
 
 
 def main() -> None:
@@ -199,7 +198,7 @@ def change_part(data: bytes, longest: int, random: Random) -> bytes:
     if files and (start or random.random() < 0.9):
         name = random.choice(sorted(files))
         return start + pack(files | {name: change_part(files[name], longest, random)})
-    if data.startswith(PNG):
+    if data.startswith(PNG_START):
         return mend_png(atheris.Mutate(data, longest))
     size = int.from_bytes(data[:8], "little")
     if data[8:9] == b"{" and size <= len(data):  # of safetensors
@@ -236,17 +235,6 @@ def change_json(data: bytes, longest: int, random: Random) -> bytes:
     else:
         parent[last] = random.choice(NASTY_VALUES)
     return json.dumps(record).encode()
-
-
-def mend_png(data: bytes) -> bytes:
-    """Write the checksums that chunks need, so that what they hold is read."""
-    parts, start = [data[:8]], 8
-    while start + 12 <= len(data):
-        end = min(start + 8 + int.from_bytes(data[start : start + 4]), len(data) - 4)
-        checksum = zlib.crc32(data[start + 4 : end])
-        parts.append(data[start:end] + checksum.to_bytes(4))
-        start = end + 4
-    return b"".join(parts)
 
 
 def pack(files: dict[str, bytes]) -> bytes:

@@ -6,6 +6,7 @@ import shutil
 import time
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -13,23 +14,27 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hostile import changed_records, encoded
-from tiny_training import tiny_plan
+from tiny_training import tiny_plan, training_images
+from ulens.annotated.samples import Sample
 from ulens.bundle import ModelBundle, load_bundle, save_bundle
 from ulens.errors import ModelError, SettingError, UlensError
 from ulens.nets.unet import UNet
 from ulens.normalize import Normalization
 from ulens.planning.plan import Plan, read_plan
-from ulens.predict.large.job import LargeJob, read_job
+from ulens.predict.large.job import VERSION, LargeJob, read_job
 from ulens.record import read_json
 from ulens.training.evidence import Evidence
 from ulens.training.need import check_training_memory
+from ulens.training.scored import load_scored
+from ulens.training.state import load_state, save_state
+from ulens.training.trainer import Trainer
 
 OFTEN = settings(
     max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-JOB = {"version": 4} | asdict(
+JOB = {"version": VERSION} | asdict(
     LargeJob(
         model="a", image="b", average=1, factor=(1.0, 1.0), engine="fp32", beside_int8="fp32",
         tile_px=60, block_px=64, halo_px=8,
@@ -107,6 +112,67 @@ def test_job_json(tmp_path, changed):
 @given(changed=changed_records(EVIDENCE))
 def test_what_scores_rest_on(changed):
     check_quickly(lambda: Evidence.from_json(read_json(encoded(changed), "e")).in_words())
+
+
+@pytest.fixture(scope="module")
+def trained():
+    plan = tiny_plan(width=2, crop=28, steps=9)
+    trainer = Trainer(plan.make_network(1), training_images(), plan)
+    next(iter(trainer))
+    trainer.take_snapshot()
+    return trainer, *trainer.snapshot
+
+
+def changed_tensors(tensors):
+    """One of some tensors is missing, or of any shape, type and content."""
+    others = st.builds(
+        lambda shape, dtype, value: torch.full(shape, value).to(dtype),
+        st.lists(st.integers(0, 3), max_size=4),
+        st.sampled_from([torch.float32, torch.float64, torch.bool, torch.int64, torch.complex64]),
+        st.sampled_from([0.0, 1.0, -1.0, 1e30, float("nan"), float("inf")]),
+    )
+    return st.builds(
+        lambda name, other: {n: v for n, v in (tensors | {name: other}).items() if v is not None},
+        st.sampled_from(sorted(tensors)),
+        st.none() | others,
+    )
+
+
+@OFTEN
+@given(data=st.data())
+def test_the_state_of_a_training(trained, tmp_path, data):
+    trainer, tensors, record = trained
+    if data.draw(st.booleans()):
+        tensors = data.draw(changed_tensors(tensors))
+    else:
+        record = data.draw(changed_records(record))
+    save_state(tmp_path / "state", tensors, record)
+
+    def resume():
+        trainer.restore(*load_state(tmp_path / "state"))
+        next(iter(trainer), None)
+
+    check_quickly(resume)
+
+
+@OFTEN
+@given(data=st.data())
+def test_what_a_training_held_out(tmp_path, data):
+    sample = Sample(name="a", image=np.ones((1, 4, 4)), label=np.ones((4, 4), np.int32))
+    maps, labels = torch.full((2, 4, 4), 0.5), torch.ones(4, 4, dtype=torch.int32)
+    tensors = {"0": maps, "labels of 0": labels}
+    record = {"decoding": {}, "scores": {"dice": 0.5}, "evidence": EVIDENCE, "step": 3}
+    if data.draw(st.booleans()):
+        tensors = data.draw(changed_tensors(tensors))
+    else:
+        record = data.draw(changed_records(record))
+    save_state(tmp_path / "held_out", tensors, record)
+
+    def read():
+        for each in load_scored(tmp_path / "held_out", [sample], "classes").predictions:
+            assert each.maps.shape[1:] == each.labels.shape == (4, 4)
+
+    check_quickly(read)
 
 
 @OFTEN

@@ -10,16 +10,17 @@ import zipfile
 import zlib
 
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hostile import changed_records, encoded
+from hostile import PNG_START, changed_bytes, changed_records, encoded, mend_png
 from odd_files import pixels, without_companion, zarr_with_gaps
 from ulens.errors import FileError, LabelError, UlensError
-from ulens.io.files import read_image
+from ulens.io.files import read_image, read_label_image
 from ulens.io.regions import open_volume
 from ulens.io.rois import read_rois, write_rois
 from ulens.metrics.objects import as_cell
@@ -69,7 +70,7 @@ def png(path, width, height, num_bytes=0):
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks
     ]
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    path.write_bytes(PNG_START + b"".join(parts))
     if num_bytes:
         with path.open("r+b") as file:
             file.truncate(num_bytes)  # takes no room on the disk
@@ -210,10 +211,7 @@ def test_a_zip_of_rois_that_inflates(tmp_path):
 def test_outlines_with_bytes_changed(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("rois") / data.draw(st.sampled_from(["a.zip", "a.geojson"]))
     write_rois(path, np.pad(np.ones((4, 5), np.int32), 3))
-    content = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    path.write_bytes(content)
+    path.write_bytes(data.draw(changed_bytes(path.read_bytes())))
     started = time.process_time()
     with contextlib.suppress(FileError, LabelError):
         assert read_rois(path, (10, 11)).shape == (10, 11)
@@ -226,18 +224,31 @@ def test_tiffs_with_bytes_changed(tmp_path_factory, data, kind):
     path = tmp_path_factory.mktemp("tiff") / "a.tif"
     options = {"compression": "zlib"} if kind == "zlib" else {"ome": kind == "ome"}
     tifffile.imwrite(path, pixels(3, 16, 16), photometric="minisblack", **options)
-    content = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        content[data.draw(st.integers(0, min(600, len(content) - 1)))] = data.draw(
-            st.integers(0, 255)
-        )
-    path.write_bytes(content)
+    path.write_bytes(data.draw(changed_bytes(path.read_bytes(), within=600)))
     for read in (read_image, read_window):
         started = time.process_time()
         try:
             read(path)
         except UlensError as error:
             assert str(error)  # noqa: PT017
+        assert time.process_time() - started < 2
+
+
+@OFTEN
+@given(data=st.data(), kind=st.sampled_from(["PNG", "JPEG", "BMP"]))
+def test_rasters_with_bytes_changed(tmp_path_factory, data, kind):
+    path = tmp_path_factory.mktemp("raster") / "a"
+    mode = data.draw(st.sampled_from({"PNG": ["1", "P", "RGBA", "I;16"]}.get(kind, ["L", "RGB"])))
+    picture = PIL.Image.fromarray(pixels(16, 16, 3)).convert("L" if mode == "I;16" else "RGB")
+    picture.convert(mode).save(path, kind)
+    changed = data.draw(changed_bytes(path.read_bytes()))
+    path.write_bytes(mend_png(changed) if kind == "PNG" else changed)
+    for read in (read_image, read_label_image):
+        started = time.process_time()
+        try:
+            read(path)
+        except UlensError as error:
+            assert str(path) in str(error)  # noqa: PT017
         assert time.process_time() - started < 2
 
 
