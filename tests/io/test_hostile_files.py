@@ -11,6 +11,7 @@ import zlib
 
 import numpy as np
 import PIL.Image
+import PIL.PngImagePlugin
 import pytest
 import tifffile
 import zarr
@@ -88,6 +89,21 @@ def test_a_png_beyond_its_length_or_beyond_the_memory(tmp_path):
     assert "3.6 kB" not in refused(read_image, png(tmp_path / "a.png", 60_000, 60_000))
     path = png(tmp_path / "b.png", 2**31 - 1, 10**6, num_bytes=10**12)
     assert "are free; crop it, or save it as a tiled TIFF" in refused(read_image, path)
+
+
+@pytest.mark.parametrize("kind", [b"IDAT", b"IEND", b"tEXt"])
+def test_a_chunk_of_a_png_that_claims_more_than_the_file_has(tmp_path, kind):
+    notes = PIL.PngImagePlugin.PngInfo()
+    notes.add_text("a", "b")
+    PIL.Image.fromarray(pixels(16, 16)).save(tmp_path / "a.png", pnginfo=notes)
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[content.index(kind) - 4] = 0x7F
+    (tmp_path / "a.png").write_bytes(content)
+    tracemalloc.start()
+    with contextlib.suppress(FileError):
+        read_image(tmp_path / "a.png")
+    assert tracemalloc.get_traced_memory()[1] < 3e8
+    tracemalloc.stop()
 
 
 @pytest.mark.parametrize("read", [read_image, read_window])
