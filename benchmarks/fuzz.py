@@ -217,7 +217,7 @@ def change_json(data: bytes, longest: int, random: Random) -> bytes:
     try:
         record = json.loads(data)
         *above, last = random.choice(list(places(record)))
-    except (ValueError, IndexError, RecursionError):
+    except (ValueError, TypeError, IndexError, RecursionError):  # no JSON, or nothing in it
         return atheris.Mutate(data, longest)
     parent = record
     for key in above:

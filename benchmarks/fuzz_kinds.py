@@ -39,7 +39,7 @@ from ulens.nets.unet import UNet
 from ulens.normalize import Normalization
 from ulens.planning.plan import read_plan
 from ulens.predict.large.job import JOB, VERSION, LargeJob, read_job
-from ulens.tracking.lineage import Lineage, check_result, join_gaps
+from ulens.tracking.lineage import Lineage, Track, check_result, join_gaps
 from ulens.training.model_folder import LOG, PLAN, read_log
 from ulens.training.need import check_training_memory
 from ulens.training.scored import Scored, load_scored
@@ -50,7 +50,7 @@ from ulens.training.validate import Prediction
 LABELS = np.pad(
     [np.ones((4, 3), np.uint16), np.full((4, 3), 2, np.uint16)], [(0, 0), (3, 3), (3, 3)]
 )
-TRACKS = Lineage(((1, 0, 0, 0), (2, 1, 1, 1)))
+TRACKS = Lineage((Track(1, 0, 0, 0), Track(2, 1, 1, 1)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +96,10 @@ def make_labels(folder: Path) -> None:
 
 def make_zarrs(folder: Path) -> None:
     zarr_with_gaps(folder / "ome", 7)
-    for number, each in enumerate(({}, {"zarr_format": 2}, {"shards": (16, 16)})):
-        options: dict[str, Any] = {"shape": (16, 16), "chunks": (8, 8), "dtype": "uint8", **each}
-        zarr.create_array(folder / str(number), **options)[...] = pixels(16, 16)
+    options: list[dict[str, Any]] = [{}, {"zarr_format": 2}, {"shards": (16, 16)}]
+    for number, each in enumerate(options):
+        path, usual = folder / str(number), {"shape": (16, 16), "chunks": (8, 8)}
+        zarr.create_array(path, dtype="uint8", **usual, **each)[...] = pixels(16, 16)
 
 
 def make_model(folder: Path) -> None:

@@ -11,7 +11,6 @@ import zlib
 
 import numpy as np
 import PIL.Image
-import PIL.PngImagePlugin
 import pytest
 import tifffile
 import zarr
@@ -91,19 +90,17 @@ def test_a_png_beyond_its_length_or_beyond_the_memory(tmp_path):
     assert "are free; crop it, or save it as a tiled TIFF" in refused(read_image, path)
 
 
-@pytest.mark.parametrize("kind", [b"IDAT", b"IEND", b"tEXt"])
-def test_a_chunk_of_a_png_that_claims_more_than_the_file_has(tmp_path, kind):
-    notes = PIL.PngImagePlugin.PngInfo()
-    notes.add_text("a", "b")
-    PIL.Image.fromarray(pixels(16, 16)).save(tmp_path / "a.png", pnginfo=notes)
+def test_a_chunk_of_a_png_that_claims_more_than_the_file_has(tmp_path):
+    PIL.Image.fromarray(pixels(16, 16)).save(tmp_path / "a.png")
     content = bytearray((tmp_path / "a.png").read_bytes())
-    content[content.index(kind) - 4] = 0x7F
+    content[content.index(b"IDAT") - 4] = 0x7F
     (tmp_path / "a.png").write_bytes(content)
     tracemalloc.start()
-    with contextlib.suppress(FileError):
-        read_image(tmp_path / "a.png")
-    assert tracemalloc.get_traced_memory()[1] < 3e8
-    tracemalloc.stop()
+    try:
+        assert (read_image(tmp_path / "a.png").data == pixels(16, 16)).all()
+        assert tracemalloc.get_traced_memory()[1] < 3e8
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("read", [read_image, read_window])
