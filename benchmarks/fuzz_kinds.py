@@ -98,8 +98,8 @@ def make_zarrs(folder: Path) -> None:
     zarr_with_gaps(folder / "ome", 7)
     options: list[dict[str, Any]] = [{}, {"zarr_format": 2}, {"shards": (16, 16)}]
     for number, each in enumerate(options):
-        path, usual = folder / str(number), {"shape": (16, 16), "chunks": (8, 8)}
-        zarr.create_array(path, dtype="uint8", **usual, **each)[...] = pixels(16, 16)
+        usual: dict[str, Any] = {"shape": (16, 16), "chunks": (8, 8), "dtype": "uint8"}
+        zarr.create_array(folder / str(number), **usual, **each)[...] = pixels(16, 16)
 
 
 def make_model(folder: Path) -> None:
