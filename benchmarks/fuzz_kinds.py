@@ -23,7 +23,7 @@ sys.path.append(str(Path(__file__).parents[1] / "tests"))
 from odd_files import pixels, zarr_with_gaps
 from tiny_training import tiny_plan, training_images
 from ulens.annotated.ctc import read_lineage, write_lineage, write_result
-from ulens.annotated.samples import Sample
+from ulens.annotated.samples import Sample, read_annotated
 from ulens.bundle import MODEL, ModelBundle, load_bundle, save_bundle
 from ulens.datasets.checksums import CHECKSUMS, read_checksums
 from ulens.datasets.unpack import unpack
@@ -37,6 +37,7 @@ from ulens.jobs.segment_record import look_at, open_record
 from ulens.jobs.segmenting import Finding, SegmentSettings
 from ulens.nets.unet import UNet
 from ulens.normalize import Normalization
+from ulens.planning.fingerprint import take_fingerprint
 from ulens.planning.plan import read_plan
 from ulens.predict.large.job import JOB, VERSION, LargeJob, read_job
 from ulens.tracking.lineage import Lineage, Track, check_result, join_gaps
@@ -193,13 +194,24 @@ def make_roi_files(folder: Path) -> None:
     (folder / "a.zip").unlink()
 
 
+def make_pairs(folder: Path) -> None:
+    for name, content in (("images", pixels(2, 10, 9)), ("labels", LABELS)):
+        (folder / "pairs" / name).mkdir(parents=True)
+        write_tiff(folder / "pairs" / name / "0.tif", Image(data=content, axes="TYX"))
+
+
+def use_pairs(images: Path, labels: Path | None = None) -> None:
+    take_fingerprint(read_annotated(images, labels))
+
+
 def make_challenge(folder: Path) -> None:
     masks = [(0, LABELS[0]), (1, LABELS[1])]
     write_result(folder / "set" / "01_RES", masks, TRACKS)
     truth = folder / "set" / "01_GT"
-    for name in ("SEG", "TRA"):
+    for name in ("SEG", "TRA", "../01"):
         (truth / name).mkdir(parents=True)
     for frame, mask in masks:
+        write_tiff(truth / f"../01/t{frame:03d}.tif", Image(data=mask, axes="YX"))
         for name in (f"SEG/man_seg{frame:03d}.tif", f"TRA/man_track{frame:03d}.tif"):
             write_tiff(truth / name, Image(data=mask, axes="YX"))
     write_lineage(truth / "TRA" / "man_track.txt", TRACKS)
@@ -244,6 +256,9 @@ KINDS = {
         reads=(read_image,),
     ),
     "labels": Kind(make=make_labels, reads=(read_label_image,), name="a"),
+    "pairs": Kind(
+        make=make_pairs, reads=(lambda p: use_pairs(p / "images", p / "labels"),), name="pairs",
+    ),
     "zarr": Kind(make=make_zarrs, reads=(read_window,), name="a.zarr"),
     "models": Kind(make=make_model, reads=(load_bundle,), name="model", mend=mend_hashes),
     "states": Kind(
@@ -274,7 +289,7 @@ KINDS = {
     ),
     "challenge": Kind(
         make=make_challenge, name="set",
-        reads=(lambda p: evaluate_ctc(p / "01_GT", p / "01_RES", frames=None),),
+        reads=(lambda p: evaluate_ctc(p / "01_GT", p / "01_RES", frames=None), use_pairs),
     ),
     "archives": Kind(make=make_archives, reads=(check_unpacking,), name="a.zip"),
 }  # fmt: skip
