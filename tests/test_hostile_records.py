@@ -15,15 +15,19 @@ from hypothesis import strategies as st
 
 from hostile import changed_records, encoded
 from tiny_training import tiny_plan, training_images
+from ulens.annotated.holdout import HeldOut, split_as
 from ulens.annotated.samples import Sample
 from ulens.bundle import ModelBundle, load_bundle, save_bundle
+from ulens.encodings.table import ENCODINGS
 from ulens.errors import ModelError, SettingError, UlensError
 from ulens.nets.unet import UNet
 from ulens.normalize import Normalization
 from ulens.planning.plan import Plan, read_plan
 from ulens.predict.large.job import VERSION, LargeJob, read_job
 from ulens.record import read_json
+from ulens.report.charts import loss_chart
 from ulens.training.evidence import Evidence
+from ulens.training.model_folder import read_begun, read_log
 from ulens.training.need import check_training_memory
 from ulens.training.scored import load_scored
 from ulens.training.state import load_state, save_state
@@ -153,6 +157,48 @@ def test_the_state_of_a_training(trained, tmp_path, data):
         next(iter(trainer), None)
 
     check_quickly(resume)
+
+
+BEGUN = {
+    "provenance": {"steps": 3, "held_out": ["a"], "held_out_blocks": {"a": [0, 2, 0, None]}},
+    "decoding": {"threshold": 0.5, "min_area_px": 3},
+    "plan_sha256": "",
+}
+
+
+@OFTEN
+@given(changed=changed_records(BEGUN))
+def test_what_a_training_began_with(tmp_path, changed):
+    sample = Sample(name="a", image=np.ones((1, 4, 4)), label=np.ones((4, 4), np.int32))
+
+    def read():
+        begun = read_begun(tmp_path, {"provenance": {}} | changed, "boundary")
+        ENCODINGS["boundary"].decode(np.full((2, 4, 4), 0.5, np.float32), **begun.decoding)
+        split_as([sample], HeldOut.from_json(begun.provenance), labels_are="classes")
+
+    check_quickly(read)
+
+
+ROWS = [
+    {"step": 1, "seconds": 0.5, "loss": 0.7, "learning_rate": 0.1, "progress": 0.5},
+    {"step": 1, "seconds": 0.5, "score": {"dice": 0.5}},
+    {"step": 2, "seconds": 0.6, "loss": float("nan"), "learning_rate": 0.1, "progress": 1},
+]
+
+
+@OFTEN
+@given(changed=changed_records(ROWS))
+def test_the_log_of_a_training(tmp_path, changed):
+    (tmp_path / "log.jsonl").write_bytes(b"\n".join(encoded(row) for row in changed))
+    loss_chart([{"loss": 0.5} | row for row in read_log(tmp_path)])
+
+
+def test_a_log_is_read_up_to_what_is_damaged(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"\n".join(encoded(row) for row in ROWS))
+    assert len(read_log(tmp_path)) == 3
+    path.write_bytes(b"\n".join(encoded(row) for row in [ROWS[0], {"step": 1}, ROWS[2]]))
+    assert read_log(tmp_path) == ROWS[:1]
 
 
 @OFTEN
