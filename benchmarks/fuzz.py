@@ -93,7 +93,12 @@ def run(folder: Path, name: str, num_inputs: int, seconds: int) -> dict[str, Any
             os.dup2(log.fileno(), 2)
             limits = f"-runs={num_inputs} -max_total_time={seconds} -max_len={LONGEST_INPUT}"
             limits += " -timeout=10000 -rss_limit_mb=0 -reload=0"
-            fuzz_and_exit(kind, Path(place), crashes, [name, str(corpus), *limits.split()])
+            fuzz_and_exit(
+                kind,
+                Path(place),
+                crashes,
+                [name, str(corpus), f"-artifact_prefix={folder}/", *limits.split()],
+            )
         status = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         log.seek(0)
         text = log.read().decode(errors="replace")
