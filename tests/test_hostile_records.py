@@ -6,6 +6,7 @@ import shutil
 import time
 from dataclasses import asdict
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
@@ -13,23 +14,31 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hostile import changed_records, encoded
-from tiny_training import tiny_plan
+from tiny_training import tiny_plan, training_images
+from ulens.annotated.holdout import HeldOut, split_as
+from ulens.annotated.samples import Sample
 from ulens.bundle import ModelBundle, load_bundle, save_bundle
+from ulens.encodings.table import ENCODINGS
 from ulens.errors import ModelError, SettingError, UlensError
 from ulens.nets.unet import UNet
 from ulens.normalize import Normalization
 from ulens.planning.plan import Plan, read_plan
-from ulens.predict.large.job import LargeJob, read_job
+from ulens.predict.large.job import VERSION, LargeJob, read_job
 from ulens.record import read_json
+from ulens.report.charts import loss_chart
 from ulens.training.evidence import Evidence
+from ulens.training.model_folder import read_begun, read_log
 from ulens.training.need import check_training_memory
+from ulens.training.scored import load_scored
+from ulens.training.state import load_state, save_state
+from ulens.training.trainer import Trainer
 
 OFTEN = settings(
     max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
-JOB = {"version": 4} | asdict(
+JOB = {"version": VERSION} | asdict(
     LargeJob(
         model="a", image="b", average=1, factor=(1.0, 1.0), engine="fp32", beside_int8="fp32",
         tile_px=60, block_px=64, halo_px=8,
@@ -107,6 +116,109 @@ def test_job_json(tmp_path, changed):
 @given(changed=changed_records(EVIDENCE))
 def test_what_scores_rest_on(changed):
     check_quickly(lambda: Evidence.from_json(read_json(encoded(changed), "e")).in_words())
+
+
+@pytest.fixture(scope="module")
+def trained():
+    plan = tiny_plan(width=2, crop=28, steps=9)
+    trainer = Trainer(plan.make_network(1), training_images(), plan)
+    next(iter(trainer))
+    trainer.take_snapshot()
+    return trainer, *trainer.snapshot
+
+
+def changed_tensors(tensors):
+    """One of some tensors is missing, or of any shape, type and content."""
+    others = st.builds(
+        lambda shape, dtype, value: torch.full(shape, value).to(dtype),
+        st.lists(st.integers(0, 3), max_size=4),
+        st.sampled_from([torch.float32, torch.float64, torch.bool, torch.int64, torch.complex64]),
+        st.sampled_from([0.0, 1.0, -1.0, 1e30, float("nan"), float("inf")]),
+    )
+    return st.builds(
+        lambda name, other: {n: v for n, v in (tensors | {name: other}).items() if v is not None},
+        st.sampled_from(sorted(tensors)),
+        st.none() | others,
+    )
+
+
+@OFTEN
+@given(data=st.data())
+def test_the_state_of_a_training(trained, tmp_path, data):
+    trainer, tensors, record = trained
+    if data.draw(st.booleans()):
+        tensors = data.draw(changed_tensors(tensors))
+    else:
+        record = data.draw(changed_records(record))
+    save_state(tmp_path / "state", tensors, record)
+
+    def resume():
+        trainer.restore(*load_state(tmp_path / "state"))
+        next(iter(trainer), None)
+
+    check_quickly(resume)
+
+
+BEGUN = {
+    "provenance": {"steps": 3, "held_out": ["a"], "held_out_blocks": {"a": [0, 2, 0, None]}},
+    "decoding": {"threshold": 0.5, "min_area_px": 3},
+    "plan_sha256": "",
+}
+
+
+@OFTEN
+@given(changed=changed_records(BEGUN))
+def test_what_a_training_began_with(tmp_path, changed):
+    sample = Sample(name="a", image=np.ones((1, 4, 4)), label=np.ones((4, 4), np.int32))
+
+    def read():
+        begun = read_begun(tmp_path, {"provenance": {}} | changed, "boundary")
+        ENCODINGS["boundary"].decode(np.full((2, 4, 4), 0.5, np.float32), **begun.decoding)
+        split_as([sample], HeldOut.from_json(begun.provenance), labels_are="classes")
+
+    check_quickly(read)
+
+
+ROWS = [
+    {"step": 1, "seconds": 0.5, "loss": 0.7, "learning_rate": 0.1, "progress": 0.5},
+    {"step": 1, "seconds": 0.5, "score": {"dice": 0.5}},
+    {"step": 2, "seconds": 0.6, "loss": float("nan"), "learning_rate": 0.1, "progress": 1},
+]
+
+
+@OFTEN
+@given(changed=changed_records(ROWS))
+def test_the_log_of_a_training(tmp_path, changed):
+    (tmp_path / "log.jsonl").write_bytes(b"\n".join(encoded(row) for row in changed))
+    loss_chart([{"loss": 0.5} | row for row in read_log(tmp_path)])
+
+
+def test_a_log_is_read_up_to_what_is_damaged(tmp_path):
+    path = tmp_path / "log.jsonl"
+    path.write_bytes(b"\n".join(encoded(row) for row in ROWS))
+    assert len(read_log(tmp_path)) == 3
+    path.write_bytes(b"\n".join(encoded(row) for row in [ROWS[0], {"step": 1}, ROWS[2]]))
+    assert read_log(tmp_path) == ROWS[:1]
+
+
+@OFTEN
+@given(data=st.data())
+def test_what_a_training_held_out(tmp_path, data):
+    sample = Sample(name="a", image=np.ones((1, 4, 4)), label=np.ones((4, 4), np.int32))
+    maps, labels = torch.full((2, 4, 4), 0.5), torch.ones(4, 4, dtype=torch.int32)
+    tensors = {"0": maps, "labels of 0": labels}
+    record = {"decoding": {}, "scores": {"dice": 0.5}, "evidence": EVIDENCE, "step": 3}
+    if data.draw(st.booleans()):
+        tensors = data.draw(changed_tensors(tensors))
+    else:
+        record = data.draw(changed_records(record))
+    save_state(tmp_path / "held_out", tensors, record)
+
+    def read():
+        for each in load_scored(tmp_path / "held_out", [sample], "classes").predictions:
+            assert each.maps.shape[1:] == each.labels.shape == (4, 4)
+
+    check_quickly(read)
 
 
 @OFTEN

@@ -15,6 +15,7 @@ class Server:
     etag: str | None = '"1"'
     last_modified: str | None = None
     length_known: bool = True
+    length: str | None = None  # what it says instead of the true one
     check_if_range: bool = True
     status: int | None = None
     cuts: list[int] = field(default_factory=list)  # bytes before each of the next cuts
@@ -54,10 +55,10 @@ def _handler(server):
             body = server.data[start:]
             self.send_response(206 if start else 200)
             if server.length_known:
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", server.length or str(len(body)))
             if start:
-                last = len(server.data) - 1
-                self.send_header("Content-Range", f"bytes {start}-{last}/{len(server.data)}")
+                last, length = len(server.data) - 1, server.length or len(server.data)
+                self.send_header("Content-Range", f"bytes {start}-{last}/{length}")
             if server.etag:
                 self.send_header("ETag", server.etag)
             if server.last_modified:

@@ -92,7 +92,7 @@ class Provenance:
 
     def __post_init__(self) -> None:
         for block in self.held_out_blocks.values():
-            if not 2 <= len(block) <= 4 or None in block[:3]:
+            if not 2 <= len(block) <= 4 or None in block[:3] or block[0] not in (0, 1):
                 raise SettingError(
                     f"provenance.held_out_blocks: {show(list(block))} is no axis, start, gap, stop"
                 )

@@ -3,6 +3,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ulens.annotated.ctc import (
     find_result,
@@ -16,6 +18,10 @@ from ulens.annotated.ctc import (
 from ulens.errors import FileError, LabelError, OutputError, ShapeError
 from ulens.tracking.lineage import Lineage, check_result
 
+NUMBERS = st.integers(-2, 7).map(str) | st.sampled_from(
+    ["9" * 5000, "1" * 10, "+1", "1_0", "", "٣"]
+)
+ROWS = st.lists(NUMBERS, min_size=3, max_size=5).map(" ".join) | st.text(max_size=9)
 LINEAGE = Lineage(((1, 0, 3, 0), (12, 4, 9, 1), (3, 4, 4, 1)))
 
 
@@ -50,12 +56,27 @@ def test_tabs_blank_lines_and_byte_order_marks_are_read(tmp_path):
     assert read_lineage(path).tracks == ((1, 0, 3, 0), (3, 4, 4, 1))
 
 
-@pytest.mark.parametrize("row", ["1 2 3", "1 2 3 0 5", "1 2 3 x", "1 2 3.5 0"])
+@pytest.mark.parametrize("row", ["1 2 3", "1 2 3 0 5", "1 2 3 x", "1 2 3.5 0", "1 2 1000000000 0"])
 def test_rows_that_are_not_four_numbers_are_named(tmp_path, row):
     path = tmp_path / "res_track.txt"
     path.write_text(f"1 0 0 0\n{row}\n")
     with pytest.raises(FileError, match=rf"res_track.txt has '{row}' in line 2; need four whole"):
         read_lineage(path)
+
+
+@settings(max_examples=100, deadline=None)
+@given(content=st.lists(ROWS, max_size=4).map("\n".join).map(str.encode) | st.binary(max_size=40))
+def test_any_text_is_a_lineage_or_refused_in_a_sentence(tmp_path_factory, content):
+    path = tmp_path_factory.mktemp("tracks") / "res_track.txt"
+    path.write_bytes(content)
+    try:
+        lineage = read_lineage(path)
+    except (FileError, LabelError) as error:
+        assert str(path) in str(error)  # noqa: PT017
+        assert len(str(error)) < 1000  # noqa: PT017
+    else:
+        write_lineage(path, lineage)
+        assert sorted(read_lineage(path).tracks) == sorted(lineage.tracks)
 
 
 def test_broken_rule_names_the_file(tmp_path):

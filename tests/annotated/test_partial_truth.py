@@ -1,3 +1,5 @@
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -104,3 +106,17 @@ def test_an_empty_frame_is_background():
 def test_sizes_must_agree():
     with pytest.raises(ShapeError, match="must have one shape"):
         ignore_unoutlined(cases.empty(), silver=cases.one_pixel())
+
+
+def test_memory_does_not_grow_with_the_numbers_of_labels():
+    gold, markers = rectangles(LEFT), rectangles((1, 9, 40, 2, 2))
+    expected, _ = ignore_unoutlined(gold, markers=markers)
+    large = gold.astype(np.int64) * 10**7
+    tracemalloc.start()
+    try:
+        found, num_ignored = ignore_unoutlined(large, markers=markers)
+        assert tracemalloc.get_traced_memory()[1] < 1e7
+    finally:
+        tracemalloc.stop()
+    assert num_ignored == 1
+    np.testing.assert_array_equal(found == -1, expected == -1)

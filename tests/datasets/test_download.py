@@ -1,9 +1,12 @@
+import contextlib
 import hashlib
 import json
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, given, settings
 
+from hostile import changed_records, encoded
 from ulens.datasets import download
 from ulens.datasets.checksums import cached_file, read_checksums, record_checksum
 from ulens.datasets.download import (
@@ -17,6 +20,10 @@ from ulens.errors import DownloadError, FileError, OutputError
 from web import Server
 
 DATA = np.random.default_rng(0).integers(0, 256, 300_000, np.uint8).tobytes()
+OFTEN = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+NOWHERE = "http://127.0.0.1:9/a.zip"
 QUICK = Patience(pause_s=0.0)
 
 
@@ -112,6 +119,31 @@ def test_a_part_longer_than_the_file_is_dropped(server, tmp_path):
     part.with_name("archive.zip.part.json").write_text(json.dumps(version))
     run(server, tmp_path)
     assert content(server, tmp_path) == DATA
+
+
+@OFTEN
+@given(changed=changed_records({"url": NOWHERE, "etag": "e", "last_modified": "l", "num_bytes": 9}))
+def test_whatever_is_noted_of_a_part_is_taken_or_not(tmp_path, monkeypatch, changed):
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    part = tmp_path / "a.zip.part"
+    part.write_bytes(b"part")
+    part.with_name("a.zip.part.json").write_bytes(encoded(changed))
+    steps = ResumingDownload(NOWHERE, part, Patience(num_attempts=1)).steps()
+    with contextlib.suppress(DownloadError):  # no server is there
+        assert list(steps) == []
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "many", "²"])
+@pytest.mark.parametrize("begun", [0, 100])
+def test_whatever_a_server_says_of_the_length_is_an_answer(server, tmp_path, length, begun):
+    part = tmp_path / "archive.zip.part"
+    part.write_bytes(DATA[:begun])
+    version = {"url": server.url, "etag": server.etag}
+    part.with_name("archive.zip.part.json").write_text(json.dumps(version))
+    server.length = length
+    with contextlib.suppress(DownloadError):
+        run(server, tmp_path)
+        assert content(server, tmp_path) == DATA
 
 
 def test_a_complete_part_needs_no_server(server, tmp_path):

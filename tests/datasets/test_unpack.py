@@ -4,10 +4,13 @@ import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from hostile import changed_bytes
 from ulens.datasets import unpack as unpacking
 from ulens.datasets.unpack import Limits, Unpacked, unpack
-from ulens.errors import FileError, OutputError
+from ulens.errors import FileError, OutputError, UlensError
 
 NOISE = np.random.default_rng(0).integers(0, 256, 500_000, np.uint8).tobytes()
 
@@ -217,6 +220,22 @@ def test_a_damaged_archive_is_named(refused, tmp_path, damage):
         data[250_000] ^= 1
     archive.write_bytes(data)
     assert "fetch it again" in refused(None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), kind=st.sampled_from([zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED]))
+def test_archives_with_bytes_changed(tmp_path_factory, data, kind):
+    folder = tmp_path_factory.mktemp("archive")
+    files = {"Set/01/a.tif": NOISE[:50] + bytes(50), "Set/empty/": b"", "Set/a.txt": b"a"}
+    archive = write_zip(folder / "a.zip", files, kind)
+    archive.write_bytes(data.draw(changed_bytes(archive.read_bytes())))
+    (folder / "place").mkdir()
+    try:
+        list(unpack(archive, folder / "place" / "out"))
+    except UlensError as error:
+        assert str(archive) in str(error)  # noqa: PT017
+        assert list((folder / "place").iterdir()) == []
+    assert {path.name for path in folder.iterdir()} == {"a.zip", "place"}
 
 
 def test_a_full_disk_is_noticed_before_the_first_file(tmp_path, monkeypatch):

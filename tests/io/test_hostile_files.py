@@ -10,16 +10,17 @@ import zipfile
 import zlib
 
 import numpy as np
+import PIL.Image
 import pytest
 import tifffile
 import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hostile import changed_records, encoded
+from hostile import PNG_START, changed_bytes, changed_records, encoded, mend_png
 from odd_files import pixels, without_companion, zarr_with_gaps
 from ulens.errors import FileError, LabelError, UlensError
-from ulens.io.files import read_image
+from ulens.io.files import read_image, read_label_image
 from ulens.io.regions import open_volume
 from ulens.io.rois import read_rois, write_rois
 from ulens.metrics.objects import as_cell
@@ -69,7 +70,7 @@ def png(path, width, height, num_bytes=0):
         struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         for kind, data in chunks
     ]
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"".join(parts))
+    path.write_bytes(PNG_START + b"".join(parts))
     if num_bytes:
         with path.open("r+b") as file:
             file.truncate(num_bytes)  # takes no room on the disk
@@ -87,6 +88,19 @@ def test_a_png_beyond_its_length_or_beyond_the_memory(tmp_path):
     assert "3.6 kB" not in refused(read_image, png(tmp_path / "a.png", 60_000, 60_000))
     path = png(tmp_path / "b.png", 2**31 - 1, 10**6, num_bytes=10**12)
     assert "are free; crop it, or save it as a tiled TIFF" in refused(read_image, path)
+
+
+def test_a_chunk_of_a_png_that_claims_more_than_the_file_has(tmp_path):
+    PIL.Image.fromarray(pixels(16, 16)).save(tmp_path / "a.png")
+    content = bytearray((tmp_path / "a.png").read_bytes())
+    content[content.index(b"IDAT") - 4] = 0x7F
+    (tmp_path / "a.png").write_bytes(content)
+    tracemalloc.start()
+    try:
+        assert (read_image(tmp_path / "a.png").data == pixels(16, 16)).all()
+        assert tracemalloc.get_traced_memory()[1] < 3e8
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("read", [read_image, read_window])
@@ -210,10 +224,7 @@ def test_a_zip_of_rois_that_inflates(tmp_path):
 def test_outlines_with_bytes_changed(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("rois") / data.draw(st.sampled_from(["a.zip", "a.geojson"]))
     write_rois(path, np.pad(np.ones((4, 5), np.int32), 3))
-    content = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
-    path.write_bytes(content)
+    path.write_bytes(data.draw(changed_bytes(path.read_bytes())))
     started = time.process_time()
     with contextlib.suppress(FileError, LabelError):
         assert read_rois(path, (10, 11)).shape == (10, 11)
@@ -226,18 +237,31 @@ def test_tiffs_with_bytes_changed(tmp_path_factory, data, kind):
     path = tmp_path_factory.mktemp("tiff") / "a.tif"
     options = {"compression": "zlib"} if kind == "zlib" else {"ome": kind == "ome"}
     tifffile.imwrite(path, pixels(3, 16, 16), photometric="minisblack", **options)
-    content = bytearray(path.read_bytes())
-    for _ in range(data.draw(st.integers(1, 4))):
-        content[data.draw(st.integers(0, min(600, len(content) - 1)))] = data.draw(
-            st.integers(0, 255)
-        )
-    path.write_bytes(content)
+    path.write_bytes(data.draw(changed_bytes(path.read_bytes(), within=600)))
     for read in (read_image, read_window):
         started = time.process_time()
         try:
             read(path)
         except UlensError as error:
             assert str(error)  # noqa: PT017
+        assert time.process_time() - started < 2
+
+
+@OFTEN
+@given(data=st.data(), kind=st.sampled_from(["PNG", "JPEG", "BMP"]))
+def test_rasters_with_bytes_changed(tmp_path_factory, data, kind):
+    path = tmp_path_factory.mktemp("raster") / "a"
+    mode = data.draw(st.sampled_from({"PNG": ["1", "P", "RGBA", "I;16"]}.get(kind, ["L", "RGB"])))
+    picture = PIL.Image.fromarray(pixels(16, 16, 3)).convert("L" if mode == "I;16" else "RGB")
+    picture.convert(mode).save(path, kind)
+    changed = data.draw(changed_bytes(path.read_bytes()))
+    path.write_bytes(mend_png(changed) if kind == "PNG" else changed)
+    for read in (read_image, read_label_image):
+        started = time.process_time()
+        try:
+            read(path)
+        except UlensError as error:
+            assert str(path) in str(error)  # noqa: PT017
         assert time.process_time() - started < 2
 
 

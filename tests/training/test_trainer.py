@@ -260,6 +260,25 @@ def test_a_state_of_another_network_is_refused(tiny_images, tmp_path):
         a_trainer(tiny_images).restore(*load_state(tmp_path / "state"))
 
 
+@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+def test_a_state_with_any_tensor_of_another_kind_is_refused(tiny_images, optimizer):
+    trainer = a_trainer(tiny_images, optimizer=optimizer, width=2, frozen_at=0.0)
+    next(iter(trainer))
+    trainer.take_snapshot()
+    tensors, record = trainer.snapshot
+    assert {name.split(".")[0] for name in tensors} == {
+        "net", "average", "mean", "variance", "optimizer",
+    }  # fmt: skip
+    for name, value in tensors.items():
+        for other in (value.double(), value[None], value.new_zeros(3, 1, 2, 5)):
+            with pytest.raises(TrainingError, match=rf"fit this network \({name} is .*; need"):
+                trainer.restore(tensors | {name: other}, record)
+        if not name.startswith("optimizer") or optimizer == "adamw":
+            with pytest.raises(TrainingError, match=f"{name} is missing"):
+                trainer.restore({n: v for n, v in tensors.items() if n != name}, record)
+    trainer.restore(tensors, record)
+
+
 def test_several_tiles_per_step(tiny_images):
     trainer = a_trainer(tiny_images, batch=3, steps=4)
     assert [log.step for log in trainer] == [1, 2, 3, 4]

@@ -25,6 +25,7 @@ import tifffile
 from ulens.errors import FileError, LabelError, OutputError, ShapeError
 from ulens.io.atomic import replace_files
 from ulens.io.files import read_label_image
+from ulens.record import show
 from ulens.tracking.lineage import LARGEST_TRACK, Lineage, Track, check_result, name_frames
 
 _Number = TypeVar("_Number", bound=Hashable)
@@ -293,10 +294,10 @@ def _write_mask(path: Path, mask: np.ndarray) -> None:
 
 def _parse_row(line: str, number: int, path: Path) -> Track:
     entries = line.split()
-    if len(entries) != 4 or not all(re.fullmatch(r"-?\d+", entry) for entry in entries):
+    if len(entries) != 4 or not all(re.fullmatch(r"-?\d{1,9}", entry) for entry in entries):
         raise FileError(
-            f"{path} has {line.strip()!r} in line {number}; need four whole numbers, "
-            "'label start end parent'"
+            f"{path} has {show(line.strip())} in line {number}; need four whole numbers of at "
+            "most 9 digits, 'label start end parent'"
         )
     return Track(*map(int, entries))
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from ulens.annotated.blocks import BLOCK_FRACTION, Block, divide, find_block, widen_gap
 from ulens.annotated.samples import Sample
-from ulens.errors import DataError
+from ulens.errors import DataError, SettingError
 from ulens.io.files import list_some
 from ulens.labels.meaning import IGNORED
 
@@ -47,7 +47,18 @@ class HeldOut:
 
     @classmethod
     def from_json(cls, entries: Mapping[str, Any]) -> "HeldOut":
-        """Read what `to_json` wrote; models of older versions tell less."""
+        """Read what `to_json` wrote; models of older versions tell less.
+
+        Raises
+        ------
+        SettingError : it is not told what was held out
+        """
+        for name in ("held_out", "held_out_blocks"):
+            if name not in entries:
+                raise SettingError(
+                    f"of what the training held out, {name} is missing; train anew, without "
+                    "--resume"
+                )
         return cls(
             names=entries["held_out"],
             blocks={name: Block(*block) for name, block in entries["held_out_blocks"].items()},

@@ -70,5 +70,6 @@ def _holders(labels: np.ndarray, holders: np.ndarray) -> tuple[np.ndarray, np.nd
 
 def _median_radius(*labels: np.ndarray) -> float:
     """Return the radius of the disc with the median area of all objects; infinite without any."""
-    areas = np.concatenate([np.bincount(each.ravel())[1:] for each in labels])
-    return float(np.sqrt(np.median(areas[areas > 0]) / np.pi)) if areas.any() else np.inf
+    # bincount would take memory for each number up to the largest label
+    areas = np.concatenate([np.unique(each[each > 0], return_counts=True)[1] for each in labels])
+    return float(np.sqrt(np.median(areas) / np.pi)) if areas.size else np.inf

@@ -12,7 +12,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,12 +20,15 @@ import pooch
 import requests
 
 from ulens.datasets.checksums import CHECKSUMS, cached_file, read_checksums
-from ulens.errors import DownloadError, OutputError
+from ulens.errors import DownloadError, OutputError, SettingError
 from ulens.io.atomic import write_file
+from ulens.record import read_json, read_record
 
 _CHUNK_BYTES = 2**16  # so much is lost at most when a connection is cut
 _TIMEOUT_S = (15, 60)  # to connect, and between two packets
 MOST_BYTES = 64 * 2**30
+_NUMBER = r"[0-9]{1,18}"  # Python reads no numbers without end
+_RANGE = rf"bytes ({_NUMBER})-{_NUMBER}/({_NUMBER})"
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 
 
@@ -55,6 +58,16 @@ class Patience:
 
     num_attempts: int = 4
     pause_s: float = 1.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Version:
+    """Which version of which file a part is of, and its length once it is complete."""
+
+    url: str
+    etag: str | None = None
+    last_modified: str | None = None
+    num_bytes: int | None = None
 
 
 class ResumingDownload:
@@ -148,7 +161,7 @@ class ResumingDownload:
         """
         status = response.status_code
         if status == 206:
-            span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+            span = re.fullmatch(_RANGE, response.headers.get("Content-Range", ""))
             known = self._read_version()
             same = all(known.get(key) == value for key, value in _version(response).items())
             if span is None or not same or int(span[1]) != self._num_bytes():
@@ -158,7 +171,7 @@ class ResumingDownload:
         if status == 200:
             self.forget()
             length = response.headers.get("Content-Length", "")
-            total = int(length) if length.isdecimal() else None
+            total = int(length) if re.fullmatch(_NUMBER, length) else None
             self._check_space(total)
             self._write_version(_version(response))
             _append(self.part, b"")
@@ -190,12 +203,13 @@ class ResumingDownload:
         return self.part.is_file() and self._read_version().get("num_bytes") == self._num_bytes()
 
     def _read_version(self) -> dict[str, Any]:
+        path = self._version_file
         try:
-            version = json.loads(self._version_file.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            version = read_record(_Version, read_json(path.read_bytes(), path.name), path.name)
+        except (OSError, SettingError):
             return {}
-        is_ours = isinstance(version, dict) and version.get("url") == self.url
-        return version if is_ours else {}
+        known = {name: value for name, value in asdict(version).items() if value is not None}
+        return known if version.url == self.url else {}
 
     def _write_version(self, version: dict[str, Any]) -> None:
         write_file(self._version_file, json.dumps({"url": self.url} | version).encode())

@@ -4,6 +4,7 @@ Two limits, for every format: a file holds no more than its length allows at the
 its kind, and nothing is read that takes more than the memory which is free.
 """
 
+import io
 import math
 import os
 import warnings
@@ -108,6 +109,26 @@ def check_image_memory(
     if needed >= tell_from:
         text = f"{what} takes about {in_bytes(needed)} of memory; to take less, {instead}"
         warnings.warn(text, LargeImageWarning, stacklevel=2)
+
+
+class BoundedReader(io.BufferedReader):
+    """A file that gives room to no more bytes than it has, whatever its parts say of their length.
+
+    Examples
+    --------
+    >>> with BoundedReader(Path(__file__)) as file:
+    ...     len(file.read(10**15)) == Path(__file__).stat().st_size
+    True
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self._length = path.stat().st_size
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Read so many bytes, or all that are left."""
+        left = max(0, self._length - self.tell())
+        return super().read(left if size is None or size < 0 else min(size, left))
 
 
 def in_bytes(number: float) -> str:

@@ -10,7 +10,7 @@ import PIL.Image
 from ulens.channels import is_grey
 from ulens.image import Image
 from ulens.io.axes import find_axes, in_standard_order
-from ulens.io.need import check_image_memory, check_length
+from ulens.io.need import BoundedReader, check_image_memory, check_length
 from ulens.io.orientation import describe_turn, known_orientation, turn
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
@@ -30,7 +30,7 @@ def read_raster(path: Path, axes: str | None = None, *, resolve_palette: bool) -
     SettingError : `axes` do not fit
     Exception : of any kind where the file is damaged or of another format
     """
-    with path.open("rb") as file, _open_with_pillow(file) as opened:
+    with BoundedReader(path) as file, _open_with_pillow(file) as opened:
         _check_need(opened, path)
         orientation = known_orientation(opened.getexif().get(_ORIENTATION))
         data = _decode_deep_png(path)

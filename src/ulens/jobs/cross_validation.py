@@ -12,6 +12,7 @@ from ulens.annotated.folds import split_folds, undivided
 from ulens.annotated.holdout import HeldOut, Split, leave_gap, split_as
 from ulens.annotated.samples import Annotated, hash_samples
 from ulens.description import check_provenance
+from ulens.encodings.table import check_decoding
 from ulens.errors import SettingError, TrainingError
 from ulens.io.writable import make_folder
 from ulens.jobs.planning import TrainSettings, balance_classes
@@ -147,6 +148,7 @@ def cross_validate(session: Session, folds: Folds, stop: threading.Event) -> Ite
 
     The session takes the score: of the folds that are done, where the training is stopped.
     """
+    check_decoding(session.plan.encoding.name, folds.decoding)
     done: list[Scored] = []
     num, labels_are = len(folds.splits), session.samples.annotated.labels_are
     for number, split in enumerate(folds.splits, 1):

@@ -11,6 +11,7 @@ from typing import Any
 
 from ulens.bundle import MODEL, SELFTEST, WEIGHTS, load_bundle
 from ulens.description import FORMAT, check_provenance
+from ulens.encodings.table import EncodingName, check_decoding
 from ulens.errors import OutputError, SettingError, TrainingError
 from ulens.io.atomic import new_name, replace_files, write_new
 from ulens.io.lock import LOCK, check_free
@@ -144,13 +145,27 @@ class Begun:
 BEGUN = tuple(each.name for each in fields(Begun))
 
 
-def read_begun(folder: Path, record: Mapping[str, Any]) -> Begun:
-    """Return what the training in a folder began with, by the record of its state."""
+def read_begun(
+    folder: Path, record: Mapping[str, Any], encoding: EncodingName | None = None
+) -> Begun:
+    """Return what the training in a folder began with, by the record of its state.
+
+    Parameters
+    ----------
+    encoding : the one that its decoding has to fit, where that is known
+
+    Raises
+    ------
+    TrainingError : it is damaged
+    """
     if "provenance" not in record:  # an older ulens kept it in the model alone
         saved = load_bundle(folder)
         return Begun(provenance=saved.provenance, decoding=saved.decoding)
     try:
-        return read_record(Begun, {k: record[k] for k in BEGUN if k in record}, "state")
+        begun = read_record(Begun, {k: record[k] for k in BEGUN if k in record}, "state")
+        if encoding is not None:
+            check_decoding(encoding, begun.decoding)
+        return begun
     except SettingError as error:
         raise TrainingError(
             f"{folder / STATE} is damaged ({error}); training has to start over, without --resume"
@@ -177,7 +192,7 @@ def hash_plan(plan: bytes) -> str:
 
 
 def read_log(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of a training's log; what follows a line cut off by a kill is left out."""
+    """Return the rows of a training's log; what follows a line that is damaged is left out."""
     path = folder / LOG
     rows = []
     for line in path.read_bytes().splitlines() if path.is_file() else []:
@@ -185,7 +200,20 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
             row = read_json(line, LOG)
         except SettingError:
             break
-        if not isinstance(row, dict) or not isinstance(row.get("step"), int):
+        if not _is_row(row):
             break
         rows.append(row)
     return rows
+
+
+def _is_row(row: Any) -> bool:
+    """Whether a row is of a step or a score, with the numbers that are drawn, NaN included."""
+    if not isinstance(row, dict) or type(row.get("step")) is not int:
+        return False
+    scores = row.get("score", {} if "loss" in row else None)
+    if not isinstance(scores, dict):
+        return False
+    numbers = (row["step"], row.get("seconds"), row.get("loss", 0.0), *scores.values())
+    return all(
+        isinstance(each, float) or (type(each) is int and abs(each) < 2**63) for each in numbers
+    )

@@ -10,6 +10,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from ulens.training.state import check_tensor
+
 BETA2, EPSILON = 0.999, 1e-8
 """Of AdamW."""
 
@@ -72,12 +74,7 @@ class Optimizer:
                 continue
             for number, value, _ in moved:
                 if number not in group.memory:
-                    group.memory[number] = {
-                        name: value.new_zeros((), dtype=torch.float32)
-                        if name == "step"
-                        else torch.zeros_like(value)
-                        for name in self._remembered
-                    }
+                    group.memory[number] = self._forget(value)
             remembered = [
                 [group.memory[number][name] for number, _, _ in moved] for name in self._remembered
             ]
@@ -104,25 +101,28 @@ class Optimizer:
 
         Raises
         ------
-        RuntimeError : it is of other parameters
+        SettingError : it is of other parameters, or of another optimizer
         """
         for group in self._groups:
             group.memory = {}
             for number, parameter in group.parameters:
-                prefix = f"{number}."
-                saved = {
-                    name.removeprefix(prefix): value
-                    for name, value in memory.items()
-                    if name.startswith(prefix)
-                }
-                if saved:
+                if not any(f"{number}.{name}" in memory for name in self._remembered):
+                    continue
+                fresh = self._forget(parameter.detach())
+                for name, value in fresh.items():
+                    key = f"{number}.{name}"
                     # the fused step walks parameter and memory in one order: the layouts must agree
-                    group.memory[number] = {
-                        name: torch.empty_like(parameter.detach()).copy_(value)
-                        if value.ndim
-                        else value.detach().clone()
-                        for name, value in saved.items()
-                    }
+                    value.copy_(check_tensor(f"optimizer.{key}", memory.get(key), value))
+                group.memory[number] = fresh
+
+    def _forget(self, value: Tensor) -> dict[str, Tensor]:
+        """Return what is remembered of a parameter before its first step."""
+        return {
+            name: value.new_zeros((), dtype=torch.float32)
+            if name == "step"
+            else torch.zeros_like(value)
+            for name in self._remembered
+        }
 
 
 def _descend_adamw(

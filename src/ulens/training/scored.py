@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from ulens.annotated.samples import Sample
 from ulens.encodings.table import ENCODINGS, EncodingName, check_decoding
@@ -122,10 +123,11 @@ def load_scored(path: Path, samples: Sequence[Sample], encoding: EncodingName) -
     record = _read_record(entries, encoding, path)
     predictions = []
     for number, sample in enumerate(samples):
-        maps, saved = _maps(tensors, number, path), tensors.get(f"labels of {number}")
+        maps = _maps(tensors, number, sample, encoding, path)
         # older versions saved the maps alone
         decode = ENCODINGS[encoding].decode
-        labels = decode(maps, **record.decoding) if saved is None else saved.numpy()
+        saved = _labels(tensors, number, sample, path)
+        labels = decode(maps, **record.decoding) if saved is None else saved
         predictions.append(Prediction(sample=sample, maps=maps, labels=labels))
     return Scored(
         predictions=predictions,
@@ -147,11 +149,32 @@ def _read_record(entries: dict[str, Any], encoding: EncodingName, path: Path) ->
     return record
 
 
-def _maps(tensors: Mapping[str, torch.Tensor], number: int, path: Path) -> np.ndarray:
-    maps = tensors.get(str(number))
-    if maps is None or maps.ndim != 3 or maps.dtype != torch.float32:
-        raise TrainingError(
-            f"{path} lacks the maps of image {number}: it is of a training on other images, or "
-            "damaged; training has to start over, without --resume"
-        )
+def _maps(
+    tensors: Mapping[str, Tensor], number: int, sample: Sample, encoding: EncodingName, path: Path
+) -> np.ndarray:
+    maps, named = tensors.get(str(number)), ENCODINGS[encoding].outputs
+    num_maps = len(named) or max(2, int(sample.label.max()) + 1)
+    if (
+        maps is None
+        or maps.dtype != torch.float32
+        or maps.shape[1:] != sample.label.shape
+        or not (len(maps) == num_maps if named else len(maps) >= num_maps)
+    ):
+        raise _of_others("maps", number, path)
     return maps.numpy()
+
+
+def _labels(
+    tensors: Mapping[str, Tensor], number: int, sample: Sample, path: Path
+) -> np.ndarray | None:
+    labels = tensors.get(f"labels of {number}")
+    if labels is not None and (labels.shape != sample.label.shape or labels.dtype != torch.int32):
+        raise _of_others("labels", number, path)
+    return None if labels is None else labels.numpy()
+
+
+def _of_others(what: str, number: int, path: Path) -> TrainingError:
+    return TrainingError(
+        f"{path} lacks the {what} of image {number}: it is of a training on other images, or "
+        "damaged; training has to start over, without --resume"
+    )

@@ -157,7 +157,7 @@ class Session:
         TrainingError : there is none, or it was on other images
         """
         tensors, record = load_state(self.folder.path / STATE)
-        begun = read_begun(self.folder.path, record)
+        begun = read_begun(self.folder.path, record, self.plan.encoding.name)
         self.trainer.restore(tensors, {k: v for k, v in record.items() if k not in BEGUN})
         begun_on, self.decoding = begun.provenance.get("data_sha256"), begun.decoding
         self._seen_before = begun.provenance.get("seen")

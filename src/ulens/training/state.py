@@ -48,6 +48,19 @@ def load_state(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
         return {name: file.get_tensor(name) for name in file.keys()}, record  # noqa: SIM118
 
 
+def check_tensor(name: str, found: Tensor | None, like: Tensor) -> Tensor:
+    """Return a tensor of a file that is to take the place of another.
+
+    Raises
+    ------
+    SettingError : it is missing, or of another shape or type
+    """
+    if found is None or found.shape != like.shape or found.dtype != like.dtype:
+        is_what = "missing" if found is None else f"{found.dtype} {tuple(found.shape)}"
+        raise SettingError(f"{name} is {is_what}; need {like.dtype} {tuple(like.shape)}")
+    return found
+
+
 def load_record(path: Path) -> dict[str, Any]:
     """Read the JSON record alone; raises as `load_state`."""
     with _opened(path) as file:

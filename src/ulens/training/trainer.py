@@ -15,7 +15,7 @@ from ulens.encodings.table import ENCODINGS
 from ulens.errors import SettingError, TrainingError
 from ulens.nets.draws import own_draws
 from ulens.nets.network import Network
-from ulens.nets.normalized import normalize
+from ulens.nets.normalized import Moments, normalize
 from ulens.planning.plan import Plan
 from ulens.record import read_record
 from ulens.training.clock import USUAL, Clock, Pace
@@ -23,6 +23,7 @@ from ulens.training.kept_weights import KeptWeights, autocast
 from ulens.training.optimizers import Optimizer
 from ulens.training.ranks import ALONE, Ranks
 from ulens.training.schedule import learning_rate
+from ulens.training.state import check_tensor
 from ulens.training.tensors import TrainingImage
 from ulens.training.tiles import Tiles
 
@@ -271,14 +272,11 @@ class Trainer:
             with torch.no_grad():
                 for name, value in self.net.named_parameters():
                     for saved, kept in (("net", value), ("average", self.kept.average[name])):
-                        found = tensors[f"{saved}.{name}"]
-                        if found.shape != kept.shape:  # copying would repeat what is smaller
-                            raise SettingError(f"{name} has shape {tuple(found.shape)}")
-                        kept.copy_(found)
+                        name_there = f"{saved}.{name}"
+                        kept.copy_(check_tensor(name_there, tensors.get(name_there), kept))
             self.optimizer.restore(_under("optimizer.", tensors))
-            means, variances = _under("mean.", tensors), _under("variance.", tensors)
-            moments = {name: (mean, variances[name]) for name, mean in means.items()}
-        except (KeyError, RuntimeError, SettingError) as error:
+            moments = _read_moments(tensors, self.net)
+        except SettingError as error:
             raise TrainingError(
                 f"the saved training does not fit this network ({error}); resume with the plan "
                 "it was started with"
@@ -290,6 +288,23 @@ class Trainer:
         self.tiles.uses_all, self.tiles.skipped = done.uses_all, list(done.skipped)
         self.rate_factor = done.rate_factor
         self.snapshot = (tensors, record)
+
+
+def _read_moments(tensors: Mapping[str, Tensor], net: Network) -> dict[str, Moments]:
+    """Return those of all normalised convolutions of a network, or none; raises SettingError."""
+    means, variances = _under("mean.", tensors), _under("variance.", tensors)
+    if not means and not variances:
+        return {}
+    scales = {
+        n.removesuffix(".scale"): p for n, p in net.named_parameters() if n.endswith(".scale")
+    }
+    return {
+        name: (
+            check_tensor(f"mean.{name}", means.get(name), scale),
+            check_tensor(f"variance.{name}", variances.get(name), scale),
+        )
+        for name, scale in scales.items()
+    }
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
