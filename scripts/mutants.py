@@ -125,7 +125,13 @@ def _prepare(room: str, *, keep: bool) -> None:
     gc.freeze()  # as does the search for garbage in all of it
     # a failure counts, the smallest example of it does not
     phases = [hypothesis.Phase.explicit, hypothesis.Phase.generate]
-    hypothesis.settings.register_profile("mutants", phases=phases, derandomize=True)
+    hypothesis.settings.register_profile(
+        "mutants",
+        phases=phases,
+        derandomize=True,
+        deadline=None,
+        suppress_health_check=[hypothesis.HealthCheck.too_slow],
+    )
     hypothesis.settings.load_profile("mutants")
 
 

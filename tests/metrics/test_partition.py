@@ -80,3 +80,10 @@ def test_scores_are_those_of_the_definition(truth, proposal):
     info, mutual = shared.info(), entropy(true) + entropy(guess) - entropy(true, guess)
     for found, whole in ((info.precision, entropy(true)), (info.recall, entropy(guess))):
         assert found == pytest.approx(mutual / whole if whole > 1e-9 else 1, abs=1e-6)
+
+
+@pytest.mark.parametrize("num_pixels", range(2, 30))
+def test_one_cell_holds_no_information_however_it_is_divided(num_pixels):
+    one, parts = np.ones((1, num_pixels), int), 1 + np.arange(num_pixels)[None] % 3
+    assert share_segments(one, parts).info() == FScore(precision=1.0, recall=0.0)
+    assert share_segments(parts, one).info() == FScore(precision=0.0, recall=1.0)
