@@ -5,6 +5,7 @@ but coarsely is right within objects and misses where they end. One pixel error 
 two it was.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -162,8 +163,8 @@ def _sum(images: Sequence[tuple[np.ndarray, np.ndarray]]) -> BoundaryErrors:
     if num_boundary + num_context == 0:
         raise DataError(NOTHING_ANNOTATED)
     return BoundaryErrors(
-        boundary=wrong_boundary / num_boundary if num_boundary else float("nan"),
-        context=wrong_context / num_context if num_context else float("nan"),
+        boundary=wrong_boundary / num_boundary if num_boundary else math.nan,
+        context=wrong_context / num_context if num_context else math.nan,
         num_boundary=num_boundary,
         num_context=num_context,
     )
