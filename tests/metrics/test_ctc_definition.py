@@ -98,3 +98,13 @@ def test_all_scores_are_those_of_the_definition():
         whole = all_objects + all_links
         assert found.tra == pytest.approx(max(0, 1 - (of_objects + of_links) / whole))
     assert all(total > 9 for total in totals.values()), totals  # every kind of error occurs
+
+
+def test_links_from_different_frames_to_one_are_never_taken_for_one_another():
+    frames = np.array([[[1, 0, 0, 0]], [[2, 0, 0, 0]], [[3, 4, 5, 6]]])
+    images = list(zip(frames, frames, strict=True))
+    tracks = [(1, 0, 0, 0), (2, 1, 1, 0), (3, 2, 2, 0), (4, 2, 2, 0), (5, 2, 2, 0), (6, 2, 2, 0)]
+    over_gap, direct = tracks.copy(), tracks.copy()
+    over_gap[4], direct[2] = (5, 2, 2, 1), (3, 2, 2, 2)
+    links = tracking_scores(images, Lineage(over_gap), Lineage(direct)).links
+    assert (links.num_links, links.num_redundant, links.num_missing) == (1, 1, 1)

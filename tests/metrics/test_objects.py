@@ -6,7 +6,7 @@ import pytest
 
 import cases
 from ulens.errors import ShapeError
-from ulens.metrics.objects import ObjectTable, columns, object_table
+from ulens.metrics.objects import ObjectTable, as_cell, columns, object_table
 
 
 def test_pixels_and_micrometers():
@@ -95,3 +95,15 @@ def test_intensities_of_whole_numbers_are_means_without_overflow():
     labels = np.ones((2, 200), int)
     row = object_table(labels, np.full((1, 2, 200), 255, np.uint8), None)[0]
     assert (row["mean_intensity_c0"], row["max_intensity_c0"]) == (255, 255)
+
+
+@pytest.mark.parametrize("sign", list("=+-@\t\r"))
+def test_a_text_that_a_spreadsheet_would_compute_is_marked_and_no_other(sign):
+    assert as_cell(f"{sign}1+1.tif") == f"'{sign}1+1.tif"
+    assert as_cell(f"a{sign}.tif") == f"a{sign}.tif"
+    assert as_cell("") == ""
+
+
+@pytest.mark.parametrize("number", [-3.5, "-3.5", "+2", "-1e-5"])
+def test_numbers_stay_as_they_are(number):
+    assert as_cell(number) == number

@@ -41,7 +41,7 @@ SIZES = st.tuples(st.integers(1, 9), st.integers(1, 9))
 @given(size=SIZES, before=SIZES, odd=st.tuples(st.booleans(), st.booleans()))
 def test_a_crop_is_the_centre_and_half_a_pixel_goes_to_the_end(size, before, odd):
     shape = [a + 2 * b + c for a, b, c in zip(size, before, odd, strict=True)]
-    image = torch.arange(2 * math.prod(shape)).reshape(1, 2, *shape)
+    image = torch.arange(2 * math.prod(shape)).reshape(2, *shape)
     window = tuple(slice(b, b + a) for a, b in zip(size, before, strict=True))
     assert torch.equal(centre_crop(image, size), image[(..., *window)])
     assert torch.equal(centre_crop(image, torch.Size(shape)), image)
