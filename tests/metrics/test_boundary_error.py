@@ -2,6 +2,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from cases import two_touching_discs
 from ulens.errors import DataError, ShapeError
@@ -112,3 +115,47 @@ def test_wrong_input_is_refused():
         boundary_errors([SQUARE], [SQUARE[1:]])
     with pytest.raises(DataError, match="give annotated images"):
         boundary_errors([SQUARE * 0 - 1], [SQUARE])
+
+
+def test_there_are_as_many_predictions_as_truths():
+    for count in (boundary_errors, boundary_errors_of_probability):
+        with pytest.raises(ValueError, match="shorter"):
+            count([SQUARE, SQUARE], [SQUARE])
+
+
+def test_a_probability_of_one_is_above_every_threshold():
+    found = boundary_errors_of_probability([0 * SQUARE], [np.ones(SQUARE.shape)])
+    assert (found.context, found.threshold) == (1, 0)
+
+
+CLASSES = arrays(np.int32, (5, 9), elements=st.sampled_from([0, 0, 0, 0, 1, 2]))
+HIDDEN = arrays(bool, (5, 9))
+
+
+@settings(deadline=None, max_examples=50)
+@given(CLASSES, st.integers(1, 4))
+def test_near_a_border_is_within_reach_of_a_pixel_with_another_beside_it(truth, reach_px):
+    framed = np.pad(truth, 1, mode="edge")
+    beside = (framed[:-2, 1:-1], framed[2:, 1:-1], framed[1:-1, :-2], framed[1:-1, 2:])
+    border = np.any([truth != other for other in beside], axis=0)
+    places = np.argwhere(np.ones_like(border))
+    distance = np.linalg.norm(places[:, None] - np.argwhere(border), axis=-1)
+    expected = distance.min(axis=1, initial=np.inf).reshape(border.shape) < reach_px
+    np.testing.assert_array_equal(near_border(truth, reach_px=reach_px), expected)
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.tuples(CLASSES, HIDDEN, CLASSES), min_size=1, max_size=2))
+def test_errors_are_shares_of_the_annotated_pixels_of_all_images(images):
+    images = [(np.where(hidden, -1, truth), guess) for truth, hidden, guess in images]
+    images[0][0][2, 2] = 0  # one pixel at least is annotated
+    truth, guess = (np.stack(each) for each in zip(*images, strict=True))
+    near = np.stack([near_border(each) for each in truth])
+    found = boundary_errors(truth, guess)
+    for part, share, number in (
+        (near, found.boundary, found.num_boundary),
+        (~near, found.context, found.num_context),
+    ):
+        wrong = (truth != guess)[part & (truth >= 0)]
+        assert number == wrong.size
+        assert share == wrong.mean() if wrong.size else math.isnan(share)

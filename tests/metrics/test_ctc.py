@@ -56,6 +56,7 @@ def test_seg_is_the_mean_over_objects_not_over_images_and_ignores_false_positive
     ]
     found = seg_scores(images)
     assert found.seg == 3 / 4
+    assert (found.num_objects, found.num_matched, found.num_outside_field) == (4, 3, 0)
     assert found.per_pair == (1.0, 0.0, None)
 
 

@@ -1,9 +1,15 @@
+from dataclasses import asdict
+from itertools import combinations
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 import cases
 from ulens.errors import DataError
-from ulens.metrics.instance import IOU_THRESHOLDS, MatchCounts, instance_scores
+from ulens.metrics.instance import IOU_THRESHOLDS, MatchCounts, count_by_part, instance_scores
 
 
 def test_thresholds_run_from_half_to_nearly_one():
@@ -96,3 +102,62 @@ def test_counts_agree_as_the_fewer_of_the_more():
     assert instance_scores([two], [three]).count_agreement == pytest.approx(2 / 3)
     scores = instance_scores([three, none, two], [two, two, two])
     assert scores.count_agreement == pytest.approx((2 / 3 + 0 + 1) / 3)
+
+
+def test_there_are_as_many_predictions_as_truths():
+    with pytest.raises(ValueError, match="shorter"):
+        instance_scores([cases.empty()] * 2, [cases.empty()])
+
+
+LABELS = arrays(np.int32, (4, 5), elements=st.sampled_from([0, 1, 2, 2, 6]))
+HIDDEN = arrays(bool, (4, 5), elements=st.sampled_from([False, False, True]))
+PARTS = arrays(np.int32, (4, 5), elements=st.integers(0, 3))
+
+
+def masks_of(labels):
+    return [labels == each for each in np.unique(labels[labels > 0])]
+
+
+@given(LABELS, LABELS, HIDDEN, PARTS)
+def test_counts_are_those_of_the_definition(truth, predicted, hidden, part):
+    truth = np.where(hidden, -1, truth)
+    true = masks_of(truth)
+    guessed = [each for each in masks_of(predicted) if 2 * (each & hidden).sum() <= each.sum()]
+    iou = np.array([[(a & b).sum() / (a | b & ~hidden).sum() for b in guessed] for a in true])
+    iou = iou.reshape(len(true), len(guessed))
+    scores = instance_scores([truth], [predicted])
+    by_part = count_by_part(truth, predicted, part)
+    assert by_part.shape == (part.max() + 1, len(IOU_THRESHOLDS), 3)
+    for place, threshold in enumerate(IOU_THRESHOLDS):
+        pairs = np.argwhere(iou >= threshold).tolist()
+        num_matched = len(pairs)
+        if threshold == 0.5:  # above, a match is the only one
+            num_matched = max(
+                number
+                for number in range(4)
+                for some in combinations(pairs, number)
+                if len({i for i, _ in some}) == len({j for _, j in some}) == number
+            )
+        numbers = [num_matched, len(true) - num_matched, len(guessed) - num_matched]
+        assert list(asdict(scores.counts[threshold]).values()) == numbers
+        assert by_part[:, place].sum(axis=0).tolist() == numbers
+        if threshold > 0.5:
+            expected = np.zeros_like(by_part[:, 0])
+            for mask, is_matched in zip(true, (iou >= threshold).any(axis=1), strict=True):
+                expected[part[mask][0], 0 if is_matched else 1] += 1
+            for mask, is_matched in zip(guessed, (iou >= threshold).any(axis=0), strict=True):
+                expected[part[mask][0], 2] += not is_matched
+            np.testing.assert_array_equal(by_part[:, place], expected)
+
+
+@given(st.lists(st.tuples(LABELS, LABELS), min_size=1, max_size=3))
+def test_scores_of_several_images_follow_from_their_counts(pairs):
+    scores = instance_scores(*zip(*pairs, strict=True))
+    each_alone = [instance_scores([truth], [guess]) for truth, guess in pairs]
+    assert scores.per_image == tuple(each.counts for each in each_alone)
+    for threshold, counts in scores.counts.items():
+        at = [asdict(each.counts[threshold]) for each in each_alone]
+        for name, value in asdict(counts).items():
+            assert value == sum(each[name] for each in at)
+        averages = [each.average_precision[threshold] for each in each_alone]
+        assert scores.average_precision[threshold] == pytest.approx(np.mean(averages))

@@ -18,7 +18,7 @@ def test_it_is_that_of_students_t_for_a_mean():
 
 def test_of_two_images_little_is_known():
     low, high = bootstrap_interval(0.8, np.array([0.79, 0.81]), mean)
-    assert high - low > 0.2
+    assert (high - low) / 2 == pytest.approx(12.706 * 0.01, rel=0.05)  # Student's t, 1 free
 
 
 def test_it_stays_between_0_and_1():

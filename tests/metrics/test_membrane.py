@@ -107,6 +107,55 @@ def test_thresholds_compare_float32_values_as_doubles():
     assert pixel_score_at(slices, 0.2).recall == 1.0
 
 
+def test_every_measure_is_taken_at_its_own_best_threshold():
+    generator = np.random.default_rng(2)
+    walls = np.ones((2, 9, 9), int)
+    walls[:, 4], walls[0, :, 4] = 0, 0
+    proposal = np.clip(walls * 0.4 + 0.35 + generator.normal(0, 0.2, walls.shape), 0, 1)
+    found, slices = isbi2012(walls, proposal), prepare_slices(walls, proposal)
+    best_at = set()
+    for name in ("rand", "info"):
+        scores = [[getattr(each.thinned(t), name)() for each in slices] for t in thresholds(11)]
+        means = np.mean([[each.f for each in row] for row in scores], axis=1)
+        best = int(np.argmax(means))
+        best_at.add(best)
+        assert getattr(found, f"v_{name}_threshold") == thresholds(11)[best]
+        assert getattr(found, f"v_{name}") == means[best]
+        assert getattr(found, f"v_{name}_per_slice") == tuple(each.f for each in scores[best])
+        for part in ("precision", "recall"):
+            values = [getattr(each, part) for each in scores[best]]
+            assert getattr(found, f"v_{name}_{part}") == np.mean(values)
+    for name, num, error in (
+        ("rand", 11, rand_error_at),
+        ("pixel", 11, lambda *at: 1 - pixel_score_at(*at).f),
+        ("warping", 10, warping_error_at),
+    ):
+        errors = [error(slices, t) for t in thresholds(num)]
+        best_at.add(int(np.argmin(errors)))
+        assert getattr(found, f"{name}_error") == min(errors) < max(errors)
+        assert getattr(found, f"{name}_error_threshold") == thresholds(num)[int(np.argmin(errors))]
+    assert len(best_at) > 2
+
+
+def test_the_warping_error_alone_is_not_taken_at_the_highest_threshold():
+    scores = isbi2012([TWO_CELLS], [np.where(TWO_CELLS, np.float32(1), np.float32(0.95))])
+    assert scores.v_rand_threshold == scores.v_info_threshold == thresholds(11)[10]
+    assert scores.rand_error_threshold == scores.pixel_error_threshold == thresholds(11)[10]
+    assert (scores.v_rand, scores.rand_error, scores.pixel_error) == (1, 0, 0)
+    assert scores.warping_error > 0 == scores.warping_error_threshold
+
+
+def test_one_graded_slice_makes_thresholds_count():
+    graded = np.where(TWO_CELLS, np.float32(0.75), np.float32(0.45))
+    assert not isbi2012([TWO_CELLS] * 2, [graded, PERFECT]).binary_proposal
+    assert isbi2012([TWO_CELLS] * 2, [PERFECT, graded]).v_rand_threshold == 0.5
+
+
+def test_pixels_of_a_truth_without_cells_are_all_found():
+    score = pixel_score_at(prepare_slices([0 * TWO_CELLS], [MERGED]), 0.5)
+    assert (score.precision, score.recall) == (0.0, 1.0)
+
+
 def test_ignored_pixels_change_no_measure():
     truth = np.pad(TWO_CELLS.astype(int), ((0, 0), (0, 2)), constant_values=-1)
     proposal = np.pad(MERGED, ((0, 0), (0, 2)), constant_values=1)

@@ -1,9 +1,12 @@
+import csv
+import io
+
 import numpy as np
 import pytest
 
 import cases
 from ulens.errors import ShapeError
-from ulens.metrics.objects import ObjectTable, columns, object_table
+from ulens.metrics.objects import ObjectTable, as_cell, columns, object_table
 
 
 def test_pixels_and_micrometers():
@@ -61,3 +64,46 @@ def test_a_plane_without_objects_has_a_row_without_numbers(tmp_path, told, warni
         "mean_intensity_c1,min_intensity_c1,max_intensity_c1,warning\n"
         f"a.png,z001{',' * 14}{warning}\n"
     )
+
+
+def test_the_table_of_all_images_is_read_back_as_it_was_measured(tmp_path):
+    labels, rng = cases.two_touching_discs(), np.random.default_rng(0)
+    planes = [  # name, plane, channels, pixel size, warning
+        ('a, "b"\n\rc.tif', "", 3, (0.5, 0.25), None),
+        ("zellkern_ä.png", "t002", 1, None, "too dark"),
+        ("undecoded_\udcff.tif", "", 2, (2.0, 1.5), ""),
+    ]
+    table, expected = ObjectTable(tmp_path / "objects.csv"), []
+    for name, plane, channels, spacing_um, warning in planes:
+        pixels = rng.random((channels, *labels.shape))
+        told = () if warning is None else (warning,)
+        table.add(name, plane, labels, pixels, spacing_um, *told)
+        for row in object_table(labels, pixels, spacing_um):
+            row |= {"image": name, "plane": plane, "warning": warning or ""}
+            expected.append(dict.fromkeys(columns(3), "") | row)
+    table.write()
+    written = (tmp_path / "objects.csv").read_bytes()
+    assert written.count(b"\r") == 2  # of two objects
+    found = list(csv.DictReader(io.StringIO(written.decode(), newline="")))
+    assert list(found[0]) == ["image", "plane", *columns(3), "warning"]
+    for one, other in zip(found, expected, strict=True):
+        other["image"] = other["image"].replace("\udcff", "\\udcff")
+        assert one == {name: str(value) for name, value in other.items()}
+
+
+def test_intensities_of_whole_numbers_are_means_without_overflow():
+    labels = np.ones((2, 200), int)
+    row = object_table(labels, np.full((1, 2, 200), 255, np.uint8), None)[0]
+    assert (row["mean_intensity_c0"], row["max_intensity_c0"]) == (255, 255)
+
+
+@pytest.mark.parametrize("sign", list("=+-@\t\r"))
+def test_a_text_that_a_spreadsheet_would_compute_is_marked_and_no_other(sign):
+    assert as_cell(f"{sign}1+1.tif") == f"'{sign}1+1.tif"
+    assert as_cell(f"a{sign}.tif") == f"a{sign}.tif"
+    assert as_cell("") == ""
+
+
+@pytest.mark.parametrize("number", [-3.5, "-3.5", "+2", "-1e-5"])
+def test_numbers_stay_as_they_are(number):
+    assert as_cell(number) == number

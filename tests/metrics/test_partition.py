@@ -2,6 +2,9 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
 
 from ulens.errors import LabelError
 from ulens.metrics.partition import FScore, share_segments
@@ -49,3 +52,38 @@ def test_one_cell_found_as_one_cell_scores_one():
 def test_a_truth_without_cells_is_named():
     with pytest.raises(LabelError, match=r"no cell interior .* leave this slice out"):
         share_segments(np.zeros((2, 2), int), np.ones((2, 2), int))
+
+
+CELLS = arrays(np.int32, (3, 5), elements=st.sampled_from([0, 1, 1, 2, 5]))
+
+
+def entropy(*labels):
+    _, counts = np.unique(np.stack(labels), axis=1, return_counts=True)
+    share = counts / counts.sum()
+    return -(share * np.log(share)).sum()
+
+
+@given(CELLS.filter(np.any), CELLS)
+def test_scores_are_those_of_the_definition(truth, proposal):
+    """Over all pairs of pixels in true cells; each of the proposed membrane stands alone."""
+    shared = share_segments(truth, proposal)
+    proposal = np.where(proposal == 0, -1 - np.arange(truth.size).reshape(truth.shape), proposal)
+    true, guess = truth[truth > 0], proposal[truth > 0]
+    assert shared.num_pixels == true.size
+    together, guessed = true[:, None] == true, guess[:, None] == guess
+    assert shared.rand_sums() == pytest.approx(
+        ((together & guessed).mean(), together.mean(), guessed.mean())
+    )
+    rand = shared.rand()
+    assert rand.precision == pytest.approx((together & guessed).sum() / guessed.sum())
+    assert rand.recall == pytest.approx((together & guessed).sum() / together.sum())
+    info, mutual = shared.info(), entropy(true) + entropy(guess) - entropy(true, guess)
+    for found, whole in ((info.precision, entropy(true)), (info.recall, entropy(guess))):
+        assert found == pytest.approx(mutual / whole if whole > 1e-9 else 1, abs=1e-6)
+
+
+@pytest.mark.parametrize("num_pixels", range(2, 30))
+def test_one_cell_holds_no_information_however_it_is_divided(num_pixels):
+    one, parts = np.ones((1, num_pixels), int), 1 + np.arange(num_pixels)[None] % 3
+    assert share_segments(one, parts).info() == FScore(precision=1.0, recall=0.0)
+    assert share_segments(parts, one).info() == FScore(precision=0.0, recall=1.0)

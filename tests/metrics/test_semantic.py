@@ -47,3 +47,27 @@ def test_images_without_any_annotation_are_named():
 def test_shapes_that_differ_are_named():
     with pytest.raises(ShapeError, match="they must have one shape"):
         semantic_scores([np.zeros((2, 2), int)], [np.zeros((2, 3), int)])
+
+
+@given(
+    st.lists(st.tuples(MASKS.map(lambda mask: mask - 1), MASKS), min_size=1, max_size=3).filter(
+        lambda pairs: any((truth >= 0).any() for truth, _ in pairs)
+    )
+)
+def test_scores_are_those_of_the_definition(pairs):
+    truth, predicted = (np.concatenate(side).ravel() for side in zip(*pairs, strict=True))
+    predicted = predicted[truth >= 0]
+    truth = truth[truth >= 0]
+    scores = semantic_scores(*zip(*pairs, strict=True))
+    assert list(scores.iou) == list(scores.dice) == sorted({*truth.tolist(), *predicted.tolist()})
+    for each, iou in scores.iou.items():
+        true, guess = truth == each, predicted == each
+        assert iou == (true & guess).sum() / (true | guess).sum()
+        assert scores.dice[each] == 2 * (true & guess).sum() / (true.sum() + guess.sum())
+    assert scores.mean_iou == pytest.approx(np.mean(list(scores.iou.values())))
+
+
+def test_there_are_as_many_predictions_as_truths():
+    mask = np.array([[0, 1]])
+    with pytest.raises(ValueError, match="shorter"):
+        semantic_scores([mask, mask], [mask])

@@ -5,6 +5,7 @@ but coarsely is right within objects and misses where they end. One pixel error 
 two it was.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -83,12 +84,12 @@ def boundary_errors_of_probability(
     """
     candidates = []
     for threshold in thresholds(11):
-        masks = [(each > threshold).astype(np.int8) for each in probability]
+        masks = [each > threshold for each in probability]
         pairs = zip(truth, masks, strict=True)
         wrong = [(true, _compare(true, mask)[1]) for true, mask in pairs]
         num_wrong = sum(int((mask & (true != IGNORED)).sum()) for true, mask in wrong)
         candidates.append((num_wrong, threshold, wrong))
-    _, threshold, wrong = min(candidates, key=lambda each: each[:2])
+    _, threshold, wrong = min(candidates)  # thresholds differ, so masks are never compared
     return replace(_sum(wrong), threshold=threshold)
 
 
@@ -112,7 +113,7 @@ def rename_matched(truth: np.ndarray, predicted: np.ndarray) -> np.ndarray:
     """
     found = iou_matrix(contingency(truth, predicted, valid=truth != IGNORED))
     rows, columns = match(found.values, threshold=0.5)
-    names = np.full(int(predicted.max(initial=0)) + 1, _NO_OBJECT)
+    names = np.full(int(predicted.max()) + 1, _NO_OBJECT)
     names[0] = 0
     names[found.predicted[columns]] = found.truth[rows]
     return names[predicted]
@@ -162,8 +163,8 @@ def _sum(images: Sequence[tuple[np.ndarray, np.ndarray]]) -> BoundaryErrors:
     if num_boundary + num_context == 0:
         raise DataError(NOTHING_ANNOTATED)
     return BoundaryErrors(
-        boundary=wrong_boundary / num_boundary if num_boundary else float("nan"),
-        context=wrong_context / num_context if num_context else float("nan"),
+        boundary=wrong_boundary / num_boundary if num_boundary else math.nan,
+        context=wrong_context / num_context if num_context else math.nan,
         num_boundary=num_boundary,
         num_context=num_context,
     )

@@ -154,7 +154,7 @@ def _num_objects(label_image: np.ndarray) -> int:
 
 def _sizes(labels: np.ndarray, num_pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     found, inverse = np.unique(labels, return_inverse=True)
-    return found, np.bincount(inverse, weights=num_pixels).astype(np.int64)
+    return found, np.bincount(inverse, weights=num_pixels)
 
 
 def _build_graph(labels: list[np.ndarray], lineage: Lineage, first_frame: int) -> _Graph:

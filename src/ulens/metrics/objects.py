@@ -110,7 +110,7 @@ class ObjectTable:
         """
         text = io.StringIO(newline="")
         names = ["image", "plane", *columns(max(self._num_channels)), "warning"]
-        writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+        writer = csv.DictWriter(text, names, lineterminator="\n")
         writer.writeheader()
         writer.writerows({name: as_cell(row[name]) for name in row} for row in self._rows)
         write_file(self.path, text.getvalue().encode(errors="backslashreplace"))

@@ -93,19 +93,19 @@ def share_segments(truth: np.ndarray, proposal: np.ndarray) -> SharedSegments:
             "the truth holds no cell interior (0 everywhere); Rand and information scores need "
             "at least one cell, leave this slice out"
         )
-    fraction = table.num_pixels / num_pixels
+    # counts are summed before they are divided: one single segment is exactly 1
     return SharedSegments(
         num_pixels=num_pixels,
-        truth=_sum_by_label(table.truth[inside], fraction[inside]),
-        proposal=_sum_by_label(table.predicted[assigned], fraction[assigned]),
-        both=fraction[assigned],
-        unassigned=float(fraction[inside & ~assigned].sum()),
+        truth=_sum_by_label(table.truth[inside], table.num_pixels[inside]) / num_pixels,
+        proposal=_sum_by_label(table.predicted[assigned], table.num_pixels[assigned]) / num_pixels,
+        both=table.num_pixels[assigned] / num_pixels,
+        unassigned=int(table.num_pixels[inside & ~assigned].sum()) / num_pixels,
     )
 
 
-def _sum_by_label(labels: np.ndarray, fraction: np.ndarray) -> np.ndarray:
-    ids, inverse = np.unique(labels, return_inverse=True)
-    return np.bincount(inverse, weights=fraction, minlength=ids.size)
+def _sum_by_label(labels: np.ndarray, num_pixels: np.ndarray) -> np.ndarray:
+    _, inverse = np.unique(labels, return_inverse=True)
+    return np.bincount(inverse, weights=num_pixels)
 
 
 def _entropy(fraction: np.ndarray) -> float:
