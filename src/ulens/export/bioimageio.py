@@ -12,11 +12,19 @@ import numpy as np
 import PIL.Image
 import torch
 
-from ulens import __version__
 from ulens.bundle import ModelBundle
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import ModelError, SettingError
-from ulens.export.onnx import INPUT, OPSET, OUTPUT, describe, make_graph, make_onnx, name_maps
+from ulens.export.onnx import (
+    INPUT,
+    MADE_BY,
+    OPSET,
+    OUTPUT,
+    describe,
+    make_graph,
+    make_onnx,
+    name_maps,
+)
 from ulens.export.sources import MAKE, list_arguments, write_source
 from ulens.image import Image
 from ulens.io.files import write_tiff
@@ -213,7 +221,7 @@ def _write_page(bundle: ModelBundle, card: Card) -> str:
     names = "\n".join(f"{k}. {name}" for k, name in enumerate(name_maps(bundle), 1))
     return f"""# {card.name}
 
-A U-Net that learned {encoding.learns}, made by ulens {__version__}. It takes images with pixels
+A U-Net that learned {encoding.learns}, made by {MADE_BY}. It takes images with pixels
 {size} like those of its training; of others it is uncertain.
 
 ## Output

@@ -3,11 +3,11 @@
 import io
 import json
 import warnings
+from importlib.metadata import version
 from typing import Any
 
 import torch
 
-from ulens import __version__
 from ulens.bundle import ModelBundle
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import SettingError
@@ -16,6 +16,7 @@ from ulens.export.graph import ImageGraph
 OPSET = 17
 """Of 2022: known to Fiji's and QuPath's runtimes and to onnxruntime-web."""
 INPUT, OUTPUT = "image", "maps"
+MADE_BY = f"ulens {version('ulens')}"
 
 
 def make_graph(bundle: ModelBundle, *, is_normalized: bool = False) -> ImageGraph:
@@ -65,7 +66,7 @@ def make_onnx(bundle: ModelBundle, *, is_normalized: bool = False) -> bytes:
             dynamic_axes={INPUT: axes, OUTPUT: axes}, opset_version=OPSET, dynamo=False,
         )  # fmt: skip
     model = onnx.load_from_string(content.getvalue())
-    model.producer_name, model.producer_version = "ulens", __version__
+    model.producer_name, model.producer_version = MADE_BY.split()
     onnx.helper.set_model_props(model, describe(bundle))
     onnx.checker.check_model(model)
     return bytes(model.SerializeToString())
@@ -81,7 +82,7 @@ def describe(bundle: ModelBundle) -> dict[str, str]:
     """Return what a program that runs the model should know, as texts."""
     encoding = ENCODINGS[bundle.encoding]
     found: dict[str, Any] = {
-        "made_by": f"ulens {__version__}",
+        "made_by": MADE_BY,
         "learns": encoding.learns,
         "maps": name_maps(bundle),
         "maps_are": encoding.maps,
