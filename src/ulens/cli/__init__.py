@@ -29,6 +29,7 @@ COMMANDS = {
     "evaluate": "Score segmentations against annotations.",
     "describe": "Describe a network and draw it as figure 1 of the paper.",
     "export": "Write a model for other programs: ONNX, or the BioImage Model Zoo.",
+    "doctor": "Show what this computer and this installation have, for a report of a mistake.",
     "datasets": "List public data sets, or fetch one to train on.",
     "demo": "Simulate images, train, segment unseen ones, score, and write a report.",
     "compare": "Compare the U-Net with its rivals on your images: same images, same time, "
