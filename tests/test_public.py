@@ -20,7 +20,12 @@ from ulens.io.files import write_tiff
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 GUIDE = (ROOT / "docs" / "guide.md").read_text(encoding="utf-8")
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [
+    ROOT / "README.md",
+    ROOT / "README.ko.md",
+    ROOT / "CONTRIBUTING.md",
+    *sorted((ROOT / "docs").glob("*.md")),
+]
 
 
 def test_the_public_names():
@@ -124,3 +129,21 @@ def test_the_guide_shows_every_command():
 def test_a_command_line_that_ulens_does_not_take_is_found(wrong):
     with pytest.raises(CycloptsError):
         check_command_lines(f"```sh\npip install .\nulens train images/ {wrong}  # so\n```\n")
+
+
+def test_the_korean_readme_has_the_same_commands_scores_and_links():
+    korean = (ROOT / "README.ko.md").read_text(encoding="utf-8")
+
+    def commands(text):
+        blocks = re.findall(r"```\w+\n(.*?)```", text, re.S)
+        return [re.sub(r"\s*#.*", "", block) for block in blocks]
+
+    def scores(text):
+        return re.findall(r"\| (0\.\d+) \|", text)
+
+    def links(text):
+        return sorted(set(re.findall(r"\]\((?!README)([^)]+)\)", text)))
+
+    for found in (commands, scores, links):
+        assert found(korean) == found(README)
+    assert len(scores(korean)) == 7
