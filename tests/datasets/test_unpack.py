@@ -238,6 +238,15 @@ def test_archives_with_bytes_changed(tmp_path_factory, data, kind):
     assert {path.name for path in folder.iterdir()} == {"a.zip", "place"}
 
 
+@pytest.mark.parametrize("back", [0x80, 0x7F])
+def test_files_that_lie_before_the_archive_are_damage(refused, tmp_path, back):
+    archive = write_zip(tmp_path / "evil.zip", {"a": b"1"})
+    data = bytearray(archive.read_bytes())
+    data[data.rindex(b"PK\x05\x06") + 16] = back  # of where the list of files begins
+    archive.write_bytes(data)
+    assert "no ZIP archive or a damaged one" in refused(None)
+
+
 def test_a_full_disk_is_noticed_before_the_first_file(tmp_path, monkeypatch):
     archive = write_zip(tmp_path / "a.zip", {"a": NOISE})
     usage = unpacking.shutil.disk_usage(tmp_path)._replace(free=1000)

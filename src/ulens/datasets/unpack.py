@@ -92,7 +92,7 @@ def refuse_existing(out: Path) -> None:
 
 def _extract_all(archive: Path, folder: Path, limits: Limits) -> Iterator[Unpacked]:
     try:
-        with zipfile.ZipFile(archive) as opened:
+        with _open(archive) as opened:
             entries = _check(opened.infolist(), archive, limits)
             total = sum(entry.info.file_size for entry in entries)
             free = shutil.disk_usage(folder).free
@@ -113,6 +113,24 @@ def _extract_all(archive: Path, folder: Path, limits: Limits) -> Iterator[Unpack
         ) from error
 
 
+def _open(archive: Path) -> zipfile.ZipFile:
+    """Open an archive; what the system says of a damaged one is not to be taken for a full disk."""
+    try:
+        return zipfile.ZipFile(archive)
+    except OSError as error:
+        raise zipfile.BadZipFile(error.strerror or str(error)) from error
+
+
+def _read(opened: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
+    """Yield what a file holds; raises as `_open` does."""
+    try:
+        with opened.open(info) as source:
+            while chunk := source.read(_CHUNK_BYTES):
+                yield chunk
+    except OSError as error:
+        raise zipfile.BadZipFile(error.strerror or str(error)) from error
+
+
 def _extract(opened: zipfile.ZipFile, entry: _Entry, folder: Path, archive: Path) -> Iterator[int]:
     """Write one file; yields the sizes of its chunks as they are written."""
     target = folder.joinpath(*entry.parts)
@@ -121,8 +139,8 @@ def _extract(opened: zipfile.ZipFile, entry: _Entry, folder: Path, archive: Path
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     left = entry.info.file_size
-    with opened.open(entry.info) as source, target.open("xb") as file:
-        while chunk := source.read(_CHUNK_BYTES):
+    with target.open("xb") as file:
+        for chunk in _read(opened, entry.info):
             left -= len(chunk)
             if left < 0:
                 raise _refuse(archive, f"{entry.info.filename!r} is larger than it says")
