@@ -50,6 +50,11 @@ def test_a_straight_border_has_as_many_near_pixels_on_either_side_as_asked(reach
     assert near[:, 10 - reach_px : 10 + reach_px].all()
 
 
+def test_as_many_pixels_may_be_near_a_border_as_are_not():
+    found = boundary_errors([np.repeat([[0, 1]], 6, axis=1)], [np.repeat([[0, 1]], 6, axis=1)])
+    assert (found.num_boundary, found.num_context) == (6, 6)
+
+
 def test_touching_instances_have_a_border_between_them():
     discs = two_touching_discs()
     assert near_border(discs)[12, 18:22].all()

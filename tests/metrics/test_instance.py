@@ -128,6 +128,7 @@ def test_counts_are_those_of_the_definition(truth, predicted, hidden, part):
     scores = instance_scores([truth], [predicted])
     by_part = count_by_part(truth, predicted, part)
     assert by_part.shape == (part.max() + 1, len(IOU_THRESHOLDS), 3)
+    assert by_part.dtype == np.int64
     for place, threshold in enumerate(IOU_THRESHOLDS):
         pairs = np.argwhere(iou >= threshold).tolist()
         num_matched = len(pairs)

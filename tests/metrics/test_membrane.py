@@ -73,6 +73,15 @@ def test_rand_error_pools_pairs_of_pixels_over_slices():
     assert rand_error_at(slices, 0.5) == pytest.approx(expected)
 
 
+def test_rand_error_weighs_slices_by_their_pairs_of_pixels():
+    truth = [TWO_CELLS, np.ones((1, 4), int), np.array([[1, 1, 0, 1]])]
+    proposal = [MERGED, np.array([[1.0, 0, 1, 1]]), np.array([[1.0, 1, 1, 0]])]
+    found = rand_error_at(prepare_slices(truth, proposal), 0.5)
+    # pairs that share a segment in both, in the truth, in the proposal; unfound pixels stand alone
+    in_both, in_truth, in_proposal = (72 + 6 + 5), (72 + 16 + 5), (144 + 6 + 5)
+    assert found == pytest.approx(1 - 2 * in_both / (in_truth + in_proposal))
+
+
 def test_rand_error_does_not_thin():
     thick = np.array([[1, 0, 0, 0, 1]] * 3, np.float32)
     slices = prepare_slices([TWO_CELLS], [thick])
@@ -145,6 +154,12 @@ def test_the_warping_error_alone_is_not_taken_at_the_highest_threshold():
     assert scores.warping_error > 0 == scores.warping_error_threshold
 
 
+def test_no_threshold_is_above_the_whitest_pixel():
+    graded = PERFECT.copy()
+    graded[0, 0] = 0.5
+    assert isbi2012([np.ones_like(TWO_CELLS)], [graded]).v_rand < 1  # which all black would be
+
+
 def test_one_graded_slice_makes_thresholds_count():
     graded = np.where(TWO_CELLS, np.float32(0.75), np.float32(0.45))
     assert not isbi2012([TWO_CELLS] * 2, [graded, PERFECT]).binary_proposal
@@ -174,7 +189,7 @@ def test_sizes_that_differ_are_named():
         isbi2012([TWO_CELLS], [PERFECT[:, :4]])
 
 
-@pytest.mark.parametrize("wrong", [np.nan, -0.1, 255.0])
+@pytest.mark.parametrize("wrong", [np.nan, -0.1, 1.01, 255.0])
 def test_proposals_that_are_no_probabilities_are_named(wrong):
     with pytest.raises(DataError, match=r"slice 0: the proposal runs from .* in \[0, 1\]"):
         isbi2012([TWO_CELLS], [np.full((3, 5), wrong)])

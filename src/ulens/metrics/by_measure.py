@@ -53,8 +53,8 @@ def score_by(
     if measure == "semantic":
         return _score_classes(truths, guesses, values)
     foreground = [each.foreground for each in compared if each.foreground is not None]
-    masks = [guess.astype(np.float32) for guess in guesses]
-    return _score_membranes(truths, foreground if len(foreground) == len(masks) else masks, notes)
+    proposals = foreground if len(foreground) == len(guesses) else guesses
+    return _score_membranes(truths, proposals, notes)
 
 
 def _regions(label: np.ndarray) -> np.ndarray:
