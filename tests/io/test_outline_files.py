@@ -1,10 +1,13 @@
 """ROIs as users draw them in ImageJ, and features as QuPath exports them."""
 
 import json
+import tracemalloc
 import zipfile
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
 from ulens.errors import FileError, LabelError, OutputError
@@ -14,8 +17,10 @@ from ulens.io.outline_files import (
     encode_imagej,
     read_geojson,
     read_imagej,
+    rounded_rectangle,
 )
 from ulens.io.rois import read_rois
+from ulens.labels.outlines import fill
 
 SQUARE = np.array([(1, 1), (4, 1), (4, 3), (1, 3)])
 
@@ -91,6 +96,40 @@ def test_ovals_hold_the_pixels_whose_centers_lie_inside(tmp_path):
     labels = read_rois(save(tmp_path / "b.zip", fine), (9, 14))
     expected = ((x - 6.55) / 4.25) ** 2 + ((y - 4.4) / 3) ** 2 <= 1
     np.testing.assert_array_equal(labels > 0, expected)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    left=st.integers(-5, 10), top=st.integers(-5, 10), width=st.integers(0, 20),
+    height=st.integers(0, 20), arc=st.integers(1, 30), shift=st.sampled_from([0.0, 0.25, 0.6]),
+)  # fmt: skip
+def test_ovals_and_round_corners_are_their_definition(left, top, width, height, arc, shift):
+    x, y = left + shift, top + shift
+    rows, columns = np.mgrid[:30, :30] + 0.5
+
+    def beyond(position, start, length):
+        diameter = min(arc, length)
+        offset = np.abs(position - (start + length / 2)) - (length - diameter) / 2
+        return offset.clip(0) / (diameter / 2)
+
+    found = np.zeros((30, 30), bool)
+    for rings in rounded_rectangle((x, y, width, height), arc):
+        found |= fill(rings, found.shape)
+    if width and height:
+        expected = beyond(columns, x, width) ** 2 + beyond(rows, y, height) ** 2 <= 1
+    else:
+        expected = np.zeros_like(found)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_ovals_of_any_size(tmp_path):
+    drawn = roi(ROI_TYPE.OVAL, box=(0, 0, 32_000, 32_000))
+    path = save(tmp_path / "a.zip", *[drawn] * 50)
+    tracemalloc.start()
+    assert len(read_imagej(path)) == 50
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 200e6  # drawn whole, a single one has 10⁹ pixels
 
 
 def test_composites_with_holes_and_curves(tmp_path):

@@ -13,7 +13,7 @@ from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
 
 from ulens.errors import FileError, LabelError, OutputError
 from ulens.io.need import check_memory, in_bytes
-from ulens.labels.outlines import Rings, trace
+from ulens.labels.outlines import Rings
 
 # ImageJ keeps coordinates in 16 bits, of which it takes the highest for negative numbers.
 _LARGEST_COORDINATE = 60535
@@ -22,7 +22,6 @@ _MOVE, _LINE, _QUADRATIC, _CUBIC, _CLOSE = range(5)  # java.awt.geom.PathIterato
 _CURVE_POINTS = 16
 _NO_OBJECTS = b"ulens: no objects"
 _LARGEST_ROI_BYTES, _FREE_BYTES, _MOST_RATIO, _ROI_COPIES = 2**24, 2**26, 20, 6
-_LARGEST_ROUNDED_PX = 2**26
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,9 +161,9 @@ def _roi_polygons(roi: ImagejRoi, name: str, path: Path) -> list[Rings]:
         assert roi.multi_coordinates is not None
         return [_path_rings(roi.multi_coordinates.tolist())]
     if has_area and roi.roitype == ROI_TYPE.OVAL:
-        return _rounded(_box(roi), arc=np.inf)
+        return rounded_rectangle(_box(roi), arc=np.inf)
     if has_area and roi.roitype == ROI_TYPE.RECT:
-        return _rounded(_box(roi), arc=roi.rounded_rect_arc_size)
+        return rounded_rectangle(_box(roi), arc=roi.rounded_rect_arc_size)
     raise _no_area(path, name, roi.roitype.name.lower())
 
 
@@ -182,27 +181,51 @@ def _box(roi: ImagejRoi) -> tuple[float, float, float, float]:
     return roi.left, roi.top, roi.right - roi.left, roi.bottom - roi.top
 
 
-def _rounded(box: tuple[float, float, float, float], arc: float) -> list[Rings]:
+def rounded_rectangle(box: tuple[float, float, float, float], arc: float) -> list[Rings]:
     """Return a rectangle whose corners are ellipses of diameter `arc`, at most its sides.
 
-    Where it is round its pixels are chosen as ImageJ does: those whose centers lie inside.
+    The box is x, y, width and height. Where it is round its pixels are chosen as ImageJ does: those whose centers lie inside.
     """
     x, y, width, height = box
     if arc <= 0:
         corners = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
         return [[np.array(corners, np.float64)]]
-    if not (0 <= width <= _LARGEST_COORDINATE and 0 <= height <= _LARGEST_COORDINATE) or (
-        width * height > _LARGEST_ROUNDED_PX
-    ):
+    if not (0 <= width <= _LARGEST_COORDINATE and 0 <= height <= _LARGEST_COORDINATE):
         raise LabelError(
             f"an oval or rounded rectangle of {width:g}×{height:g} pixels is too large; turn it "
             "into a polygon in ImageJ, or draw it again"
         )
+    if width == 0 or height == 0:
+        return []
     start = np.floor((x, y))
     centers_x = np.arange(start[0], np.ceil(x + width)) + 0.5 - (x + width / 2)
     centers_y = np.arange(start[1], np.ceil(y + height)) + 0.5 - (y + height / 2)
-    inside = _beyond(centers_y, height, arc)[:, None] ** 2 + _beyond(centers_x, width, arc) ** 2
-    return [[ring + start for ring in rings] for rings in trace(inside <= 1)]
+    across, down = _beyond(centers_x, width, arc) ** 2, _beyond(centers_y, height, arc) ** 2
+    middle = int(np.argmin(across))
+    right = middle + _count_inside(across[middle:], down)
+    left = middle + 1 - _count_inside(across[middle::-1], down)
+    rows = np.flatnonzero(left < right)
+    return [[_staircase(left[rows], right[rows], rows) + start]] if rows.size else []
+
+
+def _count_inside(across: np.ndarray, down: np.ndarray) -> np.ndarray:
+    """Return for each row how many columns from the middle outwards lie inside."""
+    low, high = np.zeros(len(down), np.int64), np.full(len(down), len(across))
+    while (is_open := low < high).any():
+        tried = np.minimum((low + high) // 2, len(across) - 1)
+        inside = down + across[tried] <= 1
+        low = np.where(is_open & inside, tried + 1, low)
+        high = np.where(is_open & ~inside, tried, high)
+    return low
+
+
+def _staircase(left: np.ndarray, right: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Return the clockwise outline of rows of pixels that follow each other."""
+    edges = np.column_stack([rows, rows + 1]).ravel()
+    corners_x = np.concatenate([np.repeat(right, 2), np.repeat(left, 2)[::-1]])
+    corners_y = np.concatenate([edges, edges[::-1]])
+    is_straight = (corners_x == np.roll(corners_x, 1)) & (corners_x == np.roll(corners_x, -1))
+    return np.column_stack([corners_x, corners_y])[~is_straight].astype(np.float64)
 
 
 def _beyond(offsets: np.ndarray, length: float, arc: float) -> np.ndarray:
