@@ -184,7 +184,8 @@ def _box(roi: ImagejRoi) -> tuple[float, float, float, float]:
 def rounded_rectangle(box: tuple[float, float, float, float], arc: float) -> list[Rings]:
     """Return a rectangle whose corners are ellipses of diameter `arc`, at most its sides.
 
-    The box is x, y, width and height. Where it is round its pixels are chosen as ImageJ does: those whose centers lie inside.
+    The box is x, y, width and height. Where it is round its pixels are chosen as ImageJ does: those
+    whose centers lie inside.
     """
     x, y, width, height = box
     if arc <= 0:
