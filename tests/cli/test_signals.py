@@ -56,7 +56,7 @@ def test_a_training_ends_as_by_ctrl_c(tmp_path, name):
 @pytest.mark.parametrize(("out", "name"), [("masks", "SIGTERM"), ("out.zarr", "SIGHUP")])
 def test_a_segmentation_ends_as_by_ctrl_c(tmp_path, out, name):
     model = save_instances_model(tmp_path / "m")
-    write_tiff(tmp_path / "a.tif", Image(data=make_cells(60, 300, 300), axes="ZYX"))
+    write_tiff(tmp_path / "a.tif", Image(data=make_cells(200, 300, 300), axes="ZYX"))
     folder = tmp_path / (f"{out}.job" if out.endswith("zarr") else out)
     status, output = end_when(
         lambda: any(path.name.startswith((".ulens-seg", "z0")) for path in folder.glob("*")),

@@ -37,3 +37,8 @@ def test_a_ratio_is_that_of_sums():
     counts = np.array([[1, 2], [40, 80], [3, 6]])
     assert bootstrap_interval(0.5, counts, lambda m: m[:, 0] / m[:, 1]) is None
     assert bootstrap_interval(0.5, counts[:, 0] / 80, mean) is not None
+
+
+def test_it_is_the_same_in_each_call():
+    values = np.array([0.48, 0.5, 0.53])
+    assert bootstrap_interval(0.5, values, mean) == bootstrap_interval(0.5, values, mean)
