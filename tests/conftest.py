@@ -4,6 +4,7 @@ import os
 import signal
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from ulens import cli
@@ -37,6 +38,9 @@ def ulens(monkeypatch, capsys):
 
 
 def pytest_configure() -> None:
+    # on a busy computer an example may take any time
+    hypothesis.settings.register_profile("untimed", hypothesis.settings(), deadline=None)
+    hypothesis.settings.load_profile("untimed")
     # run by nohup or behind the scenes, a process ignores these, and so would those it starts
     for name in ("SIGINT", "SIGHUP"):
         number = getattr(signal, name, None)
