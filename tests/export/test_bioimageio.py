@@ -1,5 +1,6 @@
 """A package of the model zoo, run by the zoo's own program."""
 
+import dataclasses
 import io
 import zipfile
 
@@ -8,6 +9,7 @@ import PIL.Image
 import pytest
 import torch
 
+from exported import draw_image, make_bundle
 from ulens.bundle import START, load_bundle
 from ulens.errors import SettingError
 from ulens.export.bioimageio import EPSILON, Card, halo_and_step, make_package
@@ -58,6 +60,25 @@ def test_the_page_and_the_cover(package):
     left, right = (np.asarray(cover)[:, half] for half in (slice(0, 256), slice(256, 512)))
     assert left.std() > 10
     assert right.std() > 10
+
+
+def test_classes_with_a_pixel_size(tmp_path):
+    architecture = {"name": "unet", "in_channels": 2, "num_classes": 3, "width": 2, "depth": 1}
+    example = draw_image(0, (60, 70), 2).astype(np.float32) / 10_000
+    bundle = dataclasses.replace(
+        make_bundle(architecture, zoom=(0.5, 0.5)), example=example, spacing_um=(0.2, 0.3)
+    )
+    path = tmp_path / "classes.zip"
+    path.write_bytes(make_package(bundle, Card(name="Three classes", license="MIT")))
+    model = core.load_model_description(path)
+    assert "semantic-segmentation" in model.tags
+    assert model.outputs[0].axes[1].channel_names == ["class_0", "class_1", "class_2"]
+    for tensor in (model.inputs[0], model.outputs[0]):
+        assert [(axis.unit, axis.scale) for axis in tensor.axes[2:]] == [
+            ("micrometer", 0.2),
+            ("micrometer", 0.3),
+        ]
+    assert core.test_model(path).status == "passed"
 
 
 def test_an_unknown_license_is_refused():

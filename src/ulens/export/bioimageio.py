@@ -136,20 +136,64 @@ def _make_example(bundle: ModelBundle) -> np.ndarray:
 
 
 def _describe_model(v0_5: Any, bundle: ModelBundle, card: Card, path: Path) -> Any:
-    halos, steps = halo_and_step(bundle)
-    spacing = bundle.spacing_um
-    inputs, outputs = [], []
-    for number, name in enumerate("yx"):
-        size = {} if spacing is None else {"unit": "micrometer", "scale": spacing[number]}
-        smallest = _smallest(halos[number], steps[number])
-        sizes = v0_5.ParameterizedSize(min=smallest, step=steps[number])
-        inputs.append(v0_5.SpaceInputAxis(id=name, size=sizes, **size))
-        like = v0_5.SizeReference(tensor_id=INPUT, axis_id=name)
-        outputs.append(v0_5.SpaceOutputAxisWithHalo(id=name, halo=halos[number], size=like, **size))
+    kind = "instance" if bundle.labels_are == "instances" else "semantic"
+    return v0_5.ModelDescr(
+        name=card.name,
+        description=f"A U-Net that learned {ENCODINGS[bundle.encoding].learns}",
+        authors=[v0_5.Author(name=name) for name in card.authors],
+        cite=[v0_5.CiteEntry(text=U_NET, doi=U_NET_DOI)],
+        license=card.license,
+        documentation=v0_5.FileDescr(source=path / "README.md"),
+        covers=[v0_5.FileDescr(source=path / "cover.png")],
+        tags=["unet", "segmentation", "microscopy", f"{kind}-segmentation"],
+        inputs=[_describe_input(v0_5, bundle, path)],
+        outputs=[_describe_output(v0_5, bundle, path)],
+        weights=_describe_weights(v0_5, bundle, path),
+        config=v0_5.Config(ulens=describe(bundle)),
+    )
+
+
+def _describe_input(v0_5: Any, bundle: ModelBundle, path: Path) -> Any:
+    axes = []
+    for name, halo, step, size in zip(
+        "yx", *halo_and_step(bundle), _pixel_sizes(bundle), strict=True
+    ):
+        sizes = v0_5.ParameterizedSize(min=_smallest(halo, step), step=step)
+        axes.append(v0_5.SpaceInputAxis(id=name, size=sizes, **size))
     channels = [f"channel{number}" for number in range(bundle.net.in_channels)]
     normalize = v0_5.ZeroMeanUnitVarianceDescr(
         kwargs=v0_5.ZeroMeanUnitVarianceKwargs(axes=["y", "x"], eps=EPSILON)
     )
+    return v0_5.InputTensorDescr(
+        id=INPUT,
+        description="grey values",
+        axes=[v0_5.BatchAxis(), v0_5.ChannelAxis(channel_names=channels), *axes],
+        data=v0_5.IntervalOrRatioDataDescr(type="float32"),
+        preprocessing=[normalize],
+        pad=v0_5.ReflectPadding(),
+        test_tensor=v0_5.FileDescr(source=path / "input.npy"),
+        sample_tensor=v0_5.FileDescr(source=path / "input.tif"),
+    )
+
+
+def _describe_output(v0_5: Any, bundle: ModelBundle, path: Path) -> Any:
+    axes = []
+    halos, _ = halo_and_step(bundle)
+    for name, halo, size in zip("yx", halos, _pixel_sizes(bundle), strict=True):
+        like = v0_5.SizeReference(tensor_id=INPUT, axis_id=name)
+        axes.append(v0_5.SpaceOutputAxisWithHalo(id=name, halo=halo, size=like, **size))
+    names = [name.replace(" ", "_") for name in name_maps(bundle)]
+    return v0_5.OutputTensorDescr(
+        id=OUTPUT,
+        description=ENCODINGS[bundle.encoding].maps,
+        axes=[v0_5.BatchAxis(), v0_5.ChannelAxis(channel_names=names), *axes],
+        data=v0_5.IntervalOrRatioDataDescr(type="float32", range=(0.0, 1.0)),
+        test_tensor=v0_5.FileDescr(source=path / "output.npy"),
+        sample_tensor=v0_5.FileDescr(source=path / "output.tif"),
+    )
+
+
+def _describe_weights(v0_5: Any, bundle: ModelBundle, path: Path) -> Any:
     architecture = v0_5.ArchitectureFromFileDescr(
         source=path / "network.py",
         callable=MAKE,
@@ -159,57 +203,23 @@ def _describe_model(v0_5: Any, bundle: ModelBundle, card: Card, path: Path) -> A
             "softmax": ENCODINGS[bundle.encoding].activation == "softmax",
         },
     )
-    return v0_5.ModelDescr(
-        name=card.name,
-        description=f"A U-Net that learned {ENCODINGS[bundle.encoding].learns}",
-        authors=[v0_5.Author(name=name) for name in card.authors],
-        cite=[v0_5.CiteEntry(text=U_NET, doi=U_NET_DOI)],
-        license=card.license,
-        documentation=v0_5.FileDescr(source=path / "README.md"),
-        covers=[v0_5.FileDescr(source=path / "cover.png")],
-        tags=["unet", "segmentation", "microscopy", f"{bundle.labels_are[:-1]}-segmentation"],
-        inputs=[
-            v0_5.InputTensorDescr(
-                id=INPUT,
-                description="grey values",
-                axes=[v0_5.BatchAxis(), v0_5.ChannelAxis(channel_names=channels), *inputs],
-                data=v0_5.IntervalOrRatioDataDescr(type="float32"),
-                preprocessing=[normalize],
-                pad=v0_5.ReflectPadding(),
-                test_tensor=v0_5.FileDescr(source=path / "input.npy"),
-                sample_tensor=v0_5.FileDescr(source=path / "input.tif"),
-            )
-        ],
-        outputs=[
-            v0_5.OutputTensorDescr(
-                id=OUTPUT,
-                description=ENCODINGS[bundle.encoding].maps,
-                axes=[
-                    v0_5.BatchAxis(),
-                    v0_5.ChannelAxis(channel_names=[_identify(n) for n in name_maps(bundle)]),
-                    *outputs,
-                ],
-                data=v0_5.IntervalOrRatioDataDescr(type="float32", range=(0.0, 1.0)),
-                test_tensor=v0_5.FileDescr(source=path / "output.npy"),
-                sample_tensor=v0_5.FileDescr(source=path / "output.tif"),
-            )
-        ],
-        weights=v0_5.WeightsDescr(
-            onnx=v0_5.OnnxWeightsDescr(
-                source=path / "model.onnx", opset_version=OPSET, parent="pytorch_state_dict"
-            ),
-            pytorch_state_dict=v0_5.PytorchStateDictWeightsDescr(
-                source=path / "weights.pt",
-                architecture=architecture,
-                pytorch_version=torch.__version__.partition("+")[0],
-            ),
+    return v0_5.WeightsDescr(
+        onnx=v0_5.OnnxWeightsDescr(
+            source=path / "model.onnx", opset_version=OPSET, parent="pytorch_state_dict"
         ),
-        config=v0_5.Config(ulens=describe(bundle)),
+        pytorch_state_dict=v0_5.PytorchStateDictWeightsDescr(
+            source=path / "weights.pt",
+            architecture=architecture,
+            pytorch_version=torch.__version__.partition("+")[0],
+        ),
     )
 
 
-def _identify(name: str) -> str:
-    return name.replace(" ", "_")
+def _pixel_sizes(bundle: ModelBundle) -> list[dict[str, Any]]:
+    """Return what the axes y and x tell of the size of pixels."""
+    if bundle.spacing_um is None:
+        return [{}, {}]
+    return [{"unit": "micrometer", "scale": size} for size in bundle.spacing_um]
 
 
 def _write_page(bundle: ModelBundle, card: Card) -> str:
