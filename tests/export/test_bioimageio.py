@@ -81,6 +81,14 @@ def test_classes_with_a_pixel_size(tmp_path):
     assert core.test_model(path).status == "passed"
 
 
-def test_an_unknown_license_is_refused():
-    with pytest.raises(SettingError, match="license"):
-        make_package(load_bundle(START), Card(name="Cells", license="free for friends"))
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"license": "free for friends"}, "license 'free for friends'"),
+        ({"name": "a/b"}, "name 'a/b'"),
+    ],
+)
+def test_what_the_zoo_refuses_is_told_in_a_sentence(options, told):
+    with pytest.raises(SettingError, match=told) as refusal:
+        make_package(load_bundle(START), Card(**{"name": "Cells", "license": "MIT", **options}))
+    assert len(str(refusal.value)) < 200

@@ -30,6 +30,7 @@ from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.nets.shapes import Geometry
 from ulens.predict.tiles import read_mirrored
+from ulens.record import show
 from ulens.resample import inverse, resample
 from ulens.training.evidence import name_grounds, name_scores
 
@@ -93,9 +94,12 @@ def make_package(bundle: ModelBundle, card: Card) -> bytes:
         (path / "cover.png").write_bytes(_draw_cover(bundle, image, maps[0]))
         try:
             model = _describe_model(v0_5, bundle, card, path)
-        except ValueError as error:  # of pydantic
+        except ValueError as error:  # of pydantic, with a list of what was refused
+            refused = {each["loc"][0]: each["input"] for each in error.errors()}  # type: ignore[attr-defined]
+            named = ", ".join(f"{name} {show(value)}" for name, value in refused.items())
             raise SettingError(
-                f"the model zoo does not accept this description: {error}"
+                f"the model zoo does not accept {named}; change it (a license is an SPDX "
+                "identifier, such as CC-BY-4.0 or MIT)"
             ) from error
         out = path / "package.zip"
         spec.save_bioimageio_package(model, output_path=out)
