@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from ulens.annotated.samples import Sample
+from ulens.nets.properties import count_parameters
 
 Segment = Callable[[np.ndarray], np.ndarray]
 STEPS_PER_EPOCH = 10
@@ -55,8 +56,7 @@ def train_cellpose(samples: Sequence[Sample], seconds: float, out: Path) -> Trai
     def segment(image: np.ndarray) -> np.ndarray:
         return np.asarray(model.eval(image[0], channels=[0, 0], diameter=diameter)[0], np.int32)
 
-    num_parameters = sum(each.numel() for each in model.net.parameters())
-    return segment, num_parameters, num_epochs, spent
+    return segment, count_parameters(model.net), num_epochs, spent
 
 
 def train_stardist(
