@@ -25,6 +25,7 @@ from ulens.annotated.label_values import (
     decide,
     describe,
     encode,
+    find_values,
     judge,
     number_instances,
 )
@@ -36,13 +37,19 @@ from ulens.annotated.planes import (
     join_all_notes,
     read_planes,
 )
+from ulens.annotated.project import (
+    is_project,
+    read_annotated_planes,
+    read_record_of,
+    refuse_selection,
+)
 from ulens.annotated.rows import PairRow, Source, make_rows
 from ulens.annotated.seen import hash_image
 from ulens.annotated.series import find_places
 from ulens.errors import LabelError, SettingError
 from ulens.io.files import is_roi_file, planes, read_image
 from ulens.io.store import ArrayStore
-from ulens.labels.meaning import LabelsAre
+from ulens.labels.meaning import IGNORED, LabelsAre
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,7 +123,8 @@ def read_annotated(
     Parameters
     ----------
     images, labels : files or folders as `find_pairs` takes them; or, without `labels`, a data set
-        of the Cell Tracking Challenge, or one of its sequences with its truth beside it
+        of the Cell Tracking Challenge, one of its sequences with its truth beside it, or the folder
+        of a project
     frames : planes to read, counted from 0 over all files, such as ``0-9,12``; of the challenge,
         numbers as in the names of the frames, such as ``01:0-49,02:3,5``; None for all
     labels_are : how to read the labels; None to decide from their values
@@ -141,6 +149,9 @@ def read_annotated(
     outline are instances. Of the challenge, gold truth and, in frames without it, silver
     truth are read; see `annotated.challenge.read_frame`.
     """
+    if labels is None and is_project(images):
+        refuse_selection(frames=frames, labels_are=labels_are, ignore=ignore, axes=axes)
+        return _read_project(images)
     if labels is None and (sequences := find_annotated_sequences(images)):
         refuse_other_meaning(labels_are, ignore)
         return _read_challenge(sequences, frames, axes)
@@ -266,4 +277,49 @@ def _read_challenge(
         unpaired=truth_without_frame(sequences) if frames is None else [],
         notes=join_all_notes(selected),
         rows=make_rows(_sources(selected), labels, "instances", (0, 1)),
+    )
+
+
+def _read_project(folder: Path) -> Annotated:
+    """Read what is annotated in a project; what is not is ignored."""
+    store, meaning = ArrayStore(), read_record_of(folder).labels_are
+    read = [
+        Plane(
+            name=each.plane.name,
+            image=store.keep(each.pixels),
+            label=store.keep(each.label),
+            pair=Pair(image=each.plane.path, label=each.file),
+            spacing_um=each.image.spacing_um,
+            notes=tuple((each.plane.path, note) for note in each.image.notes),
+            axes=each.image.axes,
+            shape=each.image.data.shape,
+        )
+        for each in read_annotated_planes(folder)
+    ]
+    selected = agree_on_channels(read)
+    labels = [plane.label for plane in read]
+    check_trainable(labels, read[0].pair.label)
+    values = find_values(labels)
+    encoded = [
+        store.keep(
+            number_instances(each) if meaning == "instances" else encode(each, meaning, values)
+        )
+        for each in labels
+    ]
+    places, sentences = find_places(selected)
+    share = np.mean([float((label != IGNORED).mean()) for label in encoded])
+    return Annotated(
+        samples=[
+            Sample(
+                name=plane.name, image=plane.image, label=label, stack=at.series, moment=at.moment
+            )
+            for plane, label, at in zip(selected, encoded, places, strict=True)
+        ],
+        labels_are=meaning,
+        class_values=(0, 1) if meaning == "instances" else values,
+        spacing_um=common_spacing(selected),
+        reading=f"{describe(encoded, meaning, values)}; {share:.0%} of their pixels are annotated",
+        unpaired=[],
+        rows=make_rows(_sources(read), encoded, meaning, values),
+        notes=(*join_all_notes(selected), *sentences),
     )

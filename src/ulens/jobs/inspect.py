@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ulens.annotated.project import is_project
 from ulens.annotated.rows import PairRow
 from ulens.annotated.samples import Annotated, read_annotated
 from ulens.io.axes import check_axes
@@ -120,6 +121,6 @@ def describe_read(annotated: Annotated, images: Path) -> Inspected:
     if annotated.unpaired:
         names = ", ".join(path.name for path in annotated.unpaired)
         lines.append(f"left out, an image without label or a label without image: {names}")
-    if others := other_files(images):
+    if not is_project(images) and (others := other_files(images)):
         lines.append(f"left out, in no format that ulens reads: {name_some(others)}")
     return Inspected(rows=annotated.rows, lines=lines)

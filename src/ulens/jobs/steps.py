@@ -1,7 +1,7 @@
 """The steps of a training, and what it tells on the way."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from ulens.bundle import ModelBundle
@@ -28,11 +28,22 @@ class Trained:
 TrainEvent = Inspected | Message | Validation | StepLog | Trained
 
 
-def take_steps(session: Session, stop: threading.Event) -> Iterator[TrainEvent]:
-    """Train to the end or until `stop` is set; validate, score and save when it is time."""
+def take_steps(
+    session: Session,
+    stop: threading.Event,
+    between: Callable[[Session], None] | None = None,
+) -> Iterator[TrainEvent]:
+    """Train to the end or until `stop` is set; validate, score and save when it is time.
+
+    Parameters
+    ----------
+    between : called after each step; may give the session more samples, or look what it finds
+    """
     for log in session.trainer:
         session.write_log(log)
         yield log
+        if between is not None:
+            between(session)
         yield from score_if_due(session)
         if session.validation_is_due():
             yield session.validate()

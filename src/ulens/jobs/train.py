@@ -55,7 +55,11 @@ WORTH_INT8_SECONDS = 300.0
 
 
 def run_training(
-    settings: TrainSettings, stop: threading.Event | None = None, *, pace: Pace = USUAL
+    settings: TrainSettings,
+    stop: threading.Event | None = None,
+    *,
+    pace: Pace = USUAL,
+    between: Callable[[Session], None] | None = None,
 ) -> Iterator[TrainEvent]:
     """Train a model, event by event; the folder `settings.out` is usable from the first save on.
 
@@ -63,6 +67,7 @@ def run_training(
     ----------
     stop : once it is set, the training ends after the current step and keeps what it has
     pace : how often it is scored and saved
+    between : as in `take_steps`
 
     Yields
     ------
@@ -84,7 +89,7 @@ def run_training(
     with hold(settings.out) as taken_over:
         if taken_over:
             yield Message(taken_over)
-        yield from _train_alone(settings, stop, ranks, device, pace, started)
+        yield from _train_alone(settings, stop, ranks, device, pace, started, between)
 
 
 def _train_alone(
@@ -94,6 +99,7 @@ def _train_alone(
     device: torch.device,
     pace: Pace,
     started: float,
+    between: Callable[[Session], None] | None,
 ) -> Iterator[TrainEvent]:
     """Do all that `run_training` tells of, while no other process uses the folder."""
     annotated = read_asked(settings)
@@ -140,7 +146,7 @@ def _train_alone(
         if folds is not None:
             folds = folds.begin(session, settings.start_from)
         session.start(planning_seconds=clock.perf_counter() - started)
-    yield from take_steps(session, stop)
+    yield from take_steps(session, stop, between)
     if folds is not None:
         yield from cross_validate(session, folds, stop)
     bundle = yield from _finish(session, settings, fingerprint)

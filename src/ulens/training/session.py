@@ -7,6 +7,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from ulens.annotated.holdout import Split
@@ -20,6 +21,8 @@ from ulens.nets.properties import count_multiplications
 from ulens.nets.unet import UNet
 from ulens.planning.plan import Plan
 from ulens.predict.engine_choice import ALLOWED, Tolerance
+from ulens.predict.engines import torch_engine
+from ulens.predict.segmenter import Found, Segmenter
 from ulens.training.begin import begin_network, images_seen
 from ulens.training.calendar import Calendar
 from ulens.training.clock import USUAL, Pace
@@ -109,7 +112,7 @@ class Session:
         self._calendar = Calendar(plan, self.trainer)
         self._scored: Scored | None = None
 
-    def add(self, samples: Sequence[Sample]) -> None:
+    def add(self, samples: Sequence[Sample], order: Sequence[str] = ()) -> None:
         """Train on more annotated images, or on changed labels, from the next step on.
 
         What is held out stays so. Of new images one in ten is held out, too, as long as nothing is
@@ -120,13 +123,15 @@ class Session:
         ----------
         samples : of the same kind of labels and channels; one of a name that is known takes the
             place of that image
+        order : names of images as they will be read when the training is resumed; else new ones
+            come last
 
         Raises
         ------
         DataError : an image has other channels
         """
         seen = self._seen_before or ()
-        self.samples.add(samples, hold_out=self.is_unscored, seen=seen)
+        self.samples.add(samples, hold_out=self.is_unscored, seen=seen, order=order)
         self.trainer.tiles.images, self.trainer.tiles.all_images = (
             self.samples.images,
             self.samples.all_images,
@@ -218,6 +223,18 @@ class Session:
             self._log_scores(scored.scores)
             self.trainer.use_all()
         return Validation(step=scored.step, scores=scored.scores)
+
+    def show(self, image: np.ndarray) -> Found:
+        """Return what the network finds in an image by now; the time counts as training.
+
+        Parameters
+        ----------
+        image : (C, Y, X) with the channels of the training images
+        """
+        with self._calendar.counting():
+            device = self.trainer.device
+            segmenter = Segmenter(self._bundle(), device=str(device), engine=torch_engine(device))
+            return segmenter.segment(image)
 
     def save(self) -> None:
         """Save the state to resume from, and the model as it is now."""

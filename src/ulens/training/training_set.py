@@ -60,7 +60,14 @@ class TrainingSet:
         """Channels of the images."""
         return len(self.annotated.samples[0].image)
 
-    def add(self, samples: Sequence[Sample], *, hold_out: bool, seen: Collection[str] = ()) -> None:
+    def add(
+        self,
+        samples: Sequence[Sample],
+        *,
+        hold_out: bool,
+        seen: Collection[str] = (),
+        order: Sequence[str] = (),
+    ) -> None:
         """Take more annotated images, or changed labels.
 
         What is held out stays so. The normalisation stays that of the images at first.
@@ -71,6 +78,7 @@ class TrainingSet:
             place of that image
         hold_out : whether one in ten of the new images is held out
         seen : hashes of images that are never held out
+        order : as in `Session.add`
 
         Raises
         ------
@@ -85,6 +93,8 @@ class TrainingSet:
         changed = {sample.name: sample for sample in samples}
         every = [changed.pop(sample.name, sample) for sample in self.annotated.samples]
         every += changed.values()
+        places = {name: place for place, name in enumerate(order)}
+        every.sort(key=lambda sample: places.get(sample.name, len(places)))
         new = [
             name for name, sample in changed.items() if hold_out and sample.image_hash not in seen
         ]

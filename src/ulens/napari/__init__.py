@@ -1,0 +1,1 @@
+"""A seat in napari: annotate, train, correct. All arithmetic lies in the rooms below."""

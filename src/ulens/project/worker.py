@@ -1,0 +1,222 @@
+"""A process of its own that guesses and trains for a seat, so that its window never waits.
+
+It takes orders, and tells what happens, a line of JSON each. Orders are {"do": "guess", "name":
+…}, "train" with seconds and go_on, "segment" with names, "use" with a round, "show" with a name,
+and "stop". What happens is {"event": "guess", "labels": FILE, …}, "preview", "step", "score",
+"labels", "message", "trained", "drafted", "error" and "idle". At the end of its input it stops
+what it does, keeps what there is, and ends.
+"""
+
+import json
+import queue
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+
+from ulens.bundle import load_bundle
+from ulens.errors import Stopped, UlensError
+from ulens.io.atomic import write_array
+from ulens.jobs.steps import Message, TrainEvent
+from ulens.predict.engines import choose_device, torch_engine
+from ulens.predict.segmenter import Found, Segmenter
+from ulens.project.project import Project, Round
+from ulens.project.rounds import train_round
+from ulens.training.session import Session, Validation
+from ulens.training.trainer import StepLog
+
+SHOW_SECONDS, TELL_SECONDS = 8.0, 0.25
+TRAINING_SHARE = 2.0
+"""From one look at the image on screen to the next passes at least so many times what it takes."""
+
+Order = dict[str, Any]
+
+
+class Worker:
+    """Does what a seat asks for, one thing after the other.
+
+    Parameters
+    ----------
+    project : to work for
+    folder : for the arrays that events name
+    tell : called with each event
+    """
+
+    def __init__(self, project: Project, folder: Path, tell: Callable[[Order], None]) -> None:
+        self._project, self._folder, self._tell = project, folder, tell
+        self._orders: queue.Queue[Order | None] = queue.Queue()
+        self._waiting: list[Order | None] = []
+        self._stop = threading.Event()
+        self._shown: str | None = None
+        self._round: int | None = None
+        self._model: tuple[Path, Segmenter] | None = None
+        self._show_next = self._told = 0.0
+        self._do: dict[str, Callable[..., None]] = {
+            "guess": self._guess, "train": self._train, "segment": self._segment,
+            "use": self._use, "show": self._show, "stop": lambda: None,
+        }  # fmt: skip
+
+    def order(self, order: Order | None) -> None:
+        """Take an order, from any thread; None is the last."""
+        self._orders.put(order)
+        if order is None or order["do"] == "stop":
+            self._stop.set()
+
+    def run(self) -> None:
+        """Do what is ordered until the last order."""
+        while (order := self._next()) is not None:
+            self._stop.clear()
+            try:
+                self._do[order["do"]](**{k: v for k, v in order.items() if k != "do"})
+            except Stopped as stopped:
+                self._tell({"event": "message", "text": str(stopped)})
+            except (UlensError, OSError) as error:
+                self._tell({"event": "error", "text": str(error)})
+            self._tell({"event": "idle"})
+
+    def _next(self) -> Order | None:
+        return self._waiting.pop(0) if self._waiting else self._orders.get()
+
+    def _show(self, name: str | None) -> None:
+        self._shown = name
+
+    def _use(self, round: int | None) -> None:
+        self._round = round
+
+    def _guess(self, name: str) -> None:
+        self._shown = name
+        image, pixels = self._project.read(name)
+        segmenter = self._segmenter()
+        self._give("guess", name, segmenter.segment(pixels, segmenter.find_factor(image)))
+
+    def _segmenter(self) -> Segmenter:
+        path = self._project.best_model(self._round)
+        if self._model is None or self._model[0] != path:
+            device = choose_device("auto")
+            segmenter = Segmenter(
+                load_bundle(path), device=str(device), engine=torch_engine(device)
+            )
+            self._model = path, segmenter
+        return self._model[1]
+
+    def _segment(self, names: list[str]) -> None:
+        for name in names:
+            if self._stop.is_set():
+                return
+            try:
+                image, pixels = self._project.read(name)
+                segmenter = self._segmenter()
+                found = segmenter.segment(pixels, segmenter.find_factor(image))
+                self._project.write_draft(name, found.labels)
+            except UlensError as error:
+                self._tell({"event": "not drafted", "name": name, "text": str(error)})
+                continue
+            self._tell({"event": "drafted", "name": name, "num_objects": int(found.labels.max())})
+
+    def _train(self, seconds: float, go_on: bool = False) -> None:
+        self._show_next, self._told = 0.0, 0.0
+        events = train_round(
+            self._project, seconds=seconds, go_on=go_on, stop=self._stop, between=self._between
+        )
+        for event in events:
+            self._tell_of(event)
+        self._round = None
+
+    def _between(self, session: Session, new: list[str]) -> None:
+        """Between two steps: what was painted is told, what is on screen is segmented anew."""
+        if new:
+            self._tell({"event": "labels", "names": new, "step": session.trainer.clock.step})
+        self._take_orders()
+        if self._shown is None or time.monotonic() < self._show_next or self._stop.is_set():
+            return
+        started = time.monotonic()
+        try:
+            _, pixels = self._project.read(self._shown)
+            self._give("preview", self._shown, session.show(pixels))
+        except UlensError as error:
+            self._tell({"event": "error", "text": str(error)})
+        took = time.monotonic() - started
+        self._show_next = started + max(SHOW_SECONDS, (1 + TRAINING_SHARE) * took)
+
+    def _take_orders(self) -> None:
+        """Do at once what can be done while training; the rest waits."""
+        while not self._orders.empty():
+            order = self._orders.get()
+            if order is not None and order["do"] in ("show", "guess"):
+                self._shown, self._show_next = order["name"], 0.0
+            elif order is not None and order["do"] == "stop":
+                self._stop.set()
+            else:
+                self._waiting.append(order)
+
+    def _tell_of(self, event: TrainEvent | Round) -> None:
+        if isinstance(event, StepLog):
+            if time.monotonic() - self._told < TELL_SECONDS and event.progress < 1:
+                return
+            self._told = time.monotonic()
+            self._tell({
+                "event": "step", "step": event.step, "seconds": event.seconds, "loss": event.loss,
+                "progress": event.progress,
+            })  # fmt: skip
+        elif isinstance(event, Validation):
+            self._tell({"event": "score", "step": event.step, "scores": event.scores})
+        elif isinstance(event, Message):
+            self._tell({"event": "message", "text": event.text})
+        elif isinstance(event, Round):
+            self._tell({"event": "trained", "round": event.number, "text": event.in_words()})
+
+    def _give(self, event: str, name: str, found: Found) -> None:
+        """Write what was found in a plane, and tell where."""
+        labels, sure = self._folder / f"{event}.labels.npy", self._folder / f"{event}.sure.npy"
+        write_array(labels, found.labels.astype(np.int32))
+        write_array(sure, how_sure(found.maps, self._project.labels_are))
+        self._tell({
+            "event": event, "name": name, "labels": str(labels), "sure": str(sure),
+            "num_objects": int(found.labels.max(initial=0)),
+        })  # fmt: skip
+
+
+def how_sure(maps: np.ndarray, labels_are: str) -> np.ndarray:
+    """Return how sure a network is of an object, or of any class but the first.
+
+    Parameters
+    ----------
+    maps : (K, Y, X) in [0, 1], as in `Found`
+
+    Returns
+    -------
+    (Y, X) uint8, from 0 to 255
+    """
+    object_map = 0 if len(maps) == 1 else 1
+    sure = maps[object_map] if labels_are == "instances" else 1 - maps[0]
+    return np.round(255 * sure.clip(0, 1)).astype(np.uint8)
+
+
+def main(project: str, folder: str) -> None:
+    """Work for the seat that started this process, by its standard streams."""
+    # what libraries print is no event
+    output, sys.stdout = sys.stdout, sys.stderr
+    lock = threading.Lock()
+
+    def tell(event: Order) -> None:
+        with lock:
+            print(json.dumps(event), file=output, flush=True)
+
+    worker = Worker(Project(Path(project)), Path(folder), tell)
+    threading.Thread(target=_read_orders, args=(sys.stdin, worker), daemon=True).start()
+    tell({"event": "ready"})
+    worker.run()
+
+
+def _read_orders(lines: TextIO, worker: Worker) -> None:
+    for line in lines:
+        worker.order(json.loads(line))
+    worker.order(None)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
