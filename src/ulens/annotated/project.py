@@ -215,7 +215,7 @@ def read_annotation(folder: Path, name: str, shape: tuple[int, ...]) -> Annotati
     labels = np.zeros(shape, np.int32)
     path = labels_file(folder, name)
     if path.is_file():
-        labels = np.squeeze(read_label_image(path).data).reshape(-1, *shape[1:])
+        labels = read_label_image(path).data
         if labels.shape != shape:
             raise LabelError(
                 f"{path} is of another size than its image, {shape[0]}×{shape[1]}; labels belong "

@@ -22,7 +22,7 @@ def choose_reader(path: str | list[str]) -> Callable[[str], list[Layer]] | None:
     first = Path(path[0] if isinstance(path, list) else path)
     try:
         if first.is_dir():
-            return read_tracked if find_result(first).tracks is not None else None
+            return read_tracked if find_result(first).lineage is not None else None
         is_labels = look_like_labels(planes(read_image(first))[0][1])
     except (UlensError, OSError):
         return None
@@ -47,10 +47,10 @@ def read_tracked(path: str | list[str]) -> list[Layer]:
     """
     folder = Path(path[0] if isinstance(path, list) else path)
     result = find_result(folder)
-    assert result.tracks is not None
+    assert result.lineage is not None
     frames = sorted(result.masks)
     masks = np.stack([np.squeeze(read_label_image(result.masks[frame]).data) for frame in frames])
-    tracks, parents = lay_tracks(masks, frames, read_lineage(result.tracks))
+    tracks, parents = lay_tracks(masks, frames, read_lineage(result.lineage))
     name = folder.name
     return [
         (masks.astype(np.int32), {"name": f"{name} cells"}, "labels"),

@@ -181,7 +181,7 @@ class Project:
         path = self.draft_file(name)
         if not path.is_file():
             return None
-        draft = np.squeeze(read_label_image(path).data)
+        draft = read_label_image(path).data
         return draft.astype(np.int32) if draft.shape == shape else None
 
     def model_of(self, number: int) -> Path:

@@ -1,0 +1,118 @@
+"""The worker of a seat: orders in, events out."""
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from painted import SIZE, make_project, paint
+
+from ulens.annotated.project import labels_file
+from ulens.project.project import Project
+from ulens.project.worker import Worker, how_sure
+
+
+class AtWork:
+    """A worker in a thread, and what it told."""
+
+    def __init__(self, project: Project, folder: Path) -> None:
+        self.events: list[dict] = []
+        self.worker = Worker(project, folder, self.events.append)
+        self.thread = threading.Thread(target=self.worker.run)
+        self.thread.start()
+
+    def kinds(self) -> list[str]:
+        return [event["event"] for event in self.events]
+
+    def wait_for(self, kind: str, num: int = 1, seconds: float = 300) -> dict:
+        ends = time.monotonic() + seconds
+        while self.kinds().count(kind) < num:
+            assert time.monotonic() < ends, self.events
+            time.sleep(0.02)
+        return [event for event in self.events if event["event"] == kind][num - 1]
+
+
+@pytest.fixture
+def at_work(tmp_path: Path) -> Iterator[tuple[Project, AtWork]]:
+    project = make_project(tmp_path)
+    (tmp_path / "arrays").mkdir()
+    working = AtWork(project, tmp_path / "arrays")
+    yield project, working
+    working.worker.order(None)
+    working.thread.join(300)
+    assert not working.thread.is_alive()
+
+
+def test_it_guesses_drafts_and_tells_what_is_wrong(at_work) -> None:
+    project, working = at_work
+    working.worker.order({"do": "guess", "name": "c1"})
+    guess = working.wait_for("guess")
+    labels, sure = np.load(guess["labels"]), np.load(guess["sure"])
+    assert labels.shape == sure.shape == (SIZE, SIZE)
+    assert labels.max() == guess["num_objects"]
+    working.worker.order({"do": "segment", "names": ["c1", "nothing", "c2"]})
+    working.wait_for("idle", 2)
+    assert working.kinds().count("drafted") == 2
+    assert "no image nothing" in working.wait_for("not drafted")["text"]
+    assert project.read_draft("c2", (SIZE, SIZE)) is not None
+    labels_file(project.folder, "c0").unlink()
+    working.worker.order({"do": "train", "seconds": 5})
+    assert "training needs background and at least one" in working.wait_for("error")["text"]
+
+
+def test_while_it_trains_it_shows_the_image_on_screen_and_takes_strokes(at_work) -> None:
+    project, working = at_work
+    working.worker.order({"do": "show", "name": "c1"})
+    working.worker.order({"do": "train", "seconds": 100})
+    assert working.wait_for("preview")["name"] == "c1"
+    paint(project, 1)
+    assert working.wait_for("labels")["names"] == ["c1"]
+    working.worker.order({"do": "show", "name": "c2"})
+    while working.events[-1].get("name") != "c2":
+        working.wait_for("preview", working.kinds().count("preview") + 1)
+    working.worker.order({"do": "stop"})
+    assert working.wait_for("trained")["round"] == 1
+    steps = [event for event in working.events if event["event"] == "step"]
+    assert all(0 <= event["progress"] <= 1 for event in steps)
+    working.worker.order({"do": "use", "round": 0})
+    working.worker.order({"do": "guess", "name": "c2"})
+    assert working.wait_for("guess")
+
+
+def test_a_stop_that_comes_before_the_training_stops_it(at_work) -> None:
+    _, working = at_work
+    working.worker.order({"do": "train", "seconds": 100})
+    working.worker.order({"do": "stop"})
+    working.wait_for("idle", seconds=300)
+
+
+def test_its_process_ends_with_its_input_and_keeps_what_there_is(tmp_path: Path) -> None:
+    project = make_project(tmp_path)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ulens.project.worker", str(project.folder), str(tmp_path)],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps({"do": "train", "seconds": 100}) + "\n")
+    process.stdin.flush()
+    for line in process.stdout:
+        if json.loads(line)["event"] == "step":
+            break
+    process.stdin.close()
+    told = [json.loads(line)["event"] for line in process.stdout]
+    assert process.wait(300) == 0
+    assert "trained" in told
+    assert len(project.rounds()) == 1
+
+
+def test_how_sure_a_network_is_of_objects() -> None:
+    maps = np.array([[[0.75]], [[0.2]], [[0.05]]], np.float32)
+    assert how_sure(maps, "instances").tolist() == [[51]]
+    assert how_sure(maps, "classes").tolist() == [[64]]
+    assert how_sure(maps[:1], "instances").tolist() == [[191]]
