@@ -223,6 +223,17 @@ class SegmentProgress:
     unlike: tuple[Unlike, ...] = ()
     error: str | None = None
 
+    @property
+    def share_done(self) -> float:
+        """Share of all images that is done, 0 to 1."""
+        part = 1.0 if self.is_kept else self.tile / max(1, self.num_tiles)
+        return (self.number - 1 + part) / self.num_images
+
+    @property
+    def at(self) -> str:
+        """Where the work is, in words."""
+        return f"{self.number}/{self.num_images} {self.image.name}"
+
 
 def check_output(settings: SegmentSettings) -> None:
     """Raise OutputError where the output folder is in use, or holds a model."""
