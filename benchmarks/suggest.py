@@ -1,15 +1,15 @@
 """Whether boxes where a model is least certain teach it more than boxes drawn at random.
 
     python benchmarks/suggest.py OUT [DATA ...] [--choices CHOICE ...] [--steps N] [--rounds N]
-        [--boxes N] [--seeds N ...]
+        [--seeds N ...]
 
-A training, as `ulens train` does it, on one box drawn at random, all else being ignored; then in every
-round so many further boxes of the same size, drawn at random or where the last model is least certain
-(by the entropy of its classes, or by the disagreement of eight views), and a training from the
-beginning on all boxes so far. Boxes do not overlap, so that as many pixels are annotated by every
-choice. Frames of DIC-HeLa have their silver truth. Scored on images of the development folds alone,
-which no box is of. What OUT/scores.jsonl has already is not done again, so an interrupted run goes
-on. Prints the medians and draws OUT/DATA.png. Needs ULENS_DATA.
+The first round is a training, as `ulens train` does it, on one box drawn at random, all else being
+ignored. Every further round adds two boxes of the same size, drawn at random or where the last
+model is least certain (by the entropy of its classes, or by the disagreement of eight views), and
+trains from the beginning on all boxes so far. Boxes do not overlap, so that as many pixels are
+annotated by every choice. Frames of DIC-HeLa have their silver truth. Scored on images that are in
+no pool and in no test split. What OUT/scores.jsonl has already is not done again, so an interrupted
+run goes on. Prints the medians and draws OUT/DATA.png. Needs ULENS_DATA.
 """
 
 import argparse
@@ -24,7 +24,7 @@ import annotated_frames
 import numpy as np
 from annotated_frames import BORDER_PX, annotated, draw, median_and_range, read
 
-from ulens.annotated.samples import Annotated
+from ulens.annotated.samples import Annotated, Sample
 from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.jobs.planning import TrainSettings
@@ -39,6 +39,8 @@ Choice = Literal["random", "entropy", "disagreement"]
 Corner = tuple[int, int, int]
 """Place of an image in the pool, and y and x of the first corner of a box in it."""
 UNANNOTATED = 65_535
+BOXES_EACH = 2
+"""In each round but the first."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +72,10 @@ def main() -> None:
     arguments.add_argument("--choices", nargs="*", choices=get_args(Choice))
     arguments.add_argument("--steps", type=int, default=400)
     arguments.add_argument("--rounds", type=int, default=3)
-    arguments.add_argument("--boxes", type=int, default=2)
     arguments.add_argument("--seeds", nargs="*", type=int, default=[0, 1, 2])
     options = arguments.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
-    counts = [1 + options.boxes * number for number in range(options.rounds)]
+    counts = [1 + BOXES_EACH * number for number in range(options.rounds)]
     for name in options.data:
         for seed in options.seeds:
             for choice in options.choices or get_args(Choice):
@@ -155,7 +156,6 @@ def train_and_score(
     """Train on boxes, score on unseen images, and write that down."""
     part, data = PARTS[name], annotated_frames.DATA[name]
     pool = pool_of(out, name)
-    image_files(out, name)
     folder = write_boxes(out / name / f"{seed}-{choice}-{len(boxes)}", pool, boxes, part.size)
     settings = TrainSettings(
         images=folder / "images", labels=folder / "labels", labels_are=pool.labels_are,
@@ -194,7 +194,7 @@ def image_files(out: Path, name: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     files = []
     for sample in pool_of(out, name).samples:
-        files.append(folder / f"{sample.name}.tif")
+        files.append(folder / name_of(sample))
         if not files[-1].is_file():
             write_tiff(files[-1], Image(data=sample.image, axes="CYX"))
     return files
@@ -212,9 +212,14 @@ def write_boxes(folder: Path, pool: Annotated, boxes: Sequence[Corner], size: in
                 box = slices(corner, size)
                 truth = sample.label[box]
                 label[box] = np.where(truth == IGNORED, UNANNOTATED, truth)
-        write_tiff(folder / "images" / f"{sample.name}.tif", Image(data=sample.image, axes="CYX"))
-        write_tiff(folder / "labels" / f"{sample.name}.tif", Image(data=label, axes="YX"))
+        write_tiff(folder / "images" / name_of(sample), Image(data=sample.image, axes="CYX"))
+        write_tiff(folder / "labels" / name_of(sample), Image(data=label, axes="YX"))
     return folder
+
+
+def name_of(sample: Sample) -> str:
+    """Return the name of the file that an image of the pool is written to."""
+    return f"{Path(sample.name).name}.tif"  # frames are named by their sequence, too
 
 
 def summarize(out: Path, name: str, steps: int) -> None:
@@ -224,13 +229,11 @@ def summarize(out: Path, name: str, steps: int) -> None:
     first = min(row["count"] for row in rows)
     curves: dict[str, dict[int, list[float]]] = {}
     for choice in get_args(Choice):
-        for count in sorted({row["count"] for row in rows if row["choice"] == choice} | {first}):
-            of = choice if count > first else "random"
-            found = [r["scores"] for r in rows if r["choice"] == of and r["count"] == count]
-            print(
-                f"{name}, {count} boxes, {choice}, {len(found)} seeds: "
-                f"{median_and_range(found, shown)}"
-            )
+        own = [row for row in rows if row["choice"] == choice or row["count"] == first]
+        for count in sorted({row["count"] for row in own}):
+            found = [row["scores"] for row in own if row["count"] == count]
+            told = median_and_range(found, shown)
+            print(f"{name}, {count} boxes, {choice}, {len(found)} seeds: {told}")
             curves.setdefault(choice, {})[count] = [scores[shown[0]] for scores in found]
     draw(out / f"{name}.png", curves, "annotated boxes", shown[0])
 
