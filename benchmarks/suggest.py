@@ -228,7 +228,7 @@ def summarize(out: Path, name: str, steps: int) -> None:
     shown = annotated_frames.DATA[name].shown
     first = min(row["count"] for row in rows)
     curves: dict[str, dict[int, list[float]]] = {}
-    for choice in get_args(Choice):
+    for choice in (each for each in get_args(Choice) if any(r["choice"] == each for r in rows)):
         own = [row for row in rows if row["choice"] == choice or row["count"] == first]
         for count in sorted({row["count"] for row in own}):
             found = [row["scores"] for row in own if row["count"] == count]

@@ -97,31 +97,25 @@ class Suggested(NamedTuple):
 def run_suggestions(settings: SuggestSettings) -> Iterator[SegmentProgress | Suggested]:
     """Find the boxes where a model is least certain; iterate to do the work, stop to cancel.
 
+    Planes of one grey value get none: there is nothing to draw.
+
     Yields
     ------
     a SegmentProgress per tile, and `Suggested`
 
     Raises
     ------
-    UlensError : as `list_images` and `load_bundle`; as `find_least_certain`
+    UlensError : as `list_images` and `load_bundle`
+    DataError : at the end, naming each image that could not be read; the boxes are of all others
     """
     files = [file for path in settings.images for file in list_images(path)]
     segmenter = Segmenter(load_bundle(settings.model), device=settings.device)
-    return find_least_certain(segmenter, files, settings)
+    return _search(segmenter, list(dict.fromkeys(files)), settings)
 
 
-def find_least_certain(
-    segmenter: Segmenter, files: Iterable[Path], settings: SuggestSettings
+def _search(
+    segmenter: Segmenter, files: Sequence[Path], settings: SuggestSettings
 ) -> Iterator[SegmentProgress | Suggested]:
-    """Find boxes as `run_suggestions` does, with a model that is loaded.
-
-    Planes of one grey value get none: there is nothing to draw.
-
-    Raises
-    ------
-    DataError : at the end, naming each image that could not be read; the boxes are of all others
-    """
-    files = list(dict.fromkeys(files))
     found: dict[tuple[Path, str], list[UnsureBox]] = {}
     errors: list[str] = []
     noted: set[str] = set()
