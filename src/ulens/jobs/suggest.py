@@ -13,7 +13,7 @@ from ulens.io.axes import check_axes
 from ulens.io.files import list_images, planes
 from ulens.jobs.inspect import is_constant
 from ulens.jobs.options import FROM_PYTHON_ALONE, SEVERAL
-from ulens.jobs.segmenting import SegmentProgress, open_image
+from ulens.jobs.segmenting import SegmentProgress, follow, open_image
 from ulens.predict.segmenter import Segmenter
 from ulens.predict.tiles import Slices
 from ulens.predict.uncertainty import Doubt, UnsureBox, least_certain_boxes, spread_over_images
@@ -156,14 +156,7 @@ def _search_file(
         work = segmenter.stream_uncertainty(
             plane, factor, progress.image.name, doubt=settings.doubt
         )
-        while True:
-            try:
-                next(work)
-            except StopIteration as end:
-                uncertainty = end.value
-                break
-            progress = replace(progress, tile=progress.tile + 1)
-            yield progress
+        uncertainty, progress = yield from follow(work, progress)
         key = (progress.image, name)
         size = settings.size or box_size(segmenter.bundle, factor, uncertainty.shape)
         found[key] = least_certain_boxes(
@@ -198,7 +191,7 @@ def suggest_boxes(
 
     Raises
     ------
-    UlensError : as `run_suggestions`
+    UlensError : as `run_suggestions`, which also gives the boxes where an image cannot be read
     """
     paths = (Path(images),) if isinstance(images, str | Path) else tuple(images)
     found: list[Suggestion] = []
