@@ -83,6 +83,13 @@ def test_it_tells_how_far_it_is_and_each_plane_counts(model, tmp_path):
     assert shares[-1] == 1
 
 
+def test_an_image_that_is_named_twice_is_looked_at_once(model, images):
+    settings = SuggestSettings(model, (images / "a.tif", images), number=2, size=8)
+    assert {event.num_images for event in run_suggestions(settings) if hasattr(event, "tile")} == {
+        3
+    }
+
+
 def test_small_images_are_boxes_themselves_and_empty_ones_have_none(model, tmp_path):
     small, empty = tmp_path / "small.tif", tmp_path / "empty.tif"
     write_tiff(small, Image(data=with_doubts(size=(5, 9)), axes="YX"))

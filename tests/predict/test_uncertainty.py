@@ -146,3 +146,9 @@ def test_views_disagree_as_far_as_they_differ(views):
     np.testing.assert_allclose(found, disagreement(views[::-1]), atol=1e-5)
     assert not disagreement(np.repeat(views[:1], 8, axis=0)).max() > 1e-6
     np.testing.assert_allclose(disagreement(views / 2), found / 2, atol=1e-5)
+
+
+def test_the_map_that_differs_most_counts():
+    views = np.zeros((8, 3, 1, 1))
+    views[:4, 1], views[:4, 2] = 0.2, 0.6
+    assert disagreement(views).item() == pytest.approx(0.6)

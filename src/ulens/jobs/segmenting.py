@@ -304,7 +304,7 @@ def segment_plane(
 def follow(
     work: Generator[None, None, Result], progress: SegmentProgress
 ) -> Generator[SegmentProgress, None, tuple[Result, SegmentProgress]]:
-    """Do work that yields after every tile, and tell of each; return its result and the progress."""
+    """Do work that yields after every tile, and tell of each; return its result and where it is."""
     while True:
         try:
             next(work)
