@@ -215,44 +215,58 @@ def summarize(out: Path, name: str, rows: Sequence[dict[str, Any]]) -> None:
     ----------
     rows : of this data set and of trainings of one length
     """
+    curves: dict[str, dict[int, list[float]]] = {}
+    for way in sorted({row["from"] for row in rows}):
+        curve = curves.setdefault(f"from {way}", {})
+        for count in sorted({row["count"] for row in rows}):
+            found = [r["views 8"] for r in rows if r["count"] == count and r["from"] == way]
+            if found:
+                told = median_and_range(found, DATA[name].shown)
+                print(f"{name}, {count} images, from {way}, {len(found)} seeds: {told}")
+                curve[count] = [scores[DATA[name].shown[0]] for scores in found]
+    draw(out / f"{name}.png", curves, "annotated images", DATA[name].shown[0])
+
+
+def median_and_range(found: Sequence[dict[str, float]], shown: Sequence[str]) -> str:
+    """Return the median of each score over the seeds, with the lowest and the highest."""
+    told = []
+    for key in shown:
+        values = sorted(scores[key] for scores in found)
+        told.append(f"{key} {statistics.median(values):.3f} ({values[0]:.3f}–{values[-1]:.3f})")
+    return ", ".join(told)
+
+
+def draw(file: Path, curves: dict[str, dict[int, list[float]]], count: str, score: str) -> None:
+    """Draw the medians of a score against a count, and each seed as a dot.
+
+    Parameters
+    ----------
+    curves : the scores of all seeds, by what they are of and by the count
+    count, score : what the axes are called
+    """
     from matplotlib.figure import Figure
 
     from ulens.report.charts import INK, LINES, figure_png
 
     figure = Figure(figsize=(7, 4), layout="constrained")
     panel = figure.subplots()
-    for way, color in zip(sorted({row["from"] for row in rows}), LINES, strict=False):
-        curve = []
-        for count in sorted({row["count"] for row in rows}):
-            found = [r for r in rows if r["count"] == count and r["from"] == way]
-            if not found:
-                continue
-            told = []
-            for key in DATA[name].shown:
-                values = sorted(row["views 8"][key] for row in found)
-                told.append(
-                    f"{key} {statistics.median(values):.3f} ({values[0]:.3f}–{values[-1]:.3f})"
-                )
-            curve.append((count, [row["views 8"][DATA[name].shown[0]] for row in found]))
-            print(f"{name}, {count} images, from {way}, {len(found)} seeds: {', '.join(told)}")
-        panel.plot(
-            [count for count, _ in curve], [statistics.median(v) for _, v in curve], "o-",
-            color=color, label=f"from {way}",
-        )  # fmt: skip
-        for count, values in curve:
-            panel.plot([count] * len(values), values, ".", color=color, alpha=0.5)
+    for (label, curve), color in zip(curves.items(), LINES, strict=False):
+        medians = [statistics.median(values) for values in curve.values()]
+        panel.plot(list(curve), medians, "o-", color=color, label=label)
+        for number, values in curve.items():
+            panel.plot([number] * len(values), values, ".", color=color, alpha=0.5)
     panel.set_xscale("log")
-    counts = sorted({row["count"] for row in rows})
-    panel.set_xticks(counts, [str(count) for count in counts])
+    counts = sorted({number for curve in curves.values() for number in curve})
+    panel.set_xticks(counts, [str(number) for number in counts])
     panel.minorticks_off()
-    panel.set_xlabel("annotated images", color=INK)
-    panel.set_ylabel(DATA[name].shown[0], color=INK)
+    panel.set_xlabel(count, color=INK)
+    panel.set_ylabel(score, color=INK)
     panel.set_ylim(min(0.5, panel.get_ylim()[0]), 1)
     panel.tick_params(colors=INK)
     panel.spines[:].set_color(INK)
     panel.grid(color=INK, alpha=0.2, linewidth=0.6)
     panel.legend(frameon=False, labelcolor=INK)
-    (out / f"{name}.png").write_bytes(figure_png(figure))
+    file.write_bytes(figure_png(figure))
 
 
 if __name__ == "__main__":

@@ -219,6 +219,43 @@ def test_ctrl_c_tells_what_is_done(ulens, model, tmp_path, monkeypatch):
     assert "the same command goes on from there" in out
 
 
+def test_suggest_ranks_boxes(ulens, folder, model, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
+    run = ("suggest", model, folder / "images", "--number", 3, "--size", 12)
+    status, out, _ = ulens(*run)
+    assert status == 0
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines()]
+    rows = [row for row in rows if row]
+    assert [row[0] for row in rows] == ["1", "2", "3"]
+    for _, image, *box, uncertainty in rows:
+        assert (folder / "images" / image).is_file()
+        x, y, width, height = map(int, box)
+        assert (width, height) == (12, 12)
+        assert 0 <= min(x, y) <= max(x, y) <= 28
+        assert 0 <= float(uncertainty) <= 1
+    assert "least certain" in out
+
+
+def test_suggest_names_planes_and_folders_where_needed(ulens, model, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "300")
+    stack = np.stack([squares(seed)[0] for seed in range(2)])
+    for each in "ab":
+        (tmp_path / each).mkdir()
+        write_tiff(tmp_path / each / "1.tif", Image(data=stack, axes="ZYX"))
+    status, out, _ = ulens("suggest", model, tmp_path / "a", tmp_path / "b", "--size", 20)
+    assert status == 0
+    for each in "ab":
+        assert str(tmp_path / each / "1.tif") in out
+    assert {"z000", "z001"} <= set(out.split())
+
+
+def test_suggest_tells_where_there_is_nothing_to_draw(ulens, model, tmp_path):
+    write_tiff(tmp_path / "1.tif", Image(data=np.full((40, 40), 7, np.uint8), axes="YX"))
+    status, out, _ = ulens("suggest", model, tmp_path / "1.tif")
+    assert status == 0
+    assert "no box: all images are empty" in out
+
+
 def test_inspect_shows_every_pair_and_trains_nothing(ulens, folder, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "120")
     status, out, _ = ulens("inspect", folder / "images", folder / "labels")

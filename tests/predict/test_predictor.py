@@ -138,6 +138,20 @@ def test_average_8_of_a_flipped_image_is_the_flipped_average():
     np.testing.assert_allclose(flipped, predictor.predict(image).swapaxes(1, 2), atol=1e-5)
 
 
+@pytest.mark.parametrize("shape", [(36, 36), (90, 41), (1, 7)])
+def test_the_mean_of_each_view_is_the_average_of_8(shape):
+    predictor = Predictor(make_net(2), device="cpu", average=8, engine="fp32", max_input=64)
+    image = make_image(1, *shape)
+    views = np.empty((8, 3, *shape), np.float32)
+    for write, part in predictor.stream_each_view(image):
+        views[..., *write] = part
+    np.testing.assert_allclose(views.mean(axis=0), predictor.predict(image), atol=1e-6)
+    plain = Predictor(make_net(2), device="cpu", engine="fp32").predict(image)
+    np.testing.assert_allclose(views[0], plain, atol=1e-6)
+    if min(shape) > 1:
+        assert np.abs(views[0] - views[-1]).max() > 1e-3
+
+
 @pytest.mark.parametrize("shape", [(40, 25), (25, 40), (1, 9), (1, 1)])
 def test_rotations_change_nothing_for_a_pointwise_net_on_a_smooth_image(shape):
     y, x = np.indices(shape, dtype=np.float32)

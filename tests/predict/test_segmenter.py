@@ -146,3 +146,21 @@ def test_the_network_sees_an_image_at_its_own_pixel_size():
     prepared = segmenter._prepare(draw((8, 40, 30, 30), size=(61, 320)), (1.0, 2.0), "image")
     assert prepared.shape == (1, 31, 160)
     assert segmenter.num_tiles((61, 320), (1.0, 2.0)) >= 1
+
+
+@pytest.mark.parametrize("doubt", ["entropy", "disagreement"])
+@pytest.mark.parametrize("factor", [(0.5, 0.5), (1, 1), (0.5, 2)])
+def test_uncertainty_has_the_size_of_the_image(factor, doubt):
+    work = Segmenter(make_bundle()).stream_uncertainty(FINE, factor, doubt=doubt)
+    num_tiles = 0
+    while True:
+        try:
+            next(work)
+        except StopIteration as end:
+            found = end.value
+            break
+        num_tiles += 1
+    assert num_tiles == Segmenter(make_bundle()).num_tiles((48, 64), factor)
+    assert found.shape == (48, 64)
+    assert found.dtype == np.float32
+    assert ((found >= 0) & (found <= 1)).all()

@@ -26,6 +26,7 @@ COMMANDS = {
     "train": "Train a model on annotated images.",
     "inspect": "Show how images and labels are read, without training.",
     "segment": "Segment images with a trained model.",
+    "suggest": "Show where a model is least certain: what to annotate next.",
     "evaluate": "Score segmentations against annotations.",
     "describe": "Describe a network and draw it as figure 1 of the paper.",
     "export": "Write a model for other programs: ONNX, or the BioImage Model Zoo.",

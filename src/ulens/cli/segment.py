@@ -108,11 +108,8 @@ def _show(events: Iterator[SegmentProgress | Tracked], seen: Seen) -> None:
                 seen.tracked = event
                 continue
             seen.add(event)
-            part = 1.0 if event.is_kept else event.tile / max(1, event.num_tiles)
-            done = event.number - 1 + part
-            at = f"{event.number}/{event.num_images} {event.image.name}"
-            progress.update(task, completed=done / event.num_images, details=at)
-            now_and_then.say(f"segmenting {at}, {done / event.num_images:.0%} done")
+            progress.update(task, completed=event.share_done, details=event.at)
+            now_and_then.say(f"segmenting {event.at}, {event.share_done:.0%} done")
             if line := seen.strange.tell(event.image.name, event.unlike):
                 progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
             if event.note:

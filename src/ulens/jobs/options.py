@@ -26,6 +26,8 @@ def list_by(parse: Callable[[str], tuple[Any, ...]], metavar: str) -> Parameter:
 OUT = Parameter(alias="-o")
 FLAG = Parameter(negative="", show_default=False)
 """An option without a value, and without a --no- twin."""
+SEVERAL = Parameter(negative="")
+"""A tuple, without a way to give none."""
 TIME = Parameter(
     name="--time",
     metavar="TIME",

@@ -4,6 +4,7 @@ from collections.abc import Generator
 from dataclasses import KW_ONLY, dataclass, replace
 from pathlib import Path
 from typing import Annotated as With
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,6 +24,7 @@ from ulens.predict.spacing import describe_factor
 from ulens.predict.unlike import Unlike, find_caveats
 from ulens.resample import Zoom, check_zoom
 
+Result = TypeVar("Result")
 _PICTURES = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".csv", ".json"}
 
 
@@ -223,6 +225,17 @@ class SegmentProgress:
     unlike: tuple[Unlike, ...] = ()
     error: str | None = None
 
+    @property
+    def share_done(self) -> float:
+        """Share of all images that is done, 0 to 1."""
+        part = 1.0 if self.is_kept else self.tile / max(1, self.num_tiles)
+        return (self.number - 1 + part) / self.num_images
+
+    @property
+    def at(self) -> str:
+        """Where the work is, in words."""
+        return f"{self.number}/{self.num_images} {self.image.name}"
+
 
 def check_output(settings: SegmentSettings) -> None:
     """Raise OutputError where the output folder is in use, or holds a model."""
@@ -285,7 +298,13 @@ def segment_plane(
     -------
     what was found, and the progress
     """
-    work = segmenter.stream(plane, factor, progress.image.name)
+    return (yield from follow(segmenter.stream(plane, factor, progress.image.name), progress))
+
+
+def follow(
+    work: Generator[None, None, Result], progress: SegmentProgress
+) -> Generator[SegmentProgress, None, tuple[Result, SegmentProgress]]:
+    """Do work that yields after every tile, and tell of each; return its result and where it is."""
     while True:
         try:
             next(work)

@@ -137,6 +137,13 @@ class Predictor:
             )
         return self._stream_windows(read, shape)
 
+    def stream_each_view(self, image: np.ndarray) -> Iterator[tuple[Slices, np.ndarray]]:
+        """Yield as `stream` does, but the maps of the 8 views one by one, (8, K, y, x)."""
+        check_channels(image.shape, self.in_channels)
+        for tile in self._plan(image.shape[1:]):
+            views = torch.stack(list(self._each_view(read_mirrored(image, tile.read))))
+            yield tile.write, views[..., *tile.inner].cpu().numpy()
+
     def _stream_views(self, image: np.ndarray) -> Iterator[tuple[Slices, np.ndarray]]:
         return self._stream_windows(lambda window: read_mirrored(image, window), image.shape[1:])
 
@@ -171,13 +178,14 @@ class Predictor:
         return self._maps(torch.from_numpy(window)[None]).cpu().numpy()
 
     def _run_dihedral(self, window: np.ndarray) -> np.ndarray:
+        return (cast(Tensor, sum(self._each_view(window))) / 8).cpu().numpy()
+
+    def _each_view(self, window: np.ndarray) -> Iterator[Tensor]:
+        """Yield the maps of a window's flips and transposes, turned back."""
         x = torch.from_numpy(window)[None]
-        total = sum(
-            _undo_view(self._maps(_view(x, transpose, axes)), transpose, axes)
-            for transpose in (False, True)
-            for axes in ((), (-2,), (-1,), (-2, -1))
-        )
-        return (cast(Tensor, total) / 8).cpu().numpy()
+        for transpose in (False, True):
+            for axes in ((), (-2,), (-1,), (-2, -1)):
+                yield _undo_view(self._maps(_view(x, transpose, axes)), transpose, axes)
 
     def _maps(self, x: Tensor) -> Tensor:
         return activate(self._run_network(x)[0], self.activation)

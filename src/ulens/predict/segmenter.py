@@ -15,6 +15,7 @@ from ulens.predict.engine_choice import EngineChoice, choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.spacing import find_factor
+from ulens.predict.uncertainty import Doubt, disagreement, entropy
 from ulens.predict.unlike import Unlike, find_unlike
 from ulens.resample import AS_IT_IS, Zoom, check_zoom, inverse, resample, size_at
 
@@ -131,6 +132,42 @@ class Segmenter:
             maps[:, *write] = part
             yield
         return self._find(prepared, maps, plane.shape[1:], factor)
+
+    def stream_uncertainty(
+        self,
+        plane: np.ndarray,
+        factor: Zoom = AS_IT_IS,
+        name: str = "image",
+        *,
+        doubt: Doubt = "entropy",
+    ) -> Generator[None, None, np.ndarray]:
+        """Find how unsure the network is of each pixel, and yield after every tile.
+
+        Parameters
+        ----------
+        plane, factor, name : as `stream`
+        doubt : the entropy of the classes, or the disagreement of eight views, which takes eight
+            times as long; of a network that learned distances, which have no entropy, the latter
+
+        Returns
+        -------
+        (Y, X) float32 in [0, 1] in the size of the plane; see `ulens.predict.uncertainty`
+
+        Raises
+        ------
+        ShapeError : as `stream`
+        """
+        prepared = self._prepare(plane, factor, name)
+        unsure = np.empty(prepared.shape[1:], np.float32)
+        if doubt == "entropy" and ENCODINGS[self.bundle.encoding].activation == "softmax":
+            for write, maps in self._predictor.stream(prepared):
+                unsure[write] = entropy(maps)
+                yield
+        else:
+            for write, views in self._predictor.stream_each_view(prepared):
+                unsure[write] = disagreement(views)
+                yield
+        return resample(unsure[None], inverse(self._zoom(factor)), plane.shape[1:])[0]
 
     def _prepare(self, plane: np.ndarray, factor: Zoom, name: str) -> np.ndarray:
         """Return a plane as the network takes it."""
