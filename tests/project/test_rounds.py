@@ -4,8 +4,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from painted import make_project, paint
 
+from painted import make_project, paint
 from ulens.annotated.project import labels_file
 from ulens.bundle import load_bundle
 from ulens.errors import LabelError, TrainingError

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from painted import SIZE, make_project, paint
 
+from painted import SIZE, make_project, paint
 from ulens.annotated.project import labels_file
 from ulens.project.project import Project
 from ulens.project.worker import Worker, how_sure

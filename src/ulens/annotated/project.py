@@ -104,11 +104,13 @@ class PlaneOf:
     name : the file's stem, and the plane's name for a stack
     path : the file
     number : of the plane in it, from 0
+    part : what `ulens.io.files.planes` calls it; empty where the file holds one
     """
 
     name: str
     path: Path
     number: int = 0
+    part: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,7 +189,7 @@ def _planes_of(path: Path) -> Iterator[PlaneOf]:
         yield PlaneOf(name=path.stem, path=path)
         return
     for number, (name, _) in enumerate(planes(read_image(path))):
-        yield PlaneOf(name=f"{path.stem}_{name}", path=path, number=number)
+        yield PlaneOf(name=f"{path.stem}_{name}", path=path, number=number, part=name)
 
 
 def labels_file(folder: Path, name: str) -> Path:
@@ -224,8 +226,8 @@ def read_annotation(folder: Path, name: str, shape: tuple[int, ...]) -> Annotati
     return Annotation(labels=labels.astype(np.int32), boxes=read_boxes(folder, name, shape))
 
 
-def read_boxes(folder: Path, name: str, shape: tuple[int, ...]) -> tuple[Box, ...]:
-    """Read the boxes of a plane, as far as they lie on it."""
+def read_boxes(folder: Path, name: str, shape: tuple[int, ...] = (2**31, 2**31)) -> tuple[Box, ...]:
+    """Read the boxes of a plane, as far as they lie on its (Y, X) pixels."""
     path = boxes_file(folder, name)
     if not path.is_file():
         return ()

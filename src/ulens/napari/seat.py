@@ -31,7 +31,7 @@ from ulens.napari.process import WorkerProcess
 from ulens.napari.tools import Tools
 from ulens.project.project import Project
 
-NAME = Qt.ItemDataRole.UserRole
+NAME, NUM_SUGGESTED = Qt.ItemDataRole.UserRole, 10
 
 
 class Seat(QWidget):
@@ -56,10 +56,12 @@ class Seat(QWidget):
         self._autosave: Autosave | None = None
         self._worker: WorkerProcess | None = None
         self._is_training = False
+        self._suggestions: list[dict[str, Any]] = []
         self._build()
         for key, do in (
             ("G", self.guess), ("Shift-A", self.accept_all), ("W", self.mark_whole),
-            ("N", self.go_to_next), ("R", self.draw_box), ("T", self.train_or_stop),
+            ("N", self.go_to_next), ("R", self.draw_box), ("Shift-R", self.take_box),
+            ("T", self.train_or_stop),
         ):  # fmt: skip
             napari_viewer.bind_key(key, lambda viewer, do=do: do(), overwrite=True)
 
@@ -171,12 +173,11 @@ class Seat(QWidget):
         except (UlensError, OSError) as error:
             self.tell(str(error))
             return
-        if self.hand is not None:
-            self.hand.remove()
         self._name = name
         self._autosave.hold(name, annotation)
-        self.hand = ImageInHand(self.viewer, pixels, annotation, self._note_change)
-        self._tools.serve(self.hand)
+        if self.hand is None:
+            self.hand = ImageInHand(self.viewer, self._note_change, self._tools.serve)
+        self.hand.show(pixels, annotation)
         if draft is not None:
             self.hand.show_guess(draft, np.where(draft > 0, 255, 0).astype(np.uint8))
         self._order("show", name=name)
@@ -206,7 +207,7 @@ class Seat(QWidget):
 
     def accept_all(self) -> None:
         """Make labels of all objects of the guess where nothing is annotated."""
-        if self.hand is None or self.hand.guess is None:
+        if self.hand is None or self.hand.sure is None:
             self.tell("there is no guess yet; press G")
             return
         labels = take_over(np.asarray(self.hand.labels.data), np.asarray(self.hand.guess.data))
@@ -214,16 +215,46 @@ class Seat(QWidget):
         self.tell(f"accepted the guess: {num_changed} pixels; correct it, Ctrl-Z takes it back")
 
     def go_to_next(self) -> None:
-        """Go to the next image of which nothing is annotated."""
+        """Go to the box where the model is least certain; while training, to the next image."""
         if self.project is None:
             return
+        if self._suggestions:
+            self._go_to_box(self._suggestions.pop(0))
+        elif self._is_training:
+            self._go_to_unlabelled()
+        else:
+            self._order("suggest", number=NUM_SUGGESTED)
+            self.tell("looking for where the model is least certain …")
+
+    def _go_to_box(self, suggestion: dict[str, Any]) -> None:
+        box = Box(*suggestion["box"])
+        self._go_to_image(suggestion["name"])
+        if self.hand is not None and self._name == suggestion["name"]:
+            self.hand.show_suggestion(box)
+            self.tell(
+                "the model is least certain here: annotate all of this box, then take it with "
+                "Shift-R; N for the next"
+            )
+
+    def take_box(self) -> None:
+        """Mark the suggested box as annotated."""
+        if self.hand is not None and not self.hand.take_suggestion():
+            self.tell("no box is suggested here; N goes to one, R draws one")
+
+    def _go_to_unlabelled(self) -> None:
+        assert self.project is not None
         names = [plane.name for plane in self.project.planes]
         start = self._list.currentRow() + 1
-        for row in [*range(start, len(names)), *range(start)]:
-            if self.project.state(names[row]) == "unlabelled":
-                self._list.setCurrentRow(row)
+        for name in names[start:] + names[:start]:
+            if self.project.state(name) == "unlabelled":
+                self._go_to_image(name)
                 return
         self.tell("something is annotated of every image")
+
+    def _go_to_image(self, name: str) -> None:
+        assert self.project is not None
+        names = [plane.name for plane in self.project.planes]
+        self._list.setCurrentRow(names.index(name))
 
     def train_or_stop(self) -> None:
         """Train on all that is annotated; while training, stop and keep what there is."""
@@ -276,7 +307,14 @@ class Seat(QWidget):
             self._show_state(event["name"], text or f"guessed: {event['num_objects']} objects")
         elif kind == "idle":
             self._set_training(False)
+        elif kind == "suggestions":
+            self._suggestions = event["boxes"]
+            if self._suggestions:
+                self.go_to_next()
+            else:
+                self.tell("everything is annotated")
         elif kind == "trained":
+            self._suggestions.clear()
             self._show_rounds()
             self._score.setText(text)
             self._show_all_states()

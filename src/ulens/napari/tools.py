@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
+from napari.layers import Labels
 from qtpy.QtWidgets import QGridLayout, QPushButton, QWidget
 
 from ulens.errors import LabelError
@@ -69,12 +70,11 @@ class Tools(QWidget):
         """The tool whose button is pressed."""
         return next((tool for tool, each in self._buttons.items() if each.isChecked()), None)
 
-    def serve(self, hand: ImageInHand) -> None:
-        """Let clicks on an image's labels, and keys, use the tools."""
-        hand.labels.mouse_drag_callbacks.append(self._drag)
+    def serve(self, labels: Labels) -> None:
+        """Let clicks on a layer of labels, and keys, use the tools."""
+        labels.mouse_drag_callbacks.append(self._drag)
         for tool in TOOLS:
-            hand.labels.bind_key(tool.key, partial(self._press, tool), overwrite=True)
-        self._let_paint()
+            labels.bind_key(tool.key, partial(self._press, tool), overwrite=True)
 
     def use(self, tool: Tool, *points: Point | None) -> None:
         """Use a tool at points of the image; a tool that needs two keeps the first in mind."""
@@ -140,7 +140,7 @@ def _correct(name: str, hand: ImageInHand, at: list[Point]) -> np.ndarray:
         return split(labels, at[0], at[1])
     if name == "Delete":
         return remove(labels, int(labels[at[0]]))
-    if hand.sure is None or hand.guess is None:
+    if hand.sure is None:
         raise LabelError("there is no guess yet; press G")
     if name == "Fill":
         return fill(labels, hand.sure / np.float32(255), at[0])

@@ -1,10 +1,10 @@
 """A process of its own that guesses and trains for a seat, so that its window never waits.
 
 It takes orders, and tells what happens, a line of JSON each. Orders are {"do": "guess", "name":
-…}, "train" with seconds and go_on, "segment" with names, "use" with a round, "show" with a name,
-and "stop". What happens is {"event": "guess", "labels": FILE, …}, "preview", "step", "score",
-"labels", "message", "trained", "drafted", "error" and "idle". At the end of its input it stops
-what it does, keeps what there is, and ends.
+…}, "train" with seconds and go_on, "segment" with names, "suggest" with a number, "use" with a
+round, "show" with a name, and "stop". What happens is {"event": "guess", "labels": FILE, …},
+"preview", "step", "score", "labels", "message", "trained", "drafted", "error" and "idle". At the
+end of its input it stops what it does, keeps what there is, and ends.
 """
 
 import json
@@ -18,10 +18,12 @@ from typing import Any, TextIO
 
 import numpy as np
 
+from ulens.annotated.project import read_boxes
 from ulens.bundle import load_bundle
 from ulens.errors import Stopped, UlensError
 from ulens.io.atomic import write_array
 from ulens.jobs.steps import Message, TrainEvent
+from ulens.jobs.suggest import Suggested, SuggestSettings, run_suggestions
 from ulens.predict.engines import choose_device, torch_engine
 from ulens.predict.segmenter import Found, Segmenter
 from ulens.project.project import Project, Round
@@ -57,7 +59,7 @@ class Worker:
         self._show_next = self._told = 0.0
         self._do: dict[str, Callable[..., None]] = {
             "guess": self._guess, "train": self._train, "segment": self._segment,
-            "use": self._use, "show": self._show, "stop": lambda: None,
+            "suggest": self._suggest, "use": self._use, "show": self._show, "stop": lambda: None,
         }  # fmt: skip
 
     def order(self, order: Order | None) -> None:
@@ -116,6 +118,30 @@ class Worker:
                 self._tell({"event": "not drafted", "name": name, "text": str(error)})
                 continue
             self._tell({"event": "drafted", "name": name, "num_objects": int(found.labels.max())})
+
+    def _suggest(self, number: int) -> None:
+        """Tell the boxes where the model is least certain, among what is not annotated."""
+        planes = {(plane.path, plane.part): plane.name for plane in self._project.planes}
+        boxes = {
+            key: [box.window for box in read_boxes(self._project.folder, name)]
+            for key, name in planes.items()
+        }
+        settings = SuggestSettings(
+            self._project.best_model(self._round),
+            tuple(dict.fromkeys(plane.path for plane in self._project.planes)),
+            number=number,
+            taken=boxes,
+        )
+        for event in run_suggestions(settings):
+            if self._stop.is_set():
+                return
+            if isinstance(event, Suggested):
+                self._tell({"event": "suggestions", "boxes": [
+                    {"name": planes[each.image, each.plane], "uncertainty": each.uncertainty,
+                     "box": [each.box[0].start, each.box[1].start, each.box[0].stop,
+                             each.box[1].stop]}
+                    for each in event.suggestions
+                ]})  # fmt: skip
 
     def _train(self, seconds: float, go_on: bool = False) -> None:
         self._show_next, self._told = 0.0, 0.0
