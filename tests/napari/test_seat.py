@@ -56,8 +56,12 @@ def drag(seat, *points: tuple[float, float]) -> None:
     QTest.mouseMove(native, place(points[0]))
     QTest.mousePress(native, left, pos=place(points[0]))
     for point in points[1:]:
-        time.sleep(0.02)  # faster moves are not taken note of
+        for _ in range(4):  # faster moves are not taken note of, and all wait for the event loop
+            time.sleep(0.02)
+            QApplication.instance().processEvents()
         move_pressed(native, place(point))
+    time.sleep(0.02)
+    QApplication.instance().processEvents()
     QTest.mouseRelease(native, left, pos=place(points[-1]))
     QApplication.instance().processEvents()
 

@@ -212,8 +212,13 @@ class ImageInHand:
 
     def pixel_at(self, position: tuple[float, ...]) -> tuple[int, int] | None:
         """Return the pixel (y, x) at a position in the viewer, or None beside the image."""
-        y, x = (round(each) for each in self.labels.world_to_data(position)[-2:])
+        y, x = self.place_at(position)
         return (y, x) if 0 <= y < self.shape[0] and 0 <= x < self.shape[1] else None
+
+    def place_at(self, position: tuple[float, ...]) -> tuple[int, int]:
+        """Return (y, x) at a position in the viewer, also beside the image."""
+        y, x = (round(each) for each in self.labels.world_to_data(position)[-2:])
+        return y, x
 
 
 def _corners(box: Box) -> np.ndarray:

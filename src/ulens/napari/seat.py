@@ -306,7 +306,7 @@ class Seat(QWidget):
         elif kind in ("drafted", "not drafted"):
             self._show_state(event["name"], text or f"guessed: {event['num_objects']} objects")
         elif kind == "idle":
-            self._set_training(False)
+            self._set_training(self._is_training and event["done"] != "train")
         elif kind == "suggestions":
             self._suggestions = event["boxes"]
             if self._suggestions:

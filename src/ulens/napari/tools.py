@@ -38,6 +38,8 @@ TOOLS = (
     Tool("Accept", "A", "Click on an object of the guess: it becomes a label."),
 )
 
+SHORTEST_LINE = 2
+
 
 class Tools(QWidget):
     """Buttons for the tools; with one of them pressed, clicks on the image use it.
@@ -117,13 +119,14 @@ class Tools(QWidget):
         tool, hand = self.chosen, self._in_hand()
         if tool is None or hand is None:
             return
-        start = hand.pixel_at(event.position)
+        start, pixel = hand.place_at(event.position), hand.pixel_at(event.position)
         yield
         while event.type == "mouse_move":
             yield
-        end = hand.pixel_at(event.position)
-        is_click = start is None or end is None or max(np.abs(np.subtract(start, end))) < 2
-        self.use(tool, *((start, end) if tool.name == "Split" and not is_click else (start,)))
+        end = hand.place_at(event.position)
+        is_line = max(np.abs(np.subtract(start, end))) >= SHORTEST_LINE
+        # a line may begin and end beside the image
+        self.use(tool, *((start, end) if tool.name == "Split" and is_line else (pixel,)))
 
     def _press(self, tool: Tool, layer: Any) -> None:
         hand = self._in_hand()

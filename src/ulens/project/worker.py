@@ -78,7 +78,7 @@ class Worker:
                 self._tell({"event": "message", "text": str(stopped)})
             except (UlensError, OSError) as error:
                 self._tell({"event": "error", "text": str(error)})
-            self._tell({"event": "idle"})
+            self._tell({"event": "idle", "done": order["do"]})
 
     def _next(self) -> Order | None:
         return self._waiting.pop(0) if self._waiting else self._orders.get()
