@@ -31,7 +31,7 @@ def main() -> None:
     draw(UNet(), folder / "unet.svg")
     (image,), (label,) = simulate_cells(1, size=SIZE, seed=5)
     cells = Model.load(find_model(Path("start"))).predict(image)[1]
-    (folder / "overlap_tile.svg").write_text(overlap_tile(image, np.uint8(cells * 255)))
+    (folder / "overlap_tile.svg").write_text(overlap_tile(image, (cells * 255).astype(np.uint8)))
     Picture.fromarray(deformed(image, label)).save(folder / "elastic.png", optimize=True)
 
 

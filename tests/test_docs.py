@@ -114,5 +114,9 @@ def test_the_pictures_are_those_that_the_script_draws():
     drawn = {path.name for path in (DOCS / "pictures").iterdir()}
     script = (ROOT / "scripts" / "pictures.py").read_text("utf-8")
     assert drawn == set(re.findall(r'folder / "([\w.]+)"', script))
-    shown = {name for page in EXPLANATIONS for name in re.findall(r"pictures/([\w.]+)", page.read_text("utf-8"))}
+    shown = {
+        name
+        for page in EXPLANATIONS
+        for name in re.findall(r"pictures/([\w.]+)", page.read_text("utf-8"))
+    }
     assert drawn == shown
