@@ -24,7 +24,7 @@ PAGES = [
     ROOT / "README.md",
     ROOT / "README.ko.md",
     ROOT / "CONTRIBUTING.md",
-    *sorted((ROOT / "docs").glob("*.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
 ]
 
 
