@@ -256,6 +256,8 @@ def train(
     labels_are: LabelsAre | None = None,
     ignore: int | None = None,
     axes: str | None = None,
+    scene: str | None = None,
+    channel: tuple[str, ...] = (),
     width: int | None = None,
     zoom: float | None = None,
     seed: int | None = None,
@@ -273,8 +275,8 @@ def train(
     images, labels : files or folders
     out : folder of the model; without it the model lives in memory, until `Model.save`
     time : such as '20min'
-    steps, recipe, plan, start_from, folds, frames, labels_are, ignore, axes, width, zoom, seed,
-        device, resume, overwrite, int8 : as in `TrainSettings`
+    steps, recipe, plan, start_from, folds, frames, labels_are, ignore, axes, scene, channel, width,
+        zoom, seed, device, resume, overwrite, int8 : as in `TrainSettings`
     progress : called with every event of the training, as `run_training` yields them
     stop : as in `run_training`
 
@@ -301,6 +303,8 @@ def train(
             labels_are=labels_are,
             ignore=ignore,
             axes=axes,
+            scene=scene,
+            channel=channel,
             width=width,
             zoom=zoom,
             seed=seed,
