@@ -1,4 +1,4 @@
-"""Small files of microscopes: CZI by Zeiss's own writer, ND2 and LIF as their formats are laid out."""
+"""Small files of microscopes: CZI by Zeiss's own writer, ND2 and LIF byte by byte."""
 
 import struct
 import zlib
@@ -64,8 +64,9 @@ def write_lif(path, images, *, xml=None):
             for i in range(num)
         )
         elements.append(
-            f'<Element Name="{name}"><Data><Image><ImageDescription><Channels>{described}</Channels>'
-            f"<Dimensions>{dimensions}</Dimensions></ImageDescription></Image></Data>"
+            f'<Element Name="{name}"><Data><Image><ImageDescription>'
+            f"<Channels>{described}</Channels><Dimensions>{dimensions}</Dimensions>"
+            f"</ImageDescription></Image></Data>"
             f'<Memory Size="{data.nbytes}" MemoryBlockID="M{number}"/></Element>'
         )
         blocks.append((f"M{number}", data.tobytes()))
