@@ -2,6 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Annotated as With
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from ulens.annotated.samples import Annotated, read_annotated
 from ulens.io.axes import check_axes
 from ulens.io.files import list_some, name_some, other_files
 from ulens.io.reading import Reading, as_texts
+from ulens.jobs.options import REPEATED
 from ulens.labels.meaning import LabelsAre
 
 
@@ -48,7 +50,7 @@ class InspectSettings:
     ignore: int | None = None
     axes: str | None = None
     scene: str | None = None
-    channel: tuple[str, ...] = ()
+    channel: With[tuple[str, ...], REPEATED] = ()
 
     def __post_init__(self) -> None:
         if self.axes is not None:

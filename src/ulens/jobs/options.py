@@ -26,6 +26,8 @@ def list_by(parse: Callable[[str], tuple[Any, ...]], metavar: str) -> Parameter:
 OUT = Parameter(alias="-o")
 FLAG = Parameter(negative="", show_default=False)
 """An option without a value, and without a --no- twin."""
+REPEATED = Parameter(negative="", show_default=False)
+"""An option that is given once for each of several values."""
 TIME = Parameter(
     name="--time",
     metavar="TIME",

@@ -15,7 +15,7 @@ from ulens.io.files import planes, read_as
 from ulens.io.lock import check_free
 from ulens.io.reading import BY_FILE, Reading
 from ulens.io.segmentations import RoiFormat
-from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT
+from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT, REPEATED
 from ulens.predict.engines import EngineName
 from ulens.predict.large.job import SUFFIXES
 from ulens.predict.predictor import Average
@@ -99,7 +99,7 @@ class SegmentSettings:
     geff: With[bool, FLAG] = False
     axes: str | None = None
     scene: str | None = None
-    channel: tuple[str, ...] = ()
+    channel: With[tuple[str, ...], REPEATED] = ()
     average: Average = 1
     device: str = "auto"
     engine: EngineName | None = None

@@ -2,7 +2,7 @@
 
 import threading
 import time as clock
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from ulens.annotated.samples import Annotated, hash_samples
 from ulens.bundle import ModelBundle, find_model, load_bundle
 from ulens.errors import DataError, SettingError, Stopped, TrainingError
 from ulens.io.lock import check_free, hold
+from ulens.io.reading import as_texts
 from ulens.io.writable import check_writable
 from ulens.jobs.cross_validation import (
     Folds,
@@ -257,7 +258,7 @@ def train(
     ignore: int | None = None,
     axes: str | None = None,
     scene: str | None = None,
-    channel: tuple[str, ...] = (),
+    channel: str | int | Sequence[str | int] = (),
     width: int | None = None,
     zoom: float | None = None,
     seed: int | None = None,
@@ -304,7 +305,7 @@ def train(
             ignore=ignore,
             axes=axes,
             scene=scene,
-            channel=channel,
+            channel=as_texts(channel),
             width=width,
             zoom=zoom,
             seed=seed,
