@@ -267,6 +267,12 @@ def test_other_zip_and_json_files_among_images_are_no_labels(tmp_path):
     assert [path.name for path in pairing.unpaired] == ["y.tif"]
 
 
+@pytest.mark.parametrize("suffix", [".nd2", ".czi", ".lif"])
+def test_beside_a_file_of_a_microscope_the_other_is_the_label(tmp_path, suffix):
+    touch(tmp_path, f"a{suffix}", "a.tif", f"b{suffix.upper()}", "b.png")
+    assert found(tmp_path) == [(f"a{suffix}", "a.tif"), (f"b{suffix.upper()}", "b.png")]
+
+
 def joined(images: Path, labels: Path | None = None, axes: str | None = None):
     """The pairs with all files of each image, and what is told."""
     pairing = find_pairs(images, labels, reading=Reading(axes=axes))

@@ -280,6 +280,25 @@ def test_old_nd2_files_are_refused(tmp_path):
         read_image(tmp_path / "a.nd2")
 
 
+def test_nd2_files_of_an_old_version_are_refused(tmp_path):
+    path = nd2_file(tmp_path / "a.nd2", pixels(1, 1, 1, 24, 33))
+    path.write_bytes(path.read_bytes().replace(b"Ver3.0", b"Ver2.1"))
+    with pytest.raises(FileError, match=r"version 2\.1, need 3\.0 or newer"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("loops", ["TPZ", "PZT", "ZTP", "PT"])
+def test_positions_of_an_nd2_lie_wherever_the_loops_put_them(tmp_path, loops):
+    sizes = {"T": 2, "P": 3, "Z": 4}
+    data = pixels(*(sizes[axis] for axis in loops), 2, 9, 11)
+    path = write_nd2(tmp_path / "a.nd2", data, f"{loops}CYX", positions=("A1", "A2", "B1"))
+    for place, name in enumerate(("A1", "A2", "B1")):
+        own = np.take(data, place, axis=loops.index("P"))
+        letters = f"{loops.replace('P', '')}CYX"
+        order = [letters.index(axis) for axis in "TCZYX" if axis in letters]
+        np.testing.assert_array_equal(read_image(path, scene=name).data, own.transpose(order))
+
+
 @pytest.mark.parametrize("is_deflated", [False, True])
 def test_a_frame_that_is_missing_is_not_made_up(tmp_path, is_deflated):
     path = tmp_path / "a.nd2"

@@ -72,6 +72,22 @@ def test_an_image_of_that_channel_alone_stands_as_it_is(tmp_path):
     np.testing.assert_array_equal(labels_in(tmp_path / "o"), EXPECTED)
 
 
+def test_channels_of_the_training_are_found_by_name_in_any_order(tmp_path):
+    model = trained_on(tmp_path / "m", "GFP", "DAPI")
+    path = write_nd2(tmp_path / "a.nd2", np.stack([DULL, BRIGHT]), "CYX", names=("DAPI", "GFP"))
+    segment(model, path, tmp_path / "out")
+    np.testing.assert_array_equal(labels_in(tmp_path / "out"), EXPECTED)
+
+
+@pytest.mark.parametrize("out", ["masks", "masks.tif"])
+def test_an_image_of_another_channel_alone_is_said(tmp_path, out):
+    model = trained_on(tmp_path / "m", "GFP")
+    path = write_nd2(tmp_path / "a.nd2", BRIGHT[None], "CYX", names=("DAPI",))
+    notes = notes_of(events_of(model, path, tmp_path / out))
+    told = "the model was trained on channel GFP; here is 1 channel: 1 (DAPI)"
+    assert any(note.endswith(told) for note in notes)
+
+
 @pytest.mark.parametrize("out", ["masks", "masks.tif"])
 def test_another_channel_than_that_of_the_training_is_said(two, tmp_path, out):
     model = trained_on(tmp_path / "m", "DAPI")

@@ -16,6 +16,7 @@ from ulens.io.files import (
     name_some,
 )
 from ulens.io.reading import Reading
+from ulens.io.scenes import MICROSCOPE_SUFFIXES
 
 _IMAGE_FOLDERS = ("image", "images")
 _LABEL_FOLDERS = ("label", "labels", "mask", "masks")
@@ -25,7 +26,7 @@ _IMAGE_ROLE = r"(?:images?|img|raw|volume)"
 _SEPARATOR = r"[_\-. ]"
 # Of two files with one name and two formats, the later one in this list is the label:
 # a lossy format cannot hold labels, cameras write BMP and TIFF, annotators PNG.
-_LABEL_LIKELIHOOD = (".lsm", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".png")
+_LABEL_LIKELIHOOD = (*MICROSCOPE_SUFFIXES, ".lsm", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".png")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

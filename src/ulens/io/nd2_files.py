@@ -25,10 +25,16 @@ def open_nd2(path: Path) -> Iterator[list[Scene]]:
 
     Raises
     ------
-    FileError : its pixels are colors, or compressed with losses
+    FileError : it is of an old version, or its pixels are colors or compressed with losses
     Exception : of any kind where the file is damaged
     """
     with BoundedReader(path) as file, nd2.ND2File(file) as content:
+        if content.version < (3, 0):
+            version = ".".join(map(str, content.version))
+            raise FileError(
+                f"{path} is an ND2 file of version {version}, need 3.0 or newer; save it anew in "
+                "NIS-Elements, or as TIFF in Fiji"
+            )
         names = _position_names(content) or [""]
         yield [_describe(content, path, i, name) for i, name in enumerate(names)]
 

@@ -56,12 +56,13 @@ class Reading:
         ------
         SettingError : it has no such channel
         """
-        if not self.channels or num == self.unless:
-            return Channels(chosen=tuple(range(num)))
+        every = tuple(range(num))
+        if not self.channels:
+            return Channels(chosen=every)
         names = names if len(names) == num else ()
         found = [_find(each, num, names) for each in self.channels]
-        if None in found and self.unless is not None:
-            return Channels(chosen=tuple(range(num)))
+        if self.unless is not None and (None in found or self._fits_unnamed(num, names)):
+            return Channels(chosen=every, notes=self._tell_of_others(num, names))
         if None in found:
             missing = self.channels[found.index(None)]
             raise SettingError(
@@ -69,11 +70,27 @@ class Reading:
                 "the number, from 1, or the name of a channel"
             )
         chosen = tuple(i for i in found if i is not None)
-        if chosen == tuple(range(num)):
-            return Channels(chosen=chosen)
+        if chosen == every:
+            return Channels(chosen=every)
         told = ", ".join(_name(i, names) for i in chosen)
         why = "as asked for" if self.unless is None else "as in the training"
         return Channels(chosen=chosen, notes=(f"of {num} channels, {told} taken {why}",))
+
+    def _fits_unnamed(self, num: int, names: Sequence[str]) -> bool:
+        """Whether there are as many channels as in the training, not all of them by its names."""
+        return num == self.unless and not {*map(str.casefold, self.channels)} <= {
+            *map(str.casefold, names)
+        }
+
+    def _tell_of_others(self, num: int, names: Sequence[str]) -> tuple[str, ...]:
+        """Return a note where the channels have names, and others than in the training."""
+        named = [each for each in self.channels if not each.isdecimal()]
+        if not any(names) or not named:
+            return ()
+        return (
+            f"the model was trained on channel {' and '.join(named)}; here is "
+            f"{_list_channels(num, names)}",
+        )
 
     def pick(self, image: Image) -> Image:
         """Return an image with the channels to read alone.

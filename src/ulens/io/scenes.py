@@ -19,7 +19,7 @@ from ulens.io.need import check_image_memory, check_length
 from ulens.io.reading import Reading, choose_scene
 
 Cut = Callable[[tuple[slice | int, ...]], np.ndarray]
-MICROSCOPE_SUFFIXES = {".nd2", ".czi", ".lif"}
+MICROSCOPE_SUFFIXES = (".nd2", ".czi", ".lif")
 _STARTS = {
     b"\xda\xce\xbe\x0a": "ND2",
     b"ZISRAWFILE": "CZI",
