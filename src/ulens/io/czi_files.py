@@ -2,7 +2,7 @@
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ import imagecodecs
 import numpy as np
 
 from ulens.errors import FileError
-from ulens.image import Steps
+from ulens.image import Steps, name_shape
 from ulens.io.need import BoundedReader, check_length
 from ulens.io.scenes import Scene, by_frames
 from ulens.io.sizes import both, if_positive
@@ -22,6 +22,8 @@ from ulens.io.tiff_parts import parse_xml
 _UNCOMPRESSED, _JPEG_XR, _ZSTD, _ZSTD_WITH_HEADER = 0, 4, 5, 6
 _KINDS = {_UNCOMPRESSED: "none"}
 _METRE_UM = 1e6
+_EMPTIEST = 4096
+"""Pixels of a scene for each that is stored; single fields spread over a slide are some hundred."""
 
 
 class _Tile(NamedTuple):
@@ -76,6 +78,7 @@ def _describe(
         top, left = (own[axis].start - extent[axis].start for axis in "YX")
         place = tuple(own[axis].start - extent[axis].start for axis in outer)
         planes[place].append(_Tile(each, top, left, len(own["Y"]), len(own["X"])))
+    _check_covered(planes, len(extent["Y"]), len(extent["X"]), path)
     num_samples = min(dtype.shape[0], 3) if dtype.shape else 0  # the fourth is alpha
     shape = tuple(len(extent[axis]) for axis in (*outer, "Y", "X"))
     shape += (num_samples,) if num_samples else ()
@@ -102,6 +105,18 @@ def _describe(
             for each in metadata.findall(".//Image/Dimensions/Channels/Channel")
         ),
     )
+
+
+def _check_covered(
+    planes: Mapping[tuple[int, ...], Sequence[_Tile]], height: int, width: int, path: Path
+) -> None:
+    """Raise FileError where tiles lie so far apart that no stage could have been there."""
+    covered = sum(tile.height * tile.width for tiles in planes.values() for tile in tiles)
+    if height * width * len(planes) > _EMPTIEST * covered:
+        raise FileError(
+            f"{path} says that its tiles, of {covered:,} pixels in all, lie in a scene of "
+            f"{name_shape((height, width))} pixels; it is damaged: copy it again from its source"
+        )
 
 
 def _is_full(entry: Any) -> bool:
