@@ -20,6 +20,7 @@ import torch
 import zarr
 
 sys.path.append(str(Path(__file__).parents[1] / "tests"))
+from microscope_files import write_czi, write_lif, write_nd2
 from odd_files import pixels, zarr_with_gaps
 from tiny_training import tiny_plan, training_images
 from ulens.annotated.ctc import read_lineage, write_lineage, write_result
@@ -222,6 +223,21 @@ def use_lineage(path: Path) -> None:
     join_gaps(lineage), lineage.parent_links(), check_result(enumerate(LABELS), lineage)
 
 
+def make_microscope_files(folder: Path, form: str) -> None:
+    data = pixels(2, 2, 16, 16)
+    if form == "nd2":
+        write_nd2(folder / "0", data, "ZCYX", size_um=0.5)
+        write_nd2(folder / "1", data, "PCYX", positions=("a", "b"), is_deflated=True)
+    elif form == "czi":
+        write_czi(folder / "0", [data[:, :, None]], compression="zstd1:", tile=9)
+        write_czi(folder / "1", [data[:, :, None], data[:, :, None]], size_um=(0.5, 0.5, 1))
+    else:
+        write_lif(folder / "0", {"a": (data, "ZCYX", {"X": 1e-6, "Y": 1e-6}, ())})
+        write_lif(
+            folder / "1", {"a": (pixels(16, 16, 3), "YXS", {}, ()), "b": (data, "TCYX", {}, ())}
+        )
+
+
 def make_archives(folder: Path) -> None:
     for number, kind in enumerate((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)):
         with zipfile.ZipFile(folder / str(number), "w", kind) as archive:
@@ -255,6 +271,13 @@ KINDS = {
         make=partial(make_rasters, form="BMP", modes="1 L P RGB"), name="a.bmp",
         reads=(read_image,),
     ),
+    **{
+        form: Kind(
+            make=partial(make_microscope_files, form=form), name=f"a.{form}",
+            reads=(read_image, partial(read_image, scene=2), read_window),
+        )
+        for form in ("nd2", "czi", "lif")
+    },
     "labels": Kind(make=make_labels, reads=(read_label_image,), name="a"),
     "pairs": Kind(
         make=make_pairs, reads=(lambda p: use_pairs(p / "images", p / "labels"),), name="pairs",

@@ -17,6 +17,7 @@ from large_image import write_mosaic
 
 from ulens.bundle import load_bundle
 from ulens.io.files import read_image
+from ulens.io.reading import BY_FILE
 from ulens.io.regions import open_volume
 from ulens.predict.engine_choice import choose_engine
 from ulens.predict.engines import choose_device
@@ -44,7 +45,7 @@ def main() -> None:
             device="cpu", memory_gb=2.0, block_px=None, halo_px=None,
         )  # fmt: skip
         request = JobRequest(
-            model=options.model, image=image, axes=None, job=job, folder=folder, device="cpu",
+            model=options.model, image=image, reading=BY_FILE, job=job, folder=folder, device="cpu",
             suffix=".zarr",
         )  # fmt: skip
         [work] = cut_planes(request, bundle, volume)

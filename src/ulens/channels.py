@@ -63,5 +63,5 @@ def check_channels(shape: tuple[int, ...], num_channels: int, name: str = "image
         channels = "channel" if shape[0] == 1 else "channels"
         raise ShapeError(
             f"{name} has {shape[0]} {channels}; the model was trained on {num_channels}; "
-            "give the image the channels of the training images"
+            "give the image the channels of the training images, or choose them with --channel"
         )

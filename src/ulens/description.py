@@ -88,6 +88,7 @@ class Provenance:
     held_out_blocks: dict[str, tuple[int | None, ...]] = field(default_factory=dict)
     left_between: tuple[str, ...] = ()
     not_independent: str | None = None
+    channels: tuple[str, ...] = ()
     scores_rest_on: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:

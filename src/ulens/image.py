@@ -44,6 +44,7 @@ class Image:
     spacing_um : (y, x) pixel size in µm, or None where the file does not say
     source : the file it came from, or None
     steps : how far apart slices and frames are
+    channel_names : of the channels on axis C, or nothing where the file does not say
     axes_from : how the axes were found, such as "axes CYX from the file's OME metadata"
     notes : what was guessed or changed in reading, a sentence each, for the user to know
     """
@@ -53,6 +54,7 @@ class Image:
     spacing_um: tuple[float, float] | None = None
     source: Path | None = None
     steps: Steps = UNKNOWN_STEPS
+    channel_names: tuple[str, ...] = ()
     axes_from: str = ""
     notes: tuple[str, ...] = ()
 

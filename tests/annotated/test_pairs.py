@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from ulens.annotated.pairs import find_pairs
 from ulens.errors import FileError, PairingError
+from ulens.io.reading import Reading
 
 
 def touch(folder: Path, *names: str) -> Path:
@@ -264,3 +265,67 @@ def test_other_zip_and_json_files_among_images_are_no_labels(tmp_path):
     pairing = find_pairs(tmp_path)
     assert [pair.label.name for pair in pairing.pairs] == ["x.zip"]
     assert [path.name for path in pairing.unpaired] == ["y.tif"]
+
+
+@pytest.mark.parametrize("suffix", [".nd2", ".czi", ".lif"])
+def test_beside_a_file_of_a_microscope_the_other_is_the_label(tmp_path, suffix):
+    touch(tmp_path, f"a{suffix}", "a.tif", f"b{suffix.upper()}", "b.png")
+    assert found(tmp_path) == [(f"a{suffix}", "a.tif"), (f"b{suffix.upper()}", "b.png")]
+
+
+def joined(images: Path, labels: Path | None = None, axes: str | None = None):
+    """The pairs with all files of each image, and what is told."""
+    pairing = find_pairs(images, labels, reading=Reading(axes=axes))
+    names = [
+        ([file.name for file in pairing.found.files(pair.image)], pair.label.name)
+        for pair in pairing.pairs
+    ]
+    return names, pairing
+
+
+@pytest.mark.parametrize(
+    "label", ["{}", "{}_mask", "{}_ch00", "{}_ch01", "{}_ch00_mask", "mask_{}", "{}_ch01_label"]
+)
+@pytest.mark.parametrize("stems", [["a"], ["cell_1", "cell_2"], ["x-1", "x-2", "y-10"]])
+def test_channels_beside_each_other_have_one_label(tmp_path, label, stems):
+    touch(tmp_path / "images", *(f"{stem}_ch0{i}.tif" for stem in stems for i in (0, 1)))
+    touch(tmp_path / "labels", *(f"{label.format(stem)}.png" for stem in stems))
+    names, pairing = joined(tmp_path)
+    expected = [
+        ([f"{stem}_ch00.tif", f"{stem}_ch01.tif"], f"{label.format(stem)}.png") for stem in stems
+    ]
+    assert names == expected
+    assert pairing.unpaired == []
+    assert "taken for channels of one image" in pairing.notes[0]
+
+
+@pytest.mark.parametrize("pattern", ["{}_c{}", "{}_ch{}", "{}_w{}", "C{1}-{0}"])
+def test_files_with_a_label_each_are_images_of_their_own(tmp_path, pattern):
+    stems = [pattern.format(stem, i) for stem in "ab" for i in (1, 2)]
+    touch(tmp_path / "images", *(f"{stem}.tif" for stem in stems))
+    touch(tmp_path / "labels", *(f"{stem}_mask.png" for stem in stems))
+    names, pairing = joined(tmp_path)
+    assert sorted(names) == sorted(([f"{stem}.tif"], f"{stem}_mask.png") for stem in stems)
+    (note,) = pairing.notes
+    assert note.endswith("have a label each")
+
+
+def test_axes_without_c_pair_each_channel_alone(tmp_path):
+    touch(tmp_path / "images", "a_ch00.tif", "a_ch01.tif")
+    touch(tmp_path / "labels", "a_ch00.tif")
+    names, pairing = joined(tmp_path, axes="YX")
+    assert names == [(["a_ch00.tif"], "a_ch00.tif")]
+    assert [path.name for path in pairing.unpaired] == ["a_ch01.tif"]
+
+
+def test_channels_with_two_labels_by_two_names_are_told(tmp_path):
+    touch(tmp_path / "images", "a_ch00.tif", "a_ch01.tif")
+    touch(tmp_path / "labels", "a.png", "a_ch00.png")
+    with pytest.raises(PairingError, match=r"a_ch00\.tif, with the channels beside it, fits 2"):
+        joined(tmp_path)
+
+
+def test_predictions_are_never_joined(tmp_path):
+    touch(tmp_path / "a", "x_ch00.tif", "x_ch01.tif")
+    touch(tmp_path / "b", "x_ch00.tif", "x_ch01.tif")
+    assert found(tmp_path / "a", tmp_path / "b") == [("x_ch00.tif",) * 2, ("x_ch01.tif",) * 2]

@@ -184,11 +184,11 @@ def test_frames_count_over_files_and_planes(tmp_path):
 
 def test_files_outside_the_selection_are_not_read(folder, monkeypatch):
     seen = []
-    read_image = ulens.annotated.planes.read_image
+    read_image = ulens.annotated.planes.read_as
     monkeypatch.setattr(
         ulens.annotated.planes,
-        "read_image",
-        lambda path, axes: seen.append(path.name) or read_image(path, axes),
+        "read_as",
+        lambda path, reading: seen.append(path.name) or read_image(path, reading),
     )
     read_annotated(folder, frames="0,2")
     assert seen == ["0.png", "2.png"]

@@ -177,9 +177,9 @@ def test_list_of_one_file(tmp_path):
 
 
 def test_folder_without_images_names_what_it_holds(tmp_path):
-    (tmp_path / "cells.czi").touch()
+    (tmp_path / "cells.oib").touch()
     (tmp_path / ".hidden.png").touch()
-    with pytest.raises(FileError, match=r"no images in .* holds cells\.czi; ulens reads PNG"):
+    with pytest.raises(FileError, match=r"no images in .* holds cells\.oib; ulens reads PNG"):
         list_images(tmp_path)
     (tmp_path / "sub1").mkdir()
     with pytest.raises(

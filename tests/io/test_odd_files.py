@@ -28,6 +28,7 @@ from ulens.errors import DataError, FileError, LabelError, SettingError
 from ulens.image import Image, Steps
 from ulens.io.files import list_images, num_planes, planes, read_image, read_label_image
 from ulens.io.label_volumes import LabelShape, ZarrLabels
+from ulens.io.reading import Reading
 from ulens.io.regions import open_volume
 from ulens.io.rois import read_rois, write_rois
 from ulens.io.segmentations import Targets, write_labels
@@ -35,7 +36,7 @@ from ulens.io.segmentations import Targets, write_labels
 
 def whole(path, axes=None) -> Image:
     """Read an image window by window, one channel of one plane after the other."""
-    with open_volume(path, axes) as volume:
+    with open_volume(path, Reading(axes=axes)) as volume:
         rows, columns = (slice(0, length) for length in volume.size)
         data = [volume.read(plane, rows, columns) for plane in volume.planes()]
         # T and Z first, then C
@@ -123,7 +124,7 @@ def test_the_user_overrules_the_metadata(tmp_path, asked, read):
     assert image.axes == "".join(axis for axis in "TCZYX" if axis in asked.upper())
     expected = np.moveaxis(data, 2, 0) if asked == "YXC" else data
     np.testing.assert_array_equal(image.data, expected)
-    assert num_planes(tmp_path / "a.tif", asked) == len(planes(image))
+    assert num_planes(tmp_path / "a.tif", Reading(axes=asked)) == len(planes(image))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])

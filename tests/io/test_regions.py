@@ -9,6 +9,7 @@ import zarr
 from ulens.errors import FileError, SettingError
 from ulens.image import Image
 from ulens.io.files import planes, read_image, write_tiff
+from ulens.io.reading import Reading
 from ulens.io.regions import open_volume
 
 
@@ -103,10 +104,10 @@ def test_ome_zarr_tells_its_axes_and_pixel_size(tmp_path, version):
 def test_axes_overrule_the_metadata(tmp_path):
     data = pixels(3, 20, 30)
     write_tiff(tmp_path / "a.tif", Image(data=data, axes="CYX"))
-    with open_volume(tmp_path / "a.tif", "ZYX") as volume:
+    with open_volume(tmp_path / "a.tif", Reading(axes="ZYX")) as volume:
         assert (volume.axes, volume.num_channels, len(volume.planes())) == ("ZYX", 1, 3)
     zarr.create_array(tmp_path / "b.zarr", data=data[:, None])
-    with open_volume(tmp_path / "b.zarr", "YXC") as volume:
+    with open_volume(tmp_path / "b.zarr", Reading(axes="YXC")) as volume:
         assert (volume.axes, volume.shape) == ("CYX", (30, 3, 20))
         window = volume.read(volume.planes()[0], slice(0, 3), slice(0, 4))
     np.testing.assert_array_equal(window, np.moveaxis(data, 2, 0)[:, :, :4])
@@ -118,7 +119,10 @@ def test_axes_overrule_the_metadata(tmp_path):
 )
 def test_axes_must_fit(tmp_path, axes, message):
     write_tiff(tmp_path / "a.tif", Image(data=pixels(3, 20, 30), axes="ZYX"))
-    with pytest.raises(SettingError, match=message), open_volume(tmp_path / "a.tif", axes):
+    with (
+        pytest.raises(SettingError, match=message),
+        open_volume(tmp_path / "a.tif", Reading(axes=axes)),
+    ):
         pass
 
 

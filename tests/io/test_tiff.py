@@ -144,7 +144,9 @@ def test_pages_of_different_sizes_are_refused(tmp_path):
     with tifffile.TiffWriter(tmp_path / "a.tif") as tif:
         tif.write(np.zeros((4, 5), np.uint8), metadata=None)
         tif.write(np.zeros((8, 9), np.uint8), metadata=None)
-    with pytest.raises(FileError, match=r"a\.tif holds 2 separate images \(sizes 4×5, 8×9\)"):
+    with pytest.raises(
+        FileError, match=r"a\.tif holds 2 scenes \(1: \(4×5\); 2: \(8×9\)\); say which"
+    ):
         read_image(tmp_path / "a.tif")
 
 

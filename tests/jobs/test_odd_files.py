@@ -14,6 +14,7 @@ from ulens.errors import DataError, FileError, SettingError
 from ulens.io.files import list_images, other_files, read_image
 from ulens.io.frames import check_frames
 from ulens.io.raster import read_raster
+from ulens.io.reading import Reading
 from ulens.jobs.evaluate import evaluate
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.segment import segment
@@ -91,23 +92,29 @@ def test_axes_and_notes_of_annotated_images(images, tmp_path):
         images, labels, out=tmp_path / "m", steps=1, plan_only=True, labels_are="instances"
     )
     assert Message(note) in list(run_training(settings))
-    asked = read_annotated(images, labels, axes="YXC", labels_are="instances")
+    asked = read_annotated(images, labels, reading=Reading(axes="YXC"), labels_are="instances")
     assert asked.notes == ()
     with pytest.raises(SettingError, match="name 4 dimensions"):
-        read_annotated(images, labels, axes="TZYX")
+        read_annotated(images, labels, reading=Reading(axes="TZYX"))
 
 
 def test_axes_of_planes_and_their_labels(images, tmp_path):
-    data, known = pixels(3, 64, 64), {"labels_are": "instances", "axes": "ZYX"}
+    data, known = pixels(3, 64, 64), {"labels_are": "instances"}
     labels = np.zeros((3, 64, 64), np.uint8)
     for z in range(3):
         labels[z, 8 + z : 20, 8:20], labels[z, 30:50, 30:50] = 1, 2
     wrongly_tagged(images / "a.tif", data)
     wrongly_tagged(tmp_path / "labels.tif", labels)
-    annotated = read_annotated(images / "a.tif", tmp_path / "labels.tif", frames="1-2", **known)
+    annotated = read_annotated(
+        images / "a.tif",
+        tmp_path / "labels.tif",
+        frames="1-2",
+        reading=Reading(axes="ZYX"),
+        **known,
+    )
     assert [sample.name for sample in annotated.samples] == ["a_z001", "a_z002"]
     predicted = wrongly_tagged(images / "labels.tif", labels)
-    scored = evaluate(tmp_path / "labels.tif", predicted, frames="0-1", **known)
+    scored = evaluate(tmp_path / "labels.tif", predicted, frames="0-1", axes="ZYX", **known)
     assert scored.num_images == 2
 
 
@@ -124,7 +131,7 @@ def test_evaluation_tells_how_files_were_read(images, tmp_path):
 def test_axes_of_frames(images):
     path = wrongly_tagged(images / "a.tif", pixels(4, 48, 64))
     assert check_frames([path]).num == 1
-    assert check_frames([path], "TYX").num == 4
+    assert check_frames([path], Reading(axes="TYX")).num == 4
 
 
 def test_no_bad_file_ends_a_folder(model, images, tmp_path, monkeypatch):

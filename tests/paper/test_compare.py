@@ -16,6 +16,7 @@ from ulens.cli.terminal import show_table
 from ulens.errors import DataError, OutputError, SettingError, TrainingError
 from ulens.image import Image
 from ulens.io.files import write_tiff
+from ulens.io.reading import Reading
 from ulens.jobs.inspect import InspectSettings
 from ulens.jobs.planning import TrainSettings
 from ulens.jobs.train import Message, Trained
@@ -95,8 +96,11 @@ def test_a_best_rate_at_the_edge_of_the_search_is_told(rates, end):
 def test_all_trainings_read_what_the_comparison_reads(tmp_path):
     folder = write_folder(tmp_path, number=4)
     asked = {"labels_are": "classes", "ignore": 7, "axes": "YX", "frames": "0-1", "score": "2-3"}
+    asked |= {"scene": "1", "channel": ("1",)}
     settings = settings_for(folder, **asked)
-    division = divide(settings.images, settings.labels, training="0-1", unseen="2-3", axes="YX")
+    division = divide(
+        settings.images, settings.labels, training="0-1", unseen="2-3", reading=Reading(axes="YX")
+    )
     training = training_settings(settings, division)
     for field in fields(InspectSettings):
         assert getattr(training, field.name) == getattr(settings, field.name)

@@ -17,7 +17,8 @@ from ulens.annotated.partial_truth import ignore_unoutlined
 from ulens.annotated.selection import read_ranges
 from ulens.errors import DataError, PairingError, SettingError, ShapeError
 from ulens.image import Image
-from ulens.io.files import planes, read_image
+from ulens.io.files import planes, read_as
+from ulens.io.reading import BY_FILE, Reading
 from ulens.labels.meaning import LabelsAre
 from ulens.tracking.lineage import name_frames
 
@@ -147,7 +148,7 @@ def select_frames(sequences: list[Sequence], spec: str | None) -> tuple[list[Fra
     return frames, num_left_out
 
 
-def read_frame(frame: Frame, axes: str | None = None) -> AnnotatedFrame:
+def read_frame(frame: Frame, reading: Reading = BY_FILE) -> AnnotatedFrame:
     """Read a frame and the truth about it.
 
     Where there is gold truth, it alone outlines cells; others that silver truth or markers know
@@ -155,7 +156,7 @@ def read_frame(frame: Frame, axes: str | None = None) -> AnnotatedFrame:
 
     Parameters
     ----------
-    axes : what the axes of the image are, as `read_image` takes them
+    reading : how to read the image
 
     Raises
     ------
@@ -163,7 +164,7 @@ def read_frame(frame: Frame, axes: str | None = None) -> AnnotatedFrame:
     DataError : the frame is a volume
     ShapeError : image and labels differ in size
     """
-    image = read_image(frame.image, axes)
+    image = read_as(frame.image, reading)
     found = planes(image)
     if len(found) != 1:
         raise DataError(_refuse_volumes(f"{frame.image} holds {len(found)} planes: it is"))

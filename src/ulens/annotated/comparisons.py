@@ -22,6 +22,7 @@ from ulens.io.files import (
     read_image,
     read_label_image,
 )
+from ulens.io.reading import Reading
 from ulens.io.rois import read_labels
 
 # Averages of softmax outputs leave [0, 1] by rounding.
@@ -132,22 +133,24 @@ def _select_planes(
     files: list[Path], prediction_of: dict[Path, Path], frames: str | None, axes: str | None
 ) -> dict[Path, list[int]]:
     """Return the wanted planes of each truth file, files without any left out."""
-    chosen = select_planes(frames, [_num_planes(file, prediction_of, axes) for file in files])
+    chosen = select_planes(
+        frames, [_num_planes(file, prediction_of, Reading(axes=axes)) for file in files]
+    )
     return {file: numbers for file, numbers in zip(files, chosen, strict=True) if numbers}
 
 
-def _num_planes(file: Path, prediction_of: dict[Path, Path], axes: str | None) -> int:
+def _num_planes(file: Path, prediction_of: dict[Path, Path], reading: Reading) -> int:
     """Return the number of planes; outlines have as many as the prediction they are held to."""
     if not is_roi_file(file):
-        return num_planes(file, axes)
-    return num_planes(prediction_of[file], axes) if file in prediction_of else 1
+        return num_planes(file, reading)
+    return num_planes(prediction_of[file], reading) if file in prediction_of else 1
 
 
 def _left_out(
     truth_files: list[Path], wanted: dict[Path, list[int]], pairing: Pairing
 ) -> list[str]:
     """Name the truth without prediction and the predictions without truth."""
-    notes = [] if pairing.note is None else [pairing.note]
+    notes = [*pairing.notes]
     missing = [file for file in wanted if file in pairing.unpaired]
     if missing:
         notes.append(

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ulens.errors import PairingError
+from ulens.io.channel_files import ChannelFiles, find_channel_files
 from ulens.io.files import (
     is_roi_file,
     list_images,
@@ -14,6 +15,8 @@ from ulens.io.files import (
     list_some,
     name_some,
 )
+from ulens.io.reading import Reading
+from ulens.io.scenes import MICROSCOPE_SUFFIXES
 
 _IMAGE_FOLDERS = ("image", "images")
 _LABEL_FOLDERS = ("label", "labels", "mask", "masks")
@@ -23,7 +26,7 @@ _IMAGE_ROLE = r"(?:images?|img|raw|volume)"
 _SEPARATOR = r"[_\-. ]"
 # Of two files with one name and two formats, the later one in this list is the label:
 # a lossy format cannot hold labels, cameras write BMP and TIFF, annotators PNG.
-_LABEL_LIKELIHOOD = (".lsm", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".png")
+_LABEL_LIKELIHOOD = (*MICROSCOPE_SUFFIXES, ".lsm", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".png")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,16 +45,22 @@ class Pairing:
     ----------
     pairs : in the order of the images
     unpaired : image files without label, then label files without image
-    note : what the user should check, where names did not match; else None
+    notes : what the user should check: where names did not match, and which files were joined
+    found : the images, with the files of channels that belong together
     """
 
     pairs: list[Pair]
     unpaired: list[Path]
-    note: str | None = None
+    notes: tuple[str, ...] = ()
+    found: ChannelFiles = field(default_factory=ChannelFiles)
 
 
 def find_pairs(
-    images: Path, labels: Path | None = None, *, called: tuple[str, str] = ("image", "label image")
+    images: Path,
+    labels: Path | None = None,
+    *,
+    called: tuple[str, str] = ("image", "label image"),
+    reading: Reading | None = None,
 ) -> Pairing:
     """Match images to label images by their names.
 
@@ -62,6 +71,8 @@ def find_pairs(
     labels : a label file or stack, or a folder of labels; None to look for folders named
         label(s) or mask(s) inside `images` or beside it, then for labels among the images
     called : what both are called in messages
+    reading : how images are read; files of channels are then joined, see `find_channel_files`, and
+        a label is of all of them, called as one of them or without the channel. Without it none are
 
     Returns
     -------
@@ -83,29 +94,31 @@ def find_pairs(
     """
     images = Path(images)
     if labels is None and images.is_file():
-        return _for_one_image(images)
+        return _for_one_image(images, reading)
     image_files, label_files = _candidates(images, None if labels is None else Path(labels))
     image_files = _without_probabilities(image_files)
-    pairs, note = _match(image_files, label_files)
+    found = _find_channels(image_files, label_files, reading)
+    pairs, note = _match(found, label_files)
     if not pairs:
         raise PairingError(_explain(images, labels, image_files, label_files, called))
     pairs.sort(key=lambda pair: image_files.index(pair.image))
-    paired = {path for pair in pairs for path in (pair.image, pair.label)}
+    paired = {path for pair in pairs for path in (*found.files(pair.image), pair.label)}
     # who names one image among many labels does not want to hear of the others
     countable = image_files if images.is_file() else image_files + label_files
     unpaired = [path for path in countable if path not in paired]
-    return Pairing(pairs=pairs, unpaired=unpaired, note=note)
+    notes = [*found.notes, *([] if note is None else [note])]
+    return Pairing(pairs=pairs, unpaired=unpaired, notes=tuple(notes), found=found)
 
 
-def _for_one_image(image: Path) -> Pairing:
-    pairing = find_pairs(image.parent)
+def _for_one_image(image: Path, reading: Reading | None) -> Pairing:
+    pairing = find_pairs(image.parent, reading=reading)
     pairs = [pair for pair in pairing.pairs if pair.image.name == image.name]
     if not pairs:
         raise PairingError(
             f"no label image found for {image} beside it or in a folder {_any_of(_LABEL_FOLDERS)} "
             "next to its folder; give the label file"
         )
-    return Pairing(pairs=pairs, unpaired=[], note=pairing.note)
+    return replace(pairing, pairs=pairs, unpaired=[])
 
 
 def _candidates(images: Path, labels: Path | None) -> tuple[list[Path], list[Path]]:
@@ -158,16 +171,31 @@ def _split_folder(folder: Path) -> tuple[list[Path], list[Path]]:
     return [file for file in files if file not in labels], labels
 
 
-def _match(images: list[Path], labels: list[Path]) -> tuple[list[Pair], str | None]:
+def _find_channels(images: list[Path], labels: list[Path], reading: Reading | None) -> ChannelFiles:
+    """Return the images; files are not joined where two of one image have a label each."""
+    if reading is None:
+        return ChannelFiles(images=images)
+    found = find_channel_files(images, reading.axes)
+    known = {key(label) for label in labels for key in (_stem, _bare_name)}
+    for first in found.beside:
+        own = [file for file in found.files(first) if {_stem(file), _bare_name(file)} & known]
+        if len(own) > 1:
+            apart = f"{name_some(own)} have a label each"
+            return find_channel_files(images, reading.axes, apart=apart)
+    return found
+
+
+def _match(found: ChannelFiles, labels: list[Path]) -> tuple[list[Pair], str | None]:
     """Return the pairs, and how they were made where that was not by names."""
-    pairs = _join(images, labels, _stem)
+    images = found.images
+    pairs = _join(found, images, labels, _stem)
     paired = {path for pair in pairs for path in (pair.image, pair.label)}
     rest_of_images = [file for file in images if file not in paired]
     rest_of_labels = [file for file in labels if file not in paired]
-    pairs += _join(rest_of_images, rest_of_labels, _bare_name)
+    pairs += _join(found, rest_of_images, rest_of_labels, _bare_name)
     if pairs:
         return pairs, None
-    pairs, how = _join(images, labels, _numbers), "by the numbers in their names"
+    pairs, how = _join(found, images, labels, _numbers), "by the numbers in their names"
     if not pairs and len(images) == len(labels) == 1:
         pairs, how = [Pair(image=images[0], label=labels[0])], "as the only two files"
     pairs.sort(key=lambda pair: images.index(pair.image))
@@ -175,9 +203,14 @@ def _match(images: list[Path], labels: list[Path]) -> tuple[list[Pair], str | No
     return pairs, f"names differ, so files were paired {how}; check this: {shown}"
 
 
-def _join(images: list[Path], labels: list[Path], key: Callable[[Path], Hashable]) -> list[Pair]:
-    images_by_key, labels_by_key = _group(images, key), _group(labels, key)
-    pairs = []
+def _join(
+    found: ChannelFiles,
+    images: list[Path],
+    labels: list[Path],
+    key: Callable[[Path], Hashable],
+) -> list[Pair]:
+    images_by_key, labels_by_key = _group(images, key, found.names), _group(labels, key)
+    pairs: list[Pair] = []
     for name in images_by_key.keys() & labels_by_key.keys():
         same_images, same_labels = images_by_key[name], labels_by_key[name]
         if len(same_images) > 1:
@@ -191,15 +224,27 @@ def _join(images: list[Path], labels: list[Path], key: Callable[[Path], Hashable
                 f"{name_some(same_labels)}; rename or move all but one"
             )
         pairs.append(Pair(image=same_images[0], label=same_labels[0]))
+    label_of: dict[Path, Path] = {}
+    for pair in pairs:
+        if label_of.setdefault(pair.image, pair.label) != pair.label:
+            raise PairingError(
+                f"image {pair.image}, with the channels beside it, fits 2 labels: "
+                f"{name_some([label_of[pair.image], pair.label])}; rename or move all but one"
+            )
     return pairs
 
 
-def _group(files: list[Path], key: Callable[[Path], Hashable]) -> dict[Hashable, list[Path]]:
+def _group(
+    files: list[Path],
+    key: Callable[[Path], Hashable],
+    names: Callable[[Path], tuple[Path, ...]] = lambda file: (file,),
+) -> dict[Hashable, list[Path]]:
+    """Return the files by their key; one that is called in several ways may have several."""
     groups: dict[Hashable, list[Path]] = {}
     for file in files:
-        name = key(file)
-        if name is not None:
-            groups.setdefault(name, []).append(file)
+        for name in {key(each): None for each in names(file)}:
+            if name is not None:
+                groups.setdefault(name, []).append(file)
     return groups
 
 

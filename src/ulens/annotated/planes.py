@@ -12,7 +12,8 @@ from ulens.annotated.selection import select_planes
 from ulens.channels import common_channels, fit_channels, is_grey
 from ulens.errors import DataError, LabelError, ShapeError
 from ulens.image import Image
-from ulens.io.files import join_notes, name_some, num_planes, planes, read_image
+from ulens.io.files import join_notes, name_some, num_planes, planes, read_as
+from ulens.io.reading import Reading
 from ulens.io.rois import read_labels
 from ulens.io.store import ArrayStore
 
@@ -40,27 +41,27 @@ def read_planes(
     pairs: list[Pair],
     frames: str | None,
     ignore: int | None,
-    axes: str | None,
+    reading: Reading,
     store: ArrayStore,
 ) -> Iterator[Plane]:
     """Read the planes of pairs of files, those alone that `frames` selects."""
     wanted: Iterable[list[int] | None] = [None] * len(pairs)
     if frames is not None:
-        wanted = select_planes(frames, [num_planes(pair.image, axes) for pair in pairs])
+        wanted = select_planes(frames, [num_planes(pair.image, reading) for pair in pairs])
     for pair, numbers in zip(pairs, wanted, strict=True):
         if numbers is None or numbers:
-            yield from _read_pair(pair, numbers, ignore, axes, store)
+            yield from _read_pair(pair, numbers, ignore, reading, store)
 
 
 def _read_pair(
     pair: Pair,
     numbers: list[int] | None,
     ignore: int | None,
-    axes: str | None,
+    reading: Reading,
     store: ArrayStore,
 ) -> Iterator[Plane]:
-    image = read_image(pair.image, axes)
-    label = read_labels(pair.label, image, axes)
+    image = read_as(pair.image, reading)
+    label = read_labels(pair.label, image, reading.axes)
     image_planes, label_planes = planes(image), planes(label)
     notes = [(pair.image, note) for note in image.notes]
     notes += [(pair.label, note) for note in label.notes]

@@ -47,7 +47,8 @@ from ulens.annotated.rows import PairRow, Source, make_rows
 from ulens.annotated.seen import hash_image
 from ulens.annotated.series import find_places
 from ulens.errors import LabelError, SettingError
-from ulens.io.files import is_roi_file, planes, read_image
+from ulens.io.files import is_roi_file, planes, read_as
+from ulens.io.reading import BY_FILE, Reading
 from ulens.io.store import ArrayStore
 from ulens.labels.meaning import IGNORED, LabelsAre
 
@@ -97,6 +98,7 @@ class Annotated:
     unpaired : files that have no partner and were left out
     rows : what was understood of each pair of files
     notes : what was guessed or changed in reading the files, and what the user should check
+    channels : names or numbers of the channels that were read, where the user chose them
     """
 
     samples: list[Sample]
@@ -107,6 +109,7 @@ class Annotated:
     unpaired: list[Path]
     rows: list[PairRow] = field(default_factory=list)
     notes: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
 
 
 def read_annotated(
@@ -116,7 +119,7 @@ def read_annotated(
     frames: str | None = None,
     labels_are: LabelsAre | None = None,
     ignore: int | None = None,
-    axes: str | None = None,
+    reading: Reading = BY_FILE,
 ) -> Annotated:
     """Read images with their labels.
 
@@ -129,7 +132,7 @@ def read_annotated(
         numbers as in the names of the frames, such as ``01:0-49,02:3,5``; None for all
     labels_are : how to read the labels; None to decide from their values
     ignore : label value of pixels without annotation
-    axes : what the axes of images and labels are, as `read_image` takes them
+    reading : how to read images; its axes are those of labels, too
 
     Returns
     -------
@@ -150,26 +153,28 @@ def read_annotated(
     truth are read; see `annotated.challenge.read_frame`.
     """
     if labels is None and is_project(images):
-        refuse_selection(frames=frames, labels_are=labels_are, ignore=ignore, axes=axes)
+        asked = {"axes": reading.axes, "scene": reading.scene, "channel": reading.part or None}
+        refuse_selection(frames=frames, labels_are=labels_are, ignore=ignore, **asked)
         return _read_project(images)
     if labels is None and (sequences := find_annotated_sequences(images)):
         refuse_other_meaning(labels_are, ignore)
-        return _read_challenge(sequences, frames, axes)
-    pairing = find_pairs(images, labels)
+        return _read_challenge(sequences, frames, reading)
+    pairing = find_pairs(images, labels, reading=reading)
+    reading = replace(reading, beside=pairing.found.beside)
     store = ArrayStore()
     try:
-        read = list(read_planes(pairing.pairs, frames, ignore, axes, store))
+        read = list(read_planes(pairing.pairs, frames, ignore, reading, store))
         files = [plane.pair.label for plane in read]
         judged = judge([plane.label for plane in read], files, is_told=labels_are is not None)
     except LabelError as error:
-        raise _suspect_swap(pairing.pairs[0], error) from error
+        raise _suspect_swap(pairing.pairs[0], reading, error) from error
     selected = agree_on_channels(read)
     check_trainable(judged.labels, files[0])
     meaning, why = _decide(judged, labels_are)
     if meaning == "instances" and ignore == 0:
         raise SettingError("ignore is 0, the background of instances; choose another value")
     values = judged.values
-    places, sentences = find_places(selected)
+    places, sentences = find_places(selected, pairing.found.called)
     encoded = [store.keep(encode(label, meaning, values)) for label in judged.labels]
     return Annotated(
         samples=[
@@ -193,10 +198,11 @@ def read_annotated(
         unpaired=pairing.unpaired,
         rows=make_rows(_sources(read), encoded, meaning, values),
         notes=(
-            *([] if pairing.note is None else [pairing.note]),
+            *pairing.notes,
             *join_all_notes(selected),
             *sentences,
         ),
+        channels=reading.channels,
     )
 
 
@@ -210,9 +216,9 @@ def _decide(judged: Judgement, asked: LabelsAre | None) -> tuple[LabelsAre, Sign
     return "instances" if why is not None and why.weight > 0 else "classes", why
 
 
-def _suspect_swap(pair: Pair, error: LabelError) -> LabelError:
+def _suspect_swap(pair: Pair, reading: Reading, error: LabelError) -> LabelError:
     """Return the error, or a question where the image looks more like a label."""
-    if look_like_labels(planes(read_image(pair.image))[0][1]):
+    if look_like_labels(planes(read_as(pair.image, reading))[0][1]):
         return LabelError(
             f"are images and labels swapped? {pair.image}, an image, looks like labels; and {error}"
         )
@@ -234,13 +240,13 @@ def hash_samples(samples: Iterable[Sample]) -> str:
 
 
 def _read_challenge(
-    sequences: list[ctc.Sequence], frames: str | None, axes: str | None
+    sequences: list[ctc.Sequence], frames: str | None, reading: Reading
 ) -> Annotated:
     chosen, num_left_out = select_frames(sequences, frames)
     store = ArrayStore()
     read = [
         replace(each, image=store.keep(each.image), label=store.keep(each.label))
-        for each in (read_frame(frame, axes) for frame in chosen)
+        for each in (read_frame(frame, reading) for frame in chosen)
     ]
     selected = agree_on_channels(
         [
@@ -274,6 +280,7 @@ def _read_challenge(
         class_values=(0, 1),
         spacing_um=common_spacing(selected),
         reading=describe_frames(read, num_left_out),
+        channels=reading.channels,
         unpaired=truth_without_frame(sequences) if frames is None else [],
         notes=join_all_notes(selected),
         rows=make_rows(_sources(selected), labels, "instances", (0, 1)),

@@ -2,8 +2,9 @@
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
@@ -34,7 +35,9 @@ class Place:
     moment: str
 
 
-def find_places(planes: Sequence[Plane]) -> tuple[list[Place], list[str]]:
+def find_places(
+    planes: Sequence[Plane], called: Mapping[Path, Path] | None = None
+) -> tuple[list[Place], list[str]]:
     """Tell which planes are neighbours: those of one file, and those of a series of files.
 
     The files of a series are numbered in their names, and alike where their numbers are near.
@@ -42,6 +45,7 @@ def find_places(planes: Sequence[Plane]) -> tuple[list[Place], list[str]]:
     Parameters
     ----------
     planes : of all image files, in their order
+    called : by the first file of an image whose channels lie in several, its name without them
 
     Returns
     -------
@@ -55,8 +59,8 @@ def find_places(planes: Sequence[Plane]) -> tuple[list[Place], list[str]]:
     """
     thumbnails: dict[str, list[np.ndarray]] = {}
     shapes: dict[str, tuple[int, ...]] = {}
-    for plane in planes:
-        name = plane.pair.image.name
+    names_of = [(called or {}).get(each.pair.image, each.pair.image).name for each in planes]
+    for plane, name in zip(planes, names_of, strict=True):
         thumbnails.setdefault(name, []).append(_thumbnail(plane.image))
         shapes[name] = plane.image.shape
     images = {name: _standardize(np.mean(each, axis=0)) for name, each in thumbnails.items()}
@@ -78,9 +82,7 @@ def find_places(planes: Sequence[Plane]) -> tuple[list[Place], list[str]]:
                 "are much more alike than other images"
             )
     own = [Place(series=each.pair.image.name, moment=each.moment) for each in planes]
-    return [
-        places.get(plane.pair.image.name, place) for plane, place in zip(planes, own, strict=True)
-    ], sentences
+    return [places.get(name, place) for name, place in zip(names_of, own, strict=True)], sentences
 
 
 def _read_name(name: str) -> tuple[str, tuple[int, ...]]:

@@ -12,6 +12,7 @@ from ulens.annotated.holdout import last_of_sequences
 from ulens.annotated.samples import Annotated, Sample, hash_samples, read_annotated
 from ulens.annotated.selection import name_ranges, parse_frames
 from ulens.errors import DataError, LabelError, SettingError
+from ulens.io.reading import BY_FILE, Reading
 from ulens.labels.meaning import IGNORED, LabelsAre
 
 IMAGES_PER_UNSEEN = 4
@@ -47,13 +48,13 @@ def divide(
     unseen: str | None = None,
     labels_are: LabelsAre | None = None,
     ignore: int | None = None,
-    axes: str | None = None,
+    reading: Reading = BY_FILE,
 ) -> Division:
     """Divide annotated images into those to train on and those to score.
 
     Parameters
     ----------
-    images, labels, labels_are, ignore, axes : as `read_annotated`
+    images, labels, labels_are, ignore, reading : as `read_annotated`
     training, unseen : frames as `read_annotated` takes them. Without `unseen`, all that are not
         for training; without `training`, all that are not to be scored; without both the last
         quarter is scored, in data sets of the challenge that of each sequence: neighbours are
@@ -66,7 +67,9 @@ def divide(
     LabelError : the images to train on lack a class, or those to score an instance
     UlensError : as `read_annotated`
     """
-    annotated = read_annotated(images, labels, labels_are=labels_are, ignore=ignore, axes=axes)
+    annotated = read_annotated(
+        images, labels, labels_are=labels_are, ignore=ignore, reading=reading
+    )
     samples = annotated.samples
     counted = {k for k, sample in enumerate(samples) if (sample.label != IGNORED).any()}
     if len(counted) < 2:

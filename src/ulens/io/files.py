@@ -1,15 +1,21 @@
 """Image files: which ones a folder holds, reading them, and their 2-D planes."""
 
+import math
 import os
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from ulens.errors import DataError, FileError, SettingError
 from ulens.image import Image
+from ulens.io.axes import Axes
+from ulens.io.channel_files import check_there, join_channels
 from ulens.io.raster import read_raster
+from ulens.io.reading import BY_FILE, Reading, as_texts
+from ulens.io.scenes import MICROSCOPE_SUFFIXES, microscope_format, open_scene, read_scene
 from ulens.io.tiff import open_tiff, read_tiff, write_tiff
 from ulens.io.tiff_parts import is_companion, refuse_companion
 
@@ -28,8 +34,8 @@ __all__ = [
     "write_tiff",
 ]
 
-FORMATS = "PNG, JPEG, BMP and TIFF"
-_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".lsm"}
+FORMATS = "PNG, JPEG, BMP and TIFF, and with ulens[formats] ND2, CZI and LIF"
+_SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".lsm", *MICROSCOPE_SUFFIXES}
 # Outlines of objects; `ulens.io.rois` reads them.
 _ROI_SUFFIXES = {".zip", ".roi", ".geojson", ".json"}
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
@@ -131,30 +137,57 @@ def join_notes(notes: Iterable[tuple[Path, str]]) -> list[str]:
     return [f"{name_some(each)}: {note}" for note, each in files.items()]
 
 
-def read_image(path: Path, axes: str | None = None) -> Image:
+def read_image(
+    path: Path,
+    axes: str | None = None,
+    *,
+    scene: str | int | None = None,
+    channel: str | int | Sequence[str | int] = (),
+) -> Image:
     """Read an image file with its axes and pixel size.
 
     Parameters
     ----------
-    path : PNG, JPEG, BMP or TIFF file; the content decides, not the suffix
+    path : PNG, JPEG, BMP, TIFF, ND2, CZI or LIF file; the content decides, not the suffix
     axes : what its axes are, such as ZYX, where the file does not say or says so wrongly: letters
         from ``TCZYX``, one for each dimension or for each that is longer than one pixel. C may be
         left out for colors, and is passed over where there are no channels
+    scene : number, from 1, or name of the image to read, where the file holds several
+    channel : number, from 1, or name of the channel to read, or several in the order in which they
+        are wanted; all without it
 
     Returns
     -------
     pixels in the file's dtype, turned and from dark to bright as viewers show them; colors are
-    axis C, alpha is dropped, palettes of PNG and BMP files are resolved; the pixel size is known
-    for TIFF files only (other formats hold a printing resolution)
+    axis C, alpha is dropped, palettes of PNG and BMP files are resolved; PNG, JPEG and BMP files
+    have no pixel size (they hold a printing resolution)
 
     Raises
     ------
-    FileError : the file or a part of it is missing or damaged, it is of another format, or nothing
-        tells its axes
+    FileError : the file or a part of it is missing or damaged, it is of another format, nothing
+        tells its axes, it holds several images and `scene` is None, or its format takes a package
+        that is not installed
     DataError : pixels are NaN or infinite
-    SettingError : `axes` do not fit the file
+    SettingError : `axes`, `scene` or `channel` do not fit the file
     """
-    return _read(Path(path), axes, is_label=False)
+    asked = None if scene is None else str(scene)
+    return read_as(Path(path), Reading(axes=axes, scene=asked, channels=as_texts(channel)))
+
+
+def read_as(path: Path, reading: Reading) -> Image:
+    """Read an image, whose channels may lie in several files, as the user asks for.
+
+    Raises
+    ------
+    UlensError : as `read_image`; FileError also where a file of a channel is missing, ShapeError
+        where the channels differ in size
+    """
+    files = reading.files(path)
+    if len(files) == 1:
+        return _read(path, reading, is_label=False)
+    check_there(files)
+    whole = replace(reading, channels=())
+    return reading.pick(join_channels([_read(file, whole, is_label=False) for file in files]))
 
 
 def read_label_image(path: Path, axes: str | None = None) -> Image:
@@ -164,25 +197,27 @@ def read_label_image(path: Path, axes: str | None = None) -> Image:
     stores masks with an inverting look-up table. Palettes of greys are resolved, since there the
     grey is the value.
     """
-    return _read(Path(path), axes, is_label=True)
+    return _read(Path(path), Reading(axes=axes), is_label=True)
 
 
-def num_planes(path: Path, axes: str | None = None) -> int:
-    """Return the number of 2-D planes in a file, from its header where possible.
-
-    Parameters
-    ----------
-    path, axes : as `read_image`
-    """
+def num_planes(path: Path, reading: Reading = BY_FILE) -> int:
+    """Return the number of 2-D planes in a file, from its header where possible."""
     path = Path(path)
-    if not _is_tiff(path):
-        return 1
     try:
-        with open_tiff(path, axes) as content:
-            sizes = zip(content.axes.stored, content.series.shape, strict=True)
-            return int(np.prod([size for letter, size in sizes if letter in "TZ"]))
-    except Exception:  # read_image says what is wrong with the file
-        return len(planes(read_image(path, axes)))
+        if microscope_format(path):
+            with open_scene(path, reading) as image:
+                return _count_planes(image.axes, image.scene.shape)
+        if _is_tiff(path):
+            with open_tiff(path, reading) as content:
+                return _count_planes(content.axes, content.series.shape)
+    except Exception:  # read_as says what is wrong with the file
+        return len(planes(read_as(path, reading)))
+    return 1
+
+
+def _count_planes(axes: Axes, shape: Sequence[int]) -> int:
+    sizes = zip(axes.stored, shape, strict=True)
+    return math.prod(size for letter, size in sizes if letter in "TZ")
 
 
 def planes(image: Image) -> list[tuple[str, np.ndarray]]:
@@ -248,16 +283,18 @@ def _is_tiff(path: Path) -> bool:
         return file.read(4) in _TIFF_STARTS
 
 
-def _read(path: Path, axes: str | None, *, is_label: bool) -> Image:
+def _read(path: Path, reading: Reading, *, is_label: bool) -> Image:
     try:
         if path.is_file() and not path.stat().st_size:
             raise FileError(f"{path} is empty, a file of 0 bytes; copy it again from its source")
         if path.is_file() and is_companion(path):
             refuse_companion(path)
         if _is_tiff(path):
-            image = read_tiff(path, axes, is_label=is_label)
+            image = reading.pick(read_tiff(path, reading, is_label=is_label))
+        elif microscope_format(path):
+            image = read_scene(path, reading)
         else:
-            image = read_raster(path, axes, resolve_palette=not is_label)
+            image = reading.pick(read_raster(path, reading, resolve_palette=not is_label))
     except (FileError, SettingError, MemoryError):
         raise
     except Exception as error:  # decoders raise errors of many kinds for damaged files

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from ulens.errors import DataError, ShapeError
 from ulens.image import Image, name_shape
-from ulens.io.files import name_some, read_image
+from ulens.io.files import name_some, read_as
+from ulens.io.reading import BY_FILE, Reading
 from ulens.tracking.lineage import name_frames
 
 
@@ -23,7 +24,7 @@ class Frames:
     num : how many there are
     num_digits : of the numbers in the names of the masks
     spacing_um : (y, x) pixel size in µm of the first, or None where it is unknown
-    axes : what the user says of the axes of each file, see `read_image`
+    reading : how each file is read
     """
 
     files: list[Path]
@@ -31,12 +32,12 @@ class Frames:
     num: int
     num_digits: int
     spacing_um: tuple[float, float] | None
-    axes: str | None = None
+    reading: Reading = BY_FILE
 
 
 def check_frames(
     files: list[Path],
-    axes: str | None = None,
+    reading: Reading = BY_FILE,
     *,
     check: Callable[[Image, str], None] = lambda image, name: None,
 ) -> Frames:
@@ -49,7 +50,7 @@ def check_frames(
     Parameters
     ----------
     files : images, in order; or a single stack along T
-    axes : what the user says of the axes of each, as `read_image` takes them
+    reading : how each is read
     check : raises what else is wrong with an image, which it gets with its name
 
     Raises
@@ -62,7 +63,7 @@ def check_frames(
     errors: list[DataError | ShapeError] = []
     for file in files:
         try:
-            image = read_image(file, axes)
+            image = read_as(file, reading)
             _check_planes(image, file, is_stack=len(files) == 1)
             check(image, str(file))
         except (DataError, ShapeError) as error:
@@ -84,7 +85,7 @@ def check_frames(
         num=num_planes,
         num_digits=num_digits or (3 if num_planes <= 1000 else 4),
         spacing_um=good[files[0]][1],
-        axes=axes,
+        reading=reading,
     )
 
 

@@ -30,6 +30,7 @@ class ZarrImage:
     axes : what its axes mean
     spacing_um : (y, x) pixel size in µm, or None where the file does not say
     steps : between slices and frames
+    channel_names : as far as the file tells
     notes : what the user should know
     """
 
@@ -37,6 +38,7 @@ class ZarrImage:
     axes: Axes
     spacing_um: tuple[float, float] | None
     steps: Steps
+    channel_names: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -64,6 +66,7 @@ def open_zarr(path: Path, axes: str | None = None) -> ZarrImage:
 
     store = BoundedStore(path)
     spacing_um, steps = None, Steps()
+    names: tuple[str, ...] = ()
     try:
         node: Any = zarr.open(store, mode="r")
         attributes = dict(node.attrs)
@@ -73,6 +76,7 @@ def open_zarr(path: Path, axes: str | None = None) -> ZarrImage:
             stored: Any = node[multiscales["datasets"][0]["path"]]
             letters, source = _letters(multiscales), "OME-Zarr metadata"
             spacing_um, steps = _read_sizes(multiscales, letters)
+            names = _channel_names(ome)
         else:
             stored, source = node, "Zarr metadata"
             letters = _named_dimensions(stored)
@@ -91,7 +95,14 @@ def open_zarr(path: Path, axes: str | None = None) -> ZarrImage:
         letters, source = "YX", ""
     found = find_axes(letters, stored.shape, path, asked=axes, source=source or None)
     notes = (*found.notes, *_count_chunks(stored, path))
-    return ZarrImage(stored=stored, axes=found, spacing_um=spacing_um, steps=steps, notes=notes)
+    return ZarrImage(
+        stored=stored,
+        axes=found,
+        spacing_um=spacing_um,
+        steps=steps,
+        channel_names=names,
+        notes=notes,
+    )
 
 
 def check_chunks(stored: Any, path: Path) -> None:
@@ -132,6 +143,11 @@ def piece_bytes(stored: Any) -> int:
 
 def _letters(multiscales: dict[str, Any]) -> str:
     return "".join(str(axis["name"]).upper() for axis in multiscales["axes"])
+
+
+def _channel_names(ome: dict[str, Any]) -> tuple[str, ...]:
+    channels = ome.get("omero", {}).get("channels", ())
+    return tuple(str(channel.get("label", "")) for channel in channels)
 
 
 def _named_dimensions(stored: Any) -> str:

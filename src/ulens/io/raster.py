@@ -12,22 +12,23 @@ from ulens.image import Image
 from ulens.io.axes import find_axes, in_standard_order
 from ulens.io.need import BoundedReader, check_image_memory, check_length
 from ulens.io.orientation import describe_turn, known_orientation, turn
+from ulens.io.reading import BY_FILE, Reading, choose_scene
 
 _PNG_START = b"\x89PNG\r\n\x1a\n"
 _ORIENTATION = 0x0112  # of EXIF
 
 
-def read_raster(path: Path, axes: str | None = None, *, resolve_palette: bool) -> Image:
+def read_raster(path: Path, reading: Reading = BY_FILE, *, resolve_palette: bool) -> Image:
     """Read a PNG, JPEG or BMP file, turned as viewers show it.
 
     Parameters
     ----------
-    axes : what the user says of its axes, see `find_axes`
+    reading : its axes as the user says, see `find_axes`; the scene, of which there is one
     resolve_palette : whether a pixel is its color; else it is the index of that
 
     Raises
     ------
-    SettingError : `axes` do not fit
+    SettingError : `reading` does not fit
     Exception : of any kind where the file is damaged or of another format
     """
     with BoundedReader(path) as file, _open_with_pillow(file) as opened:
@@ -38,7 +39,8 @@ def read_raster(path: Path, axes: str | None = None, *, resolve_palette: bool) -
             data = _decode(opened, resolve_palette)
     if data.ndim == 3 and data.shape[2] in (2, 4):  # Pillow and libpng put alpha last
         data = data[..., :-1]
-    found = find_axes("YXS"[: data.ndim], data.shape, path, asked=axes, source=None)
+    choose_scene([("", data.shape)], reading.scene, path)
+    found = find_axes("YXS"[: data.ndim], data.shape, path, asked=reading.axes, source=None)
     data, letters = in_standard_order(data, found.stored)
     return Image(
         data=np.ascontiguousarray(turn(data, orientation)),

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,11 +22,12 @@ from ulens.io.ome_zarr import (
     piece_bytes,
 )
 from ulens.io.orientation import stored_window, turn, turn_sides
+from ulens.io.reading import BY_FILE, Channels, Reading, choose_scene
+from ulens.io.scenes import Cut, SceneImage, microscope_format, open_scene
 from ulens.io.tiff import TiffImage, open_tiff
 
 _MOST_PIECES_AT_ONCE = 8
 _SAMPLE_PX = 64
-Cut = Callable[[tuple[slice | int, ...]], np.ndarray]
 
 
 class Plane(NamedTuple):
@@ -47,20 +48,21 @@ class Volume:
     files : of the pixels; of a Zarr the folder of the array
     axes : letters from ``TCZYX`` in that order; those of length one are left out, but Y and X
     shape : pixels along each
-    num_channels : 1 without an axis C; alpha is left out
+    channels : those that are read, without alpha
     dtype : of the pixels
     spacing_um : (y, x) pixel size in µm, or None where the file does not say
     stored_axes : letters of the array in the file, "_" for those of no meaning
     cut : returns a window of that array
     orientation : by which its pixels are turned, see `ulens.io.orientation`
     steps, axes_from, notes : as in `Image`
+    part : what of the file is read; empty for all of it
     """
 
     path: Path
     files: tuple[Path, ...]
     axes: str
     shape: tuple[int, ...]
-    num_channels: int
+    channels: Channels
     dtype: np.dtype
     spacing_um: tuple[float, float] | None
     stored_axes: str
@@ -69,6 +71,12 @@ class Volume:
     steps: Steps = UNKNOWN_STEPS
     axes_from: str = ""
     notes: tuple[str, ...] = ()
+    part: str = ""
+
+    @property
+    def num_channels(self) -> int:
+        """How many are read; 1 without an axis C."""
+        return len(self.channels.chosen)
 
     @property
     def size(self) -> tuple[int, int]:
@@ -94,7 +102,7 @@ class Volume:
         """
         rows, columns = stored_window((rows, columns), self.size, self.orientation)
         where: dict[str, slice | int] = {
-            "T": plane.t, "Z": plane.z, "C": slice(0, self.num_channels), "Y": rows, "X": columns,
+            "T": plane.t, "Z": plane.z, "C": self.channels.span, "Y": rows, "X": columns,
             "_": 0,
         }  # fmt: skip
         try:
@@ -112,7 +120,7 @@ class Volume:
         if "C" not in letters:
             window, letters = window[None], ["C", *letters]
         window = window.transpose([letters.index(letter) for letter in "CYX"])
-        return turn(window, self.orientation)
+        return turn(self.channels.within(window, 0), self.orientation)
 
     def fingerprint(self) -> str:
         """Return a hash of what is known of the image and its files, and of samples of its pixels.
@@ -123,6 +131,7 @@ class Volume:
         for path in self.files:
             facts += [_status(file) for file in sorted(path.rglob("*")) if file.is_file()]
             facts += [_status(path)] if path.is_file() else []
+        facts += [self.part] if self.part else []
         digest = hashlib.sha256(json.dumps(facts).encode())
         planes = self.planes()
         for plane in (planes[0], planes[len(planes) // 2], planes[-1]):
@@ -146,44 +155,56 @@ def _status(file: Path) -> tuple[str, int, int]:
 
 
 @contextmanager
-def open_volume(path: Path, axes: str | None = None) -> Iterator[Volume]:
+def open_volume(path: Path, reading: Reading = BY_FILE) -> Iterator[Volume]:
     """Open an image to be read window by window.
 
     Parameters
     ----------
-    path : TIFF, of which the full resolution is taken; or Zarr of format 2 or 3, an array or an
-        OME-Zarr 0.4 or 0.5
-    axes : what the user says of its axes, see `find_axes`
+    path : TIFF, of which the full resolution is taken; Zarr of format 2 or 3, an array or an
+        OME-Zarr 0.4 or 0.5; or ND2, CZI or LIF
+    reading : how to read it, as the user says
 
     Raises
     ------
     FileError : the file or a part of it is missing or damaged, it is of another format, nothing
         tells its axes, or it is stored in pieces that are too large to be read one by one
-    SettingError : `axes` does not fit the file
+    SettingError : `reading` does not fit the file
     """
     if is_zarr(path):
-        content = open_zarr(path, axes)
-        stored = content.stored
+        zarr_image = open_zarr(path, reading.axes)
+        stored = zarr_image.stored
+        choose_scene([("", stored.shape)], reading.scene, path)
         folder = path / stored.path
-        yield _make_volume(path, (folder,), content, stored.shape, stored.dtype, _reader(stored))
+        yield _make_volume(
+            path, (folder,), zarr_image, stored.shape, stored.dtype, _reader(stored), reading
+        )
         return
     if not path.is_file():
         kind = "is a folder of no Zarr" if path.is_dir() else "does not exist"
         raise FileError(f"{path} {kind}; give one TIFF file or the folder of an OME-Zarr")
     with ExitStack() as opened:
         try:
-            tiff = opened.enter_context(open_tiff(path, axes))
+            if microscope_format(path):
+                volume = _open_scene(opened.enter_context(open_scene(path, reading)), path, reading)
+            else:
+                volume = _open_tiff(opened.enter_context(open_tiff(path, reading)), path, reading)
         except (DataError, SettingError, MemoryError):
             raise
         except Exception as error:  # metadata can be wrong in many ways
             raise FileError(
-                f"{path} cannot be read window by window ({error}); that takes TIFF or OME-Zarr; "
-                "convert the image, or segment it into a folder"
+                f"{path} cannot be read window by window ({error}); that takes TIFF, OME-Zarr, "
+                "ND2, CZI or LIF; convert the image, or segment it into a folder"
             ) from error
-        yield _open_tiff(tiff, path)
+        yield volume
 
 
-def _open_tiff(content: TiffImage, path: Path) -> Volume:
+def _open_scene(content: SceneImage, path: Path, reading: Reading) -> Volume:
+    scene = content.scene
+    check_dtype(scene.dtype, path)
+    return _make_volume(path, (path,), content, scene.shape, scene.dtype, scene.cut, reading)
+
+
+def _open_tiff(content: TiffImage, path: Path, reading: Reading) -> Volume:
     series = content.series
     check_dtype(series.dtype, path)
     cut: Cut
@@ -208,7 +229,7 @@ def _open_tiff(content: TiffImage, path: Path) -> Volume:
 
     files = {Path(page.parent.filehandle.path) for page in series.pages if page is not None}
     return _make_volume(
-        path, tuple(sorted(files)), content, series.shape, series.dtype, cut,
+        path, tuple(sorted(files)), content, series.shape, series.dtype, cut, reading,
         num_alpha=content.num_alpha, orientation=content.orientation,
     )  # fmt: skip
 
@@ -229,10 +250,11 @@ def _reader(stored: Any) -> Cut:
 def _make_volume(
     path: Path,
     files: tuple[Path, ...],
-    content: TiffImage | ZarrImage,
+    content: TiffImage | ZarrImage | SceneImage,
     stored_shape: tuple[int, ...],
     dtype: np.dtype,
     cut: Cut,
+    reading: Reading,
     *,
     num_alpha: int = 0,
     orientation: int = 1,
@@ -241,6 +263,9 @@ def _make_volume(
     lengths = dict(zip(stored_axes, stored_shape, strict=True))
     if num_alpha:
         lengths["C"] -= num_alpha
+    channels = reading.choose_channels(lengths.get("C", 1), content.channel_names, path)
+    if "C" in lengths:
+        lengths["C"] = len(channels.chosen)
     lengths["Y"], lengths["X"] = turn_sides((lengths["Y"], lengths["X"]), orientation)
     named = [letter for letter in "TCZYX" if letter in "YX" or lengths.get(letter, 1) > 1]
     return Volume(
@@ -248,12 +273,13 @@ def _make_volume(
         files=files,
         axes="".join(named),
         shape=tuple(lengths[letter] for letter in named),
-        num_channels=lengths.get("C", 1),
+        channels=channels,
         dtype=dtype,
         spacing_um=content.spacing_um,
         steps=content.steps,
         axes_from=content.axes.found,
-        notes=content.notes,
+        notes=(*content.notes, *channels.notes),
+        part=reading.part,
         stored_axes=stored_axes,
         orientation=orientation,
         cut=cut,

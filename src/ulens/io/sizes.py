@@ -34,10 +34,15 @@ _SECONDS_PER_UNIT = {
 }
 
 
-def read_sizes(tif: tifffile.TiffFile) -> tuple[tuple[float, float] | None, Steps]:
-    """Return the (y, x) pixel size in µm, or None, and the steps, as far as the file tells."""
+def read_sizes(tif: tifffile.TiffFile, number: int = 0) -> tuple[tuple[float, float] | None, Steps]:
+    """Return the (y, x) pixel size in µm, or None, and the steps, as far as the file tells.
+
+    Parameters
+    ----------
+    number : of the series in the file
+    """
     if tif.is_ome:
-        return _ome_sizes(tif.ome_metadata or "")
+        return _ome_sizes(_ome_pixels(tif, number))
     if tif.is_lsm:
         return _lsm_sizes(tif.lsm_metadata or {})
     tags = tif.pages.first.tags
@@ -47,6 +52,19 @@ def read_sizes(tif: tifffile.TiffFile) -> tuple[tuple[float, float] | None, Step
     um_per_unit = {2: 25_400.0, 3: 1e4}.get(int(unit_tag.value)) if unit_tag else None
     spacing_um = _per_resolution(tags, um_per_unit)
     return spacing_um if spacing_um and max(spacing_um) < _PRINTING_UM else None, Steps()
+
+
+def read_channel_names(tif: tifffile.TiffFile, number: int = 0) -> tuple[str, ...]:
+    """Return the names of the channels of a series; nothing where the file does not tell them."""
+    if tif.is_lsm:
+        colors = (tif.lsm_metadata or {}).get("ChannelColors", {})
+        return tuple(map(str, colors.get("ColorNames", ())))
+    if not tif.is_ome:
+        return ()
+    found = _ome_pixels(tif, number).get("Channel", ())
+    channels = found if isinstance(found, list | tuple) else [found]
+    names = tuple(str((each or {}).get("Name", "")) for each in channels)
+    return names if any(names) else ()
 
 
 def size_tags(
@@ -110,9 +128,14 @@ def both(size_y: float, size_x: float) -> tuple[float, float] | None:
     return None if y is None or x is None else (y, x)
 
 
-def _ome_sizes(xml: str) -> tuple[tuple[float, float] | None, Steps]:
-    images = tifffile.xml2dict(xml).get("OME", {}).get("Image", {})
-    pixels = (images[0] if isinstance(images, list) else images).get("Pixels", {})
+def _ome_pixels(tif: tifffile.TiffFile, number: int) -> dict[str, Any]:
+    """Return what OME metadata tell of the pixels of a series."""
+    found = tifffile.xml2dict(tif.ome_metadata or "").get("OME", {}).get("Image", {})
+    images = found if isinstance(found, list) else [found]
+    return images[min(number, len(images) - 1)].get("Pixels", {})
+
+
+def _ome_sizes(pixels: dict[str, Any]) -> tuple[tuple[float, float] | None, Steps]:
     z, y, x = (
         in_um(
             float(pixels.get(f"PhysicalSize{axis}", math.nan)),

@@ -10,12 +10,13 @@ import numpy as np
 import tifffile
 
 from ulens.errors import FileError, OutputError
-from ulens.image import Image, Steps, name_shape
+from ulens.image import Image, Steps
 from ulens.io.atomic import write_file
 from ulens.io.axes import Axes, find_axes, in_standard_order
 from ulens.io.need import check_image_memory
 from ulens.io.orientation import describe_turn, known_orientation, turn, turn_sides
-from ulens.io.sizes import read_sizes, size_tags
+from ulens.io.reading import BY_FILE, Reading, choose_scene
+from ulens.io.sizes import read_channel_names, read_sizes, size_tags
 from ulens.io.tiff_parts import (
     check_claim,
     check_companions,
@@ -51,6 +52,7 @@ class TiffImage:
     white : the largest grey value where the file says that 0 is white, else None
     spacing_um : (y, x) size of turned pixels in µm, or None where the file does not say
     steps : between slices and frames
+    channel_names : as far as the file tells
     """
 
     series: tifffile.TiffPageSeries
@@ -60,6 +62,7 @@ class TiffImage:
     white: int | None
     spacing_um: tuple[float, float] | None
     steps: Steps
+    channel_names: tuple[str, ...]
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -81,26 +84,27 @@ class TiffImage:
 
 @contextmanager
 def open_tiff(
-    path: Path, axes: str | None = None, *, is_label: bool = False
+    path: Path, reading: Reading = BY_FILE, *, is_label: bool = False
 ) -> Iterator[TiffImage]:
     """Open a TIFF and find out what it holds; nothing is decoded.
 
     Parameters
     ----------
     path : 8-, 16- or 32-bit integer or float TIFF, BigTIFF, ImageJ or OME-TIFF
-    axes : what the user says of its axes, see `find_axes`
+    reading : its axes as the user says, see `find_axes`, and the scene
     is_label : values are numbers, whatever a viewer makes of them
 
     Raises
     ------
     FileError : pages, tiles or companion files are missing, pages differ in size, or the axes are
         not known
-    SettingError : `axes` do not fit
+    SettingError : `reading` does not fit
     """
     with tifffile.TiffFile(path) as tif:
         check_companions(tif, path)
         check_page_chain(tif, path)
-        series = _only_series(tif, path)
+        series = _choose_series(tif, reading.scene, path)
+        number = tif.series.index(series)
         check_parts(series, path)
         check_claim(series, path)
         page = series.keyframe
@@ -120,8 +124,8 @@ def open_tiff(
             and series.dtype.kind in "bui"
             and not is_label
         )
-        spacing_um, steps = read_sizes(tif)
-        found = find_axes(series.axes, series.shape, path, asked=axes, source=source)
+        spacing_um, steps = read_sizes(tif, number)
+        found = find_axes(series.axes, series.shape, path, asked=reading.axes, source=source)
         has_samples = ("S", "C") in zip(series.axes, found.stored, strict=True)
         yield TiffImage(
             series=series,
@@ -131,15 +135,16 @@ def open_tiff(
             white=2**page.bitspersample - 1 if is_inverted else None,
             spacing_um=spacing_um and turn_sides(spacing_um, turned_by),
             steps=steps,
+            channel_names=read_channel_names(tif, number),
         )
 
 
-def read_tiff(path: Path, axes: str | None = None, *, is_label: bool = False) -> Image:
+def read_tiff(path: Path, reading: Reading = BY_FILE, *, is_label: bool = False) -> Image:
     """Read a TIFF file with its axes and pixel size.
 
     Parameters
     ----------
-    path, axes, is_label : as `open_tiff`
+    path, reading, is_label : as `open_tiff`
 
     Returns
     -------
@@ -157,7 +162,7 @@ def read_tiff(path: Path, axes: str | None = None, *, is_label: bool = False) ->
     returned. So are those of labels whose file says that 0 is white: ImageJ stores masks so, and
     tifffile all images of bits.
     """
-    with open_tiff(path, axes, is_label=is_label) as content:
+    with open_tiff(path, reading, is_label=is_label) as content:
         series = content.series
         check_image_memory(
             path,
@@ -191,6 +196,7 @@ def read_tiff(path: Path, axes: str | None = None, *, is_label: bool = False) ->
         spacing_um=content.spacing_um,
         source=path,
         steps=content.steps,
+        channel_names=content.channel_names,
         axes_from=content.axes.found,
         notes=content.notes,
     )
@@ -233,13 +239,9 @@ def write_tiff(path: Path, image: Image, description: str = "") -> None:
     write_file(path, encoded.getvalue())
 
 
-def _only_series(tif: tifffile.TiffFile, path: Path) -> tifffile.TiffPageSeries:
-    """Return the image of a file at full resolution, or raise FileError where it holds several."""
+def _choose_series(
+    tif: tifffile.TiffFile, asked: str | None, path: Path
+) -> tifffile.TiffPageSeries:
+    """Return an image of a file at full resolution: the only one, or that which is asked for."""
     series = [one for one in tif.series if not one.keyframe.is_reduced] or list(tif.series)
-    if len(series) > 1:
-        shapes = ", ".join(name_shape(one.shape) for one in series[:4])
-        raise FileError(
-            f"{path} holds {len(series)} separate images (sizes {shapes}); need one image or one "
-            "stack of equal pages; save each as its own file"
-        )
-    return series[0]
+    return series[choose_scene([(one.name, one.shape) for one in series], asked, path)]

@@ -65,17 +65,22 @@ def parse_xml(text: str, path: Path) -> ElementTree.Element:
     ------
     FileError : it is damaged, or has a document type
     """
-    if "<!DOCTYPE" in text or "<!ENTITY" in text:
-        raise FileError(
-            f"{path} has OME metadata with a document type or entities, which no microscope "
-            "writes; they are not read: save the image anew"
-        )
+    check_xml(text, path)
     try:
         return ElementTree.fromstring(text)
     except (ElementTree.ParseError, RecursionError) as error:
         raise FileError(
-            f"{path} has damaged OME metadata ({error}); copy it again from its source"
+            f"{path} has damaged metadata ({error}); copy it again from its source"
         ) from error
+
+
+def check_xml(text: str, path: Path) -> None:
+    """Raise FileError where XML defines something of its own."""
+    if "<!DOCTYPE" in text or "<!ENTITY" in text:
+        raise FileError(
+            f"{path} has metadata with a document type or entities, which no microscope writes; "
+            "they are not read: save the image anew"
+        )
 
 
 def _lies_beside(name: str, path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from dataclasses import KW_ONLY, dataclass
 from pathlib import Path
+from typing import Annotated as With
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from ulens.annotated.rows import PairRow
 from ulens.annotated.samples import Annotated, read_annotated
 from ulens.io.axes import check_axes
 from ulens.io.files import list_some, name_some, other_files
+from ulens.io.reading import Reading, as_texts
+from ulens.jobs.options import REPEATED
 from ulens.labels.meaning import LabelsAre
 
 
@@ -34,6 +37,10 @@ class InspectSettings:
     axes
         what the axes of images and labels are, such as ZYX or YXC, where the files do not say or
         say so wrongly
+    scene
+        number, from 1, or name of the image to read, where a file holds several
+    channel
+        number, from 1, or name of the channel to read, instead of all; several by repeating it
     """
 
     images: Path
@@ -43,10 +50,17 @@ class InspectSettings:
     labels_are: LabelsAre | None = None
     ignore: int | None = None
     axes: str | None = None
+    scene: str | None = None
+    channel: With[tuple[str, ...], REPEATED] = ()
 
     def __post_init__(self) -> None:
         if self.axes is not None:
             check_axes(self.axes)
+
+    @property
+    def reading(self) -> Reading:
+        """How images are read."""
+        return Reading(axes=self.axes, scene=self.scene, channels=as_texts(self.channel))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,7 +110,7 @@ def read_asked(settings: InspectSettings) -> Annotated:
         frames=settings.frames,
         labels_are=settings.labels_are,
         ignore=settings.ignore,
-        axes=settings.axes,
+        reading=settings.reading,
     )
 
 

@@ -28,6 +28,8 @@ FLAG = Parameter(negative="", show_default=False)
 """An option without a value, and without a --no- twin."""
 SEVERAL = Parameter(negative="")
 """A tuple, without a way to give none."""
+REPEATED = Parameter(negative="", show_default=False)
+"""An option that is given once for each of several values."""
 TIME = Parameter(
     name="--time",
     metavar="TIME",

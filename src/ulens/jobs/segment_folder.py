@@ -10,8 +10,9 @@ from ulens.bundle import load_bundle
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import DataError, SettingError, ShapeError
 from ulens.image import Image
-from ulens.io.files import list_images, planes, read_image
+from ulens.io.files import planes, read_as, read_image
 from ulens.io.lock import hold
+from ulens.io.reading import Reading
 from ulens.io.segmentations import (
     Targets,
     check_output_folder,
@@ -20,6 +21,7 @@ from ulens.io.segmentations import (
     write_labels,
     write_maps,
 )
+from ulens.jobs.segment_inputs import find_images
 from ulens.jobs.segment_record import Record, look_at, open_record
 from ulens.jobs.segmenting import (
     SegmentProgress,
@@ -56,8 +58,8 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
     -----
     Images of another pixel size than the training images' are resampled, see `Segmenter`.
     """
-    files = list_images(settings.images)
     bundle = load_bundle(settings.model)
+    files, reading, notes = find_images(settings, bundle)
     maps = ENCODINGS[bundle.encoding].maps if settings.probabilities else None
     outputs = plan_targets(files, settings.out, maps=maps, rois=settings.rois)
     check_output(settings)
@@ -74,7 +76,7 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
             )
     segmenter = make_segmenter(settings, bundle)
     table_of = ObjectTable(table) if table else None
-    return _hold_and_segment(segmenter, outputs, settings, table_of)
+    return _hold_and_segment(segmenter, outputs, settings, table_of, reading, notes)
 
 
 def _hold_and_segment(
@@ -82,16 +84,18 @@ def _hold_and_segment(
     outputs: dict[Path, Targets],
     settings: SegmentSettings,
     table: ObjectTable | None,
+    reading: Reading,
+    notes: list[str],
 ) -> Iterator[SegmentProgress]:
     """Segment all files while no other process uses the folder."""
     with hold(settings.out) as taken_over:
-        if taken_over:
-            first = next(iter(outputs))
-            yield SegmentProgress(image=first, number=1, num_images=len(outputs), note=taken_over)
+        first = next(iter(outputs))
+        for note in [taken_over] * bool(taken_over) + notes:
+            yield SegmentProgress(image=first, number=1, num_images=len(outputs), note=note)
         record = open_record(settings)  # again: another run may have ended since
         record.check_others(outputs)
         record.start()
-        yield from _segment_files(segmenter, outputs, record, table, settings.axes)
+        yield from _segment_files(segmenter, outputs, record, table, reading)
 
 
 def _segment_files(
@@ -99,23 +103,23 @@ def _segment_files(
     outputs: dict[Path, Targets],
     record: Record,
     table: ObjectTable | None,
-    axes: str | None,
+    reading: Reading,
 ) -> Iterator[SegmentProgress]:
     errors: list[str] = []
     noted: set[str] = set()
-    kept = record.find_kept(outputs)
+    kept = record.find_kept(outputs, reading)
     for number, (file, targets) in enumerate(outputs.items(), start=1):
         progress = SegmentProgress(image=file, number=number, num_images=len(outputs))
         try:
             if file in kept:
                 found, unlike = kept[file]
-                _tabulate_kept(table, file, targets, in_one_line(unlike), axes)
+                _tabulate_kept(table, file, targets, in_one_line(unlike), reading)
                 progress = replace(
                     progress, written=targets.paths, found=found, unlike=unlike, is_kept=True
                 )
             else:
                 progress = yield from _segment_file(
-                    segmenter, targets, progress, record, table, noted, axes
+                    segmenter, targets, progress, record, table, noted, reading
                 )
             yield progress
         except (DataError, ShapeError, SettingError) as error:
@@ -144,10 +148,10 @@ def _segment_file(
     record: Record,
     table: ObjectTable | None,
     noted: set[str],
-    axes: str | None,
+    reading: Reading,
 ) -> Generator[SegmentProgress, None, SegmentProgress]:
-    state = look_at(progress.image)
-    image, factor, progress = yield from open_image(segmenter, progress, noted, axes)
+    state = look_at(*reading.files(progress.image))
+    image, factor, progress = yield from open_image(segmenter, progress, noted, reading)
     labels: list[np.ndarray] = []
     each_unlike: list[tuple[Unlike, ...]] = []
     maps: list[np.ndarray] = []
@@ -182,10 +186,10 @@ def _tabulate(
 
 
 def _tabulate_kept(
-    table: ObjectTable | None, file: Path, targets: Targets, warning: str, axes: str | None
+    table: ObjectTable | None, file: Path, targets: Targets, warning: str, reading: Reading
 ) -> None:
     """Measure the objects that an earlier run found."""
     if table is not None:
         labels = [plane[0].astype(np.int32) for _, plane in planes(read_image(targets.labels))]
         warnings = [warning] * len(labels)
-        _tabulate(table, file.name, read_image(file, axes), labels, warnings)
+        _tabulate(table, file.name, read_as(file, reading), labels, warnings)

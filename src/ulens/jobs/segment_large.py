@@ -12,6 +12,7 @@ from ulens.io.atomic import write_file
 from ulens.io.label_volumes import write_label_tiff
 from ulens.io.lock import check_free, hold
 from ulens.io.regions import Volume, open_volume
+from ulens.jobs.segment_inputs import describe_channels, reading_for
 from ulens.jobs.segmenting import SegmentProgress, SegmentSettings
 from ulens.predict.engine_choice import choose_engine
 from ulens.predict.engines import EngineName, choose_device
@@ -93,7 +94,7 @@ def _segment(
     """Bring a job to its end, all but giving the output its name."""
     with (
         connect(settings.workers, settings.scheduler) as client,
-        open_volume(settings.images, settings.axes) as volume,
+        open_volume(settings.images, reading_for(settings, bundle)) as volume,
     ):
         check_volume(bundle, volume)
         request = yield from _plan(settings, folder, bundle, volume, progress)
@@ -115,7 +116,7 @@ def _plan(
     for note in volume.notes:
         yield replace(progress, note=f"{volume.path.name}: {note}")
     model = find_model(settings.model)
-    for caveat in find_caveats(bundle):
+    for caveat in [*find_caveats(bundle), *describe_channels(settings, bundle)]:
         yield replace(progress, note=caveat)
     own = find_factor(volume.spacing_um, bundle.spacing_um, str(volume.path))
     if resampled := describe_factor(volume.spacing_um, bundle.spacing_um, own):
@@ -136,7 +137,7 @@ def _plan(
     return JobRequest(
         model=model.resolve(),
         image=settings.images.resolve(),
-        axes=settings.axes,
+        reading=reading_for(settings, bundle),
         job=keep_to_job(folder, planned),
         folder=folder.resolve(),
         device=settings.device,

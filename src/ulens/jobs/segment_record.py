@@ -11,6 +11,7 @@ from ulens.bundle import find_model
 from ulens.errors import OutputError, SettingError
 from ulens.io.atomic import write_file
 from ulens.io.files import name_some
+from ulens.io.reading import BY_FILE, Reading, as_texts
 from ulens.io.segmentations import Targets
 from ulens.jobs.segmenting import Finding, SegmentSettings
 from ulens.predict.large.job import hash_model
@@ -45,14 +46,14 @@ class Record:
     goes_on: bool
 
     def find_kept(
-        self, outputs: dict[Path, Targets]
+        self, outputs: dict[Path, Targets], reading: Reading = BY_FILE
     ) -> dict[Path, tuple[Finding, tuple[Unlike, ...]]]:
         """Return the images that need not be segmented again, with what is known of each."""
         return {
             file: self.done[file.name][1:]
             for file, targets in outputs.items()
             if file.name in self.done
-            and self.done[file.name][0] == look_at(file)
+            and self.done[file.name][0] == look_at(*reading.files(file))
             and all(target.exists() for target in targets.paths)
         }
 
@@ -180,18 +181,20 @@ def _describe_run(settings: SegmentSettings) -> dict[str, Any]:
         "engine": settings.engine,
         "zoom": settings.zoom,
         "axes": settings.axes,
+        "scene": settings.scene,
+        "channel": list(as_texts(settings.channel)),
         "probabilities": settings.probabilities,
         "rois": settings.rois,
     }
 
 
-def look_at(file: Path) -> list[int]:
-    """Return what tells a file from a later one of its name; nothing where it cannot be seen."""
+def look_at(*files: Path) -> list[int]:
+    """Return what tells files from later ones of their names; nothing where one cannot be seen."""
     try:
-        found = file.stat()
+        found = [file.stat() for file in files]
     except OSError:
         return []
-    return [found.st_size, found.st_mtime_ns]
+    return [number for each in found for number in (each.st_size, each.st_mtime_ns)]
 
 
 def _line(entry: dict[str, Any]) -> bytes:

@@ -12,10 +12,11 @@ from ulens.bundle import MODEL, ModelBundle
 from ulens.errors import OutputError, SettingError
 from ulens.image import Image
 from ulens.io.axes import check_axes
-from ulens.io.files import planes, read_image
+from ulens.io.files import planes, read_as
 from ulens.io.lock import check_free
+from ulens.io.reading import BY_FILE, Reading
 from ulens.io.segmentations import RoiFormat
-from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT
+from ulens.jobs.options import FLAG, FROM_PYTHON_ALONE, OUT, REPEATED
 from ulens.predict.engines import EngineName
 from ulens.predict.large.job import SUFFIXES
 from ulens.predict.predictor import Average
@@ -56,6 +57,11 @@ class SegmentSettings:
     axes
         what the axes of the images are, such as ZYX or YXC, where the files do not say or say so
         wrongly
+    scene
+        number, from 1, or name of the image to read, where a file holds several
+    channel
+        number, from 1, or name of the channel to read, instead of all; several by repeating it;
+        without this those that the model was trained on
     average
         mean over 8 flipped and rotated views, or the paper's 7 rotations; slower, better
     device
@@ -94,6 +100,8 @@ class SegmentSettings:
     track: With[bool, FLAG] = False
     geff: With[bool, FLAG] = False
     axes: str | None = None
+    scene: str | None = None
+    channel: With[tuple[str, ...], REPEATED] = ()
     average: Average = 1
     device: str = "auto"
     engine: EngineName | None = None
@@ -256,20 +264,20 @@ def make_segmenter(settings: SegmentSettings, bundle: ModelBundle) -> Segmenter:
 
 
 def open_image(
-    segmenter: Segmenter, progress: SegmentProgress, noted: set[str], axes: str | None = None
+    segmenter: Segmenter, progress: SegmentProgress, noted: set[str], reading: Reading = BY_FILE
 ) -> Generator[SegmentProgress, None, tuple[Image, Zoom, SegmentProgress]]:
     """Read the image at work; tell of what was guessed, a new choice of engine, another size.
 
     Parameters
     ----------
     noted : notes of earlier images, which are not repeated; a new one is added
-    axes : of the settings
+    reading : how to read it
 
     Returns
     -------
     the image, by how much the network sees it enlarged, and the progress with the number of tiles
     """
-    image = read_image(progress.image, axes)
+    image = read_as(progress.image, reading)
     factor = segmenter.find_factor(image, str(progress.image))
     num_tiles = len(planes(image)) * segmenter.num_tiles(image.data.shape[-2:], factor)
     progress = replace(progress, num_tiles=num_tiles)

@@ -12,7 +12,8 @@ from ulens.errors import DataError, SettingError, ShapeError
 from ulens.io.axes import check_axes
 from ulens.io.files import list_images, planes
 from ulens.jobs.inspect import is_constant
-from ulens.jobs.options import FROM_PYTHON_ALONE, SEVERAL
+from ulens.jobs.options import FROM_PYTHON_ALONE, REPEATED, SEVERAL
+from ulens.jobs.segment_inputs import reading_for
 from ulens.jobs.segmenting import SegmentProgress, follow, open_image
 from ulens.predict.segmenter import Segmenter
 from ulens.predict.tiles import Slices
@@ -45,6 +46,11 @@ class SuggestSettings:
     axes
         what the axes of the images are, such as ZYX or YXC, where the files do not say or say so
         wrongly
+    scene
+        number, from 1, or name of the image to read, where a file holds several
+    channel
+        number, from 1, or name of the channel to read, instead of all; several by repeating it;
+        without this those that the model was trained on
     device
         auto, cpu, cuda or mps
     doubt
@@ -59,6 +65,8 @@ class SuggestSettings:
     number: int = 10
     size: int | None = None
     axes: str | None = None
+    scene: str | None = None
+    channel: With[tuple[str, ...], REPEATED] = ()
     device: str = "auto"
     doubt: With[Doubt, FROM_PYTHON_ALONE] = "entropy"
     taken: With[Taken, FROM_PYTHON_ALONE] = field(default_factory=dict)
@@ -149,7 +157,9 @@ def _search_file(
     found: dict[tuple[Path, str], list[UnsureBox]],
 ) -> Generator[SegmentProgress, None, None]:
     """Find the boxes of each plane of the image at work, and tell of every tile."""
-    image, factor, progress = yield from open_image(segmenter, progress, noted, settings.axes)
+    image, factor, progress = yield from open_image(
+        segmenter, progress, noted, reading_for(settings, segmenter.bundle)
+    )
     for name, plane in planes(image):
         if plane.size and is_constant(plane):
             continue

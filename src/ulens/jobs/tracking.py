@@ -11,11 +11,12 @@ from ulens.annotated.ctc import write_result
 from ulens.bundle import load_bundle
 from ulens.errors import OutputError, SettingError
 from ulens.io.atomic import new_name, put_in_place
-from ulens.io.files import list_images, name_some, planes
+from ulens.io.files import name_some, planes
 from ulens.io.frames import Frames, check_frames
 from ulens.io.lock import hold
 from ulens.io.segmentations import check_output_folder
 from ulens.io.writable import ZARR_FILES, check_parent, check_writable, find_foreign, remove_own
+from ulens.jobs.segment_inputs import find_images
 from ulens.jobs.segment_record import RECORD, read_ours, write_ours
 from ulens.jobs.segmenting import (
     SegmentProgress,
@@ -102,8 +103,8 @@ def track_sequence(settings: SegmentSettings) -> Iterator[SegmentProgress | Trac
     Frames in a folder such as DIC-C2DH-HeLa/01 are of the challenge: objects wholly outside its
     field of interest are left out before tracking, as in its references. The first event says so.
     """
-    files = list_images(settings.images)
     bundle = load_bundle(settings.model)
+    files, reading, notes = find_images(settings, bundle)
     if bundle.labels_are == "classes":
         raise SettingError(
             f"{settings.images} cannot be tracked: {settings.model} finds classes, no single "
@@ -113,19 +114,22 @@ def track_sequence(settings: SegmentSettings) -> Iterator[SegmentProgress | Trac
     check_output_folder(settings.out, files, settings.overwrite)
     outputs = _plan_outputs(settings)
     segmenter = make_segmenter(settings, bundle)
-    frames = check_frames(files, settings.axes, check=segmenter.check)
-    return _hold_and_track(segmenter, frames, outputs, settings.field_of_interest_px)
+    frames = check_frames(files, reading, check=segmenter.check)
+    return _hold_and_track(segmenter, frames, outputs, settings.field_of_interest_px, notes)
 
 
 def _hold_and_track(
-    segmenter: Segmenter, frames: Frames, outputs: _Outputs, field_of_interest_px: int | None
+    segmenter: Segmenter,
+    frames: Frames,
+    outputs: _Outputs,
+    field_of_interest_px: int | None,
+    notes: list[str],
 ) -> Iterator[SegmentProgress | Tracked]:
     """Segment and track while no other process uses the folder."""
     with hold(outputs.folder) as taken_over:
-        if taken_over:
-            num_images = len(frames.files)
-            first = frames.files[0]
-            yield SegmentProgress(image=first, number=1, num_images=num_images, note=taken_over)
+        num_images, first = len(frames.files), frames.files[0]
+        for note in [taken_over] * bool(taken_over) + notes:
+            yield SegmentProgress(image=first, number=1, num_images=num_images, note=note)
         yield from _track_frames(segmenter, frames, outputs, field_of_interest_px)
 
 
@@ -194,7 +198,7 @@ def _segment_frames(
     noted: set[str] = set()
     for number, file in enumerate(frames.files, start=1):
         progress = SegmentProgress(image=file, number=number, num_images=len(frames.files))
-        image, factor, progress = yield from open_image(segmenter, progress, noted, frames.axes)
+        image, factor, progress = yield from open_image(segmenter, progress, noted, frames.reading)
         for _, plane in planes(image):
             found, progress = yield from segment_plane(segmenter, plane, factor, progress)
             frame = frames.first + len(packed)

@@ -2,7 +2,7 @@
 
 import threading
 import time as clock
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,6 +15,7 @@ from ulens.annotated.samples import Annotated, hash_samples
 from ulens.bundle import ModelBundle, find_model, load_bundle
 from ulens.errors import DataError, SettingError, Stopped, TrainingError
 from ulens.io.lock import check_free, hold
+from ulens.io.reading import as_texts
 from ulens.io.writable import check_writable
 from ulens.jobs.cross_validation import (
     Folds,
@@ -262,6 +263,8 @@ def train(
     labels_are: LabelsAre | None = None,
     ignore: int | None = None,
     axes: str | None = None,
+    scene: str | None = None,
+    channel: str | int | Sequence[str | int] = (),
     width: int | None = None,
     zoom: float | None = None,
     seed: int | None = None,
@@ -279,8 +282,8 @@ def train(
     images, labels : files or folders
     out : folder of the model; without it the model lives in memory, until `Model.save`
     time : such as '20min'
-    steps, recipe, plan, start_from, folds, frames, labels_are, ignore, axes, width, zoom, seed,
-        device, resume, overwrite, int8 : as in `TrainSettings`
+    steps, recipe, plan, start_from, folds, frames, labels_are, ignore, axes, scene, channel, width,
+        zoom, seed, device, resume, overwrite, int8 : as in `TrainSettings`
     progress : called with every event of the training, as `run_training` yields them
     stop : as in `run_training`
 
@@ -307,6 +310,8 @@ def train(
             labels_are=labels_are,
             ignore=ignore,
             axes=axes,
+            scene=scene,
+            channel=as_texts(channel),
             width=width,
             zoom=zoom,
             seed=seed,

@@ -84,7 +84,7 @@ def run_comparison(
         unseen=settings.score,
         labels_are=settings.labels_are,
         ignore=settings.ignore,
-        axes=settings.axes,
+        reading=settings.reading,
     )
     _begin(settings, division)
     border_px, told = find_border(settings)

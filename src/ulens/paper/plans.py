@@ -102,6 +102,8 @@ def training_settings(settings: CompareSettings, division: Division) -> TrainSet
         labels_are=settings.labels_are,
         ignore=settings.ignore,
         axes=settings.axes,
+        scene=settings.scene,
+        channel=settings.channel,
         device=settings.device,
     )
 

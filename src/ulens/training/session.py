@@ -338,6 +338,7 @@ class Session:
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "data_sha256": self.samples.data_sha256,
             "num_images": len(self.samples.annotated.samples),
+            "channels": list(self.samples.annotated.channels),
             **self.samples.split.chosen.to_json(),
             "seen": self._seen(),
             "scored_at_step": scored.step if scored else None,

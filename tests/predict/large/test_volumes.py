@@ -1,5 +1,7 @@
 """Decoding block by block against decoding at once, given the same maps of the network."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ from brightness import make_bundle
 from ulens.bundle import ModelBundle
 from ulens.encodings.table import ENCODINGS, decode_maps
 from ulens.errors import DataError, ShapeError
+from ulens.io.reading import BY_FILE
 from ulens.io.regions import Volume
 from ulens.nets.unet import UNet
 from ulens.normalize import Normalization
@@ -30,7 +33,9 @@ def volume_of(data, axes="YX"):
         files=(),
         axes=axes,
         shape=data.shape,
-        num_channels=data.shape[0] if "C" in axes else 1,
+        channels=BY_FILE.choose_channels(
+            data.shape[0] if "C" in axes else 1, (), Path("cells.tif")
+        ),
         dtype=data.dtype,
         spacing_um=None,
         stored_axes=axes,

@@ -23,6 +23,7 @@ from ulens.bundle import save_bundle
 from ulens.errors import DataError, OutputError, SettingError
 from ulens.image import Image
 from ulens.io.files import write_tiff
+from ulens.io.reading import BY_FILE
 from ulens.predict.large import workers as large_workers
 from ulens.predict.large.job import LargeJob, read_job
 from ulens.predict.large.parts import JobRequest
@@ -191,7 +192,7 @@ def begun(model, stack, tmp_path):
     return JobRequest(
         model=model,
         image=stack,
-        axes=None,
+        reading=BY_FILE,
         job=read_job(tmp_path / "o.zarr.job"),
         folder=tmp_path / "o.zarr.job",
         device="cpu",

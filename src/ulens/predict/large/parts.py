@@ -11,6 +11,7 @@ from ulens.channels import check_channels, choose_channels
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import SettingError
 from ulens.io.label_volumes import LabelShape, ZarrLabels
+from ulens.io.reading import Reading
 from ulens.io.regions import Volume
 from ulens.predict.engines import choose_device, torch_engine
 from ulens.predict.large.blocks import Blocks
@@ -25,7 +26,7 @@ class JobRequest:
 
     Parameters
     ----------
-    model, image, axes, device : of the settings of `segment_large`
+    model, image, reading, device : of the settings of `segment_large`
     job : what every process keeps to
     folder : of the job, with its files of all blocks
     suffix : of the output, which decides its format
@@ -33,7 +34,7 @@ class JobRequest:
 
     model: Path
     image: Path
-    axes: str | None
+    reading: Reading
     job: LargeJob
     folder: Path
     device: str

@@ -222,7 +222,7 @@ def _open(request: JobRequest) -> tuple[list[PlaneWork], Predictor]:
     job = request.job
     bundle = load_bundle(request.model)
     _files.close()  # the image of the job before
-    volume = _files.enter_context(open_volume(request.image, request.axes))
+    volume = _files.enter_context(open_volume(request.image, request.reading))
     for name, expected, found in (
         ("model", job.model, hash_model(request.model)),
         ("image", job.image, volume.fingerprint()),
