@@ -12,6 +12,7 @@ from ulens.errors import DataError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import list_images, planes, read_image
 from ulens.io.lock import hold
+from ulens.io.made_by import MadeBy
 from ulens.io.segmentations import (
     Targets,
     check_output_folder,
@@ -31,6 +32,7 @@ from ulens.jobs.segmenting import (
     take_stock,
 )
 from ulens.metrics.objects import ObjectTable
+from ulens.predict.made_by import tell_maker
 from ulens.predict.model import stack_labels, stack_maps
 from ulens.predict.segmenter import Segmenter
 from ulens.predict.unlike import Unlike, in_one_line, join_planes
@@ -74,7 +76,8 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
             )
     segmenter = make_segmenter(settings, bundle)
     table_of = ObjectTable(table) if table else None
-    return _hold_and_segment(segmenter, outputs, settings, table_of)
+    made_by = tell_maker(settings.model, bundle)
+    return _hold_and_segment(segmenter, outputs, settings, table_of, made_by)
 
 
 def _hold_and_segment(
@@ -82,6 +85,7 @@ def _hold_and_segment(
     outputs: dict[Path, Targets],
     settings: SegmentSettings,
     table: ObjectTable | None,
+    made_by: MadeBy,
 ) -> Iterator[SegmentProgress]:
     """Segment all files while no other process uses the folder."""
     with hold(settings.out) as taken_over:
@@ -91,7 +95,7 @@ def _hold_and_segment(
         record = open_record(settings)  # again: another run may have ended since
         record.check_others(outputs)
         record.start()
-        yield from _segment_files(segmenter, outputs, record, table, settings.axes)
+        yield from _segment_files(segmenter, outputs, record, table, settings.axes, made_by)
 
 
 def _segment_files(
@@ -100,6 +104,7 @@ def _segment_files(
     record: Record,
     table: ObjectTable | None,
     axes: str | None,
+    made_by: MadeBy,
 ) -> Iterator[SegmentProgress]:
     errors: list[str] = []
     noted: set[str] = set()
@@ -115,7 +120,7 @@ def _segment_files(
                 )
             else:
                 progress = yield from _segment_file(
-                    segmenter, targets, progress, record, table, noted, axes
+                    segmenter, targets, progress, record, table, noted, axes, made_by
                 )
             yield progress
         except (DataError, ShapeError, SettingError) as error:
@@ -145,6 +150,7 @@ def _segment_file(
     table: ObjectTable | None,
     noted: set[str],
     axes: str | None,
+    made_by: MadeBy,
 ) -> Generator[SegmentProgress, None, SegmentProgress]:
     state = look_at(progress.image)
     image, factor, progress = yield from open_image(segmenter, progress, noted, axes)
@@ -159,7 +165,7 @@ def _segment_file(
             maps.append(found.maps)
     unlike = join_planes(each_unlike)
     record.begin(targets)
-    write_labels(targets, image, stack_labels(labels, image), in_one_line(unlike))
+    write_labels(targets, image, stack_labels(labels, image), in_one_line(unlike), made_by)
     if targets.maps is not None:
         write_maps(targets.maps, image, stack_maps(maps, image))
     finding = take_stock(segmenter.bundle, labels)
