@@ -1,6 +1,7 @@
 import csv
 import errno
 import hashlib
+import json
 import os
 
 import imageio.v3 as imageio
@@ -473,6 +474,20 @@ def test_outlines_beside_the_label_images(instance_model, images, tmp_path, rois
         outlined = read_rois(tmp_path / "out" / f"{name}{ending}", labels.shape, axes=axes)
         np.testing.assert_array_equal(outlined, labels)
         assert labels.any()
+
+
+def test_outlines_of_classes_tell_their_names(model, images, tmp_path):
+    for rois, ending in (("geojson", ".geojson"), ("coco", ".coco.json")):
+        segment(model, images, tmp_path / rois, rois=rois)
+        content = json.loads((tmp_path / rois / f"one{ending}").read_text())
+        if rois == "coco":
+            assert [each["name"] for each in content["categories"]] == ["foreground"]
+            assert [each["file_name"] for each in content["images"]] == ["one.png"]
+            assert [each["label"] for each in content["annotations"]] == [255]
+        else:
+            properties = [each["properties"] for each in content["features"]]
+            assert [each["classification"]["name"] for each in properties] == ["foreground"]
+            assert [each["name"] for each in properties] == ["255"]
 
 
 def test_one_table_for_the_objects_of_all_images(instance_model, images, tmp_path):

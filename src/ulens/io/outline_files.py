@@ -34,6 +34,7 @@ class Outline:
     polygons : each with its holes; all rings together are filled by the even-odd rule
     t, z : frame and slice from 0, or None where the file does not say
     page : number in a stack of one axis from 0, or None
+    classification : what kind of object it is, or None
     """
 
     name: str
@@ -41,6 +42,7 @@ class Outline:
     t: int | None = None
     z: int | None = None
     page: int | None = None
+    classification: str | None = None
 
 
 def read_imagej(path: Path) -> list[Outline]:
@@ -324,7 +326,9 @@ def _to_feature(outline: Outline) -> dict[str, Any]:
     }
     if plane := _plane(outline):
         geometry["plane"] = {"c": -1, "z": 0, "t": 0} | plane
-    properties = {"objectType": "annotation", "name": outline.name}
+    properties: dict[str, Any] = {"objectType": "annotation", "name": outline.name}
+    if outline.classification is not None:
+        properties["classification"] = {"name": outline.classification}
     return {"type": "Feature", "geometry": geometry, "properties": properties}
 
 

@@ -12,11 +12,15 @@ from ulens.image import Image
 from ulens.io.atomic import LONGEST_NAME
 from ulens.io.files import write_tiff
 from ulens.io.made_by import MadeBy
-from ulens.io.rois import write_rois
+from ulens.io.rois import COCO_ENDING, write_rois
 from ulens.io.writable import check_parent, check_writable
 
-RoiFormat = Literal["imagej", "geojson"]
-_ROI_ENDINGS: dict[RoiFormat, str] = {"imagej": ".zip", "geojson": ".geojson"}
+RoiFormat = Literal["imagej", "geojson", "coco"]
+_ROI_ENDINGS: dict[RoiFormat, str] = {
+    "imagej": ".zip",
+    "geojson": ".geojson",
+    "coco": COCO_ENDING,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,7 +119,9 @@ def write_labels(
     written = replace(image, data=_for_file(labels), axes=axes)
     write_tiff(targets.labels, written, warning, made_by)
     if targets.rois is not None:
-        write_rois(targets.rois, labels, axes=axes)
+        classes = made_by.classes if made_by is not None else {}
+        name = image.source.name if image.source is not None else targets.labels.name
+        write_rois(targets.rois, labels, axes=axes, classes=classes, image=name)
 
 
 def write_maps(path: Path, image: Image, maps: np.ndarray) -> None:

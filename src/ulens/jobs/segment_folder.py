@@ -44,9 +44,9 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
     In `settings.out` each label image is called as its image, with suffix .tif, and has its axes
     (without C) and pixel size. Beside it ``<name>_probabilities.tif`` holds float32 maps with
     C = classes; of a model that learned distances these, ``<name>_distances.tif``. Outlines are
-    ``<name>.zip`` for ImageJ or ``<name>.geojson`` for QuPath. The table is written when the last
-    image is done. What the same model and options wrote there before, of images that have not
-    changed since, is kept; see `Record`.
+    ``<name>.zip`` for ImageJ, ``<name>.geojson`` for QuPath or ``<name>.coco.json``. The table is
+    written when the last image is done. What the same model and options wrote there before, of
+    images that have not changed since, is kept; see `Record`.
 
     Raises
     ------
