@@ -37,9 +37,9 @@ class NowAndThen:
             say(text)
 
 
-def show_training(events: Iterable[TrainEvent]) -> bool:
-    """Show a training as it goes; return whether there is a model at its end."""
-    is_trained = False
+def show_training(events: Iterable[TrainEvent]) -> Trained | None:
+    """Show a training as it goes; return its last event, if there is a model at its end."""
+    trained = None
     with progress_bar() as progress:
         task = progress.add_task("training", total=1.0, details="", visible=False)
         now_and_then = NowAndThen()
@@ -54,7 +54,7 @@ def show_training(events: Iterable[TrainEvent]) -> bool:
                 case Validation(step=step, scores=scores):
                     say(f"step {step}, on what is held out: {in_words(scores)}")
                 case Trained(bundle=bundle, stopped=stopped):
-                    is_trained = True
+                    trained = event
                     word = "stopped early" if stopped else "done"
                     progress.update(task, visible=False)
                     named = ", ".join(name_scores(bundle)) or "no score yet"
@@ -63,7 +63,7 @@ def show_training(events: Iterable[TrainEvent]) -> bool:
                     )
                     for sentence in name_grounds(bundle):
                         say(f"  {sentence}")
-    return is_trained
+    return trained
 
 
 def show_until(events: Iterable[TrainEvent | Result], kind: type[Result]) -> Result | None:
