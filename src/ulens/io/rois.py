@@ -19,13 +19,8 @@ from ulens.image import Image
 from ulens.io.atomic import write_file
 from ulens.io.coco import encode_coco
 from ulens.io.files import is_roi_file, read_label_image
-from ulens.io.outline_files import (
-    Outline,
-    encode_geojson,
-    encode_imagej,
-    read_geojson,
-    read_imagej,
-)
+from ulens.io.geojson import encode_geojson, read_geojson
+from ulens.io.outline_files import Outline, encode_imagej, read_imagej
 from ulens.labels.outlines import fill, trace
 from ulens.labels.overlap import LARGEST_LABEL
 
@@ -72,7 +67,8 @@ def read_rois(path: Path, shape: tuple[int, ...], *, axes: str = "YX") -> np.nda
 
     Notes
     -----
-    Sub-pixel coordinates are used as they are. Where objects overlap the later one is on top;
+    Sub-pixel coordinates of polygons are used as they are; rectangles and ovals are filled in their
+    whole pixels, as ImageJ does. Where objects overlap the later one is on top;
     what reaches over the image's edge is cut off; objects that hold no pixel center vanish.
     """
     path = Path(path)
