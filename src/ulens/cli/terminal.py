@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from ulens.annotated.rows import PairRow
 from ulens.cli.printable import PlainConsole
 from ulens.jobs.inspect import Inspected
-from ulens.jobs.steps import Message, Trained, TrainEvent
+from ulens.jobs.steps import Message, Trained, TrainEvent, step_in_words
 from ulens.report.page import Table, format_cell
 from ulens.training.evidence import name_grounds, name_scores
 from ulens.training.session import Validation
@@ -112,9 +112,7 @@ def _show_step(progress: Progress, task: TaskID, log: StepLog, now_and_then: Now
             soft_wrap=True,
         )
         return
-    left = log.seconds * (1 - log.progress) / max(log.progress, 1e-9)
-    speed = log.step / max(log.seconds, 1e-9)
-    details = f"step {log.step}, loss {log.loss:.3f}, {speed:.2f} steps/s, {_clock(left)} left"
+    details = step_in_words(log)
     progress.update(task, visible=True, completed=log.progress, details=details)
     now_and_then.say(f"training: {details}")
 
@@ -134,11 +132,6 @@ def progress_bar() -> Progress:
         console=console,
         refresh_per_second=4,
     )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
 
 
 def in_words(scores: dict[str, float]) -> str:
