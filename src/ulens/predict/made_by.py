@@ -1,9 +1,9 @@
 """What a model's label images tell of it."""
 
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import ulens
 from ulens.bundle import MODEL, WEIGHTS, ModelBundle, find_model
 from ulens.io.made_by import MadeBy
 from ulens.record import read_json
@@ -21,7 +21,7 @@ def tell_maker(folder: Path, bundle: ModelBundle) -> MadeBy:
     folder = find_model(folder)
     description: dict[str, Any] = read_json((folder / MODEL).read_bytes(), MODEL)
     return MadeBy(
-        version=ulens.__version__,
+        version=metadata.version("ulens"),
         model=folder.resolve().name,
         weights=description["sha256"][WEIGHTS][:_SHOWN_DIGITS],
         classes=_name_classes(bundle) if bundle.labels_are == "classes" else {},
