@@ -21,7 +21,7 @@ def make_bundle(
     spacing_um=None,
 ):
     """A model that finds what is brighter than the image's mean in the first channel."""
-    net = UNet(in_channels, 2, width=2, depth=1)
+    net = UNet(in_channels, len(class_values), width=2, depth=1)
     for module in net.modules():
         if isinstance(module, (nn.Conv2d, nn.ConvTranspose2d)):
             nn.init.zeros_(module.weight)

@@ -41,6 +41,7 @@ def test_the_public_names():
         "load",
         "read_image",
         "segment",
+        "show",
         "train",
     }
     assert all(hasattr(ulens, name) for name in ulens.__all__)

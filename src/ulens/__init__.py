@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ulens.nets.unet import UNet
     from ulens.predict.model import Model, load
     from ulens.predict.unlike import UnlikeTrainingWarning
+    from ulens.report.show import show
 
 _HOMES = {
     "Image": "ulens.image",
@@ -33,6 +34,7 @@ _HOMES = {
     "load": "ulens.predict.model",
     "read_image": "ulens.io.files",
     "segment": "ulens.jobs.segment",
+    "show": "ulens.report.show",
     "train": "ulens.jobs.train",
 }
 
@@ -48,6 +50,7 @@ __all__ = [
     "load",
     "read_image",
     "segment",
+    "show",
     "train",
 ]
 

@@ -361,12 +361,14 @@ def test_every_option_is_explained(ulens, command):
     module = "paper" if command in ("compare", "reproduce") else command
     function = getattr(import_module(f"ulens.cli.{module}"), command)
     names, text = list(inspect.signature(function).parameters), function.__doc__
-    if names == ["settings"]:
+    if "settings" in names:
+        names.remove("settings")
         settings = get_type_hints(function)["settings"]
-        names = [field.name for field in dataclasses.fields(settings)]
-        text = "\n".join(kind.__doc__ or "" for kind in settings.__mro__)
         hints = get_type_hints(settings, include_extras=True)
-        names = [name for name in names if FROM_PYTHON_ALONE not in get_args(hints[name])]
+        fields = [field.name for field in dataclasses.fields(settings)]
+        names += [name for name in fields if FROM_PYTHON_ALONE not in get_args(hints[name])]
+        text = "\n".join([text, *(kind.__doc__ or "" for kind in settings.__mro__)])
+    assert "json" in names
     for name in names:
         explained = re.search(rf"^    {name}\n        (\w.+)$", text, re.M)
         assert explained is not None, name

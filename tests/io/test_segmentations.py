@@ -33,10 +33,10 @@ def test_outlines_of_two_images_under_one_name(tmp_path):
         plan_targets(files, tmp_path, maps=None, rois="geojson")
 
 
-def test_large_labels_keep_their_type(tmp_path):
+def test_large_labels_are_written_in_32_bits(tmp_path):
     image = Image(data=np.zeros((3, 2, 4), np.uint8), axes="CYX", spacing_um=(2, 3))
     labels = np.zeros((2, 4), np.int32)
-    for largest, dtype in ((65535, np.uint16), (65536, np.int32)):
+    for largest, dtype in ((65535, np.uint16), (65536, np.uint32), (2**31 - 1, np.uint32)):
         labels[0, 0] = largest
         write_labels(Targets(labels=tmp_path / "a.tif"), image, labels)
         written = read_image(tmp_path / "a.tif")

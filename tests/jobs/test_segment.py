@@ -1,15 +1,21 @@
 import csv
 import errno
+import hashlib
+import json
 import os
 
 import imageio.v3 as imageio
 import numpy as np
 import pytest
+import tifffile
+import yaozarrs
+import zarr
 
+import ulens
 from brightness import events_of, make_bundle, make_image, notes_of
 from ulens.bundle import save_bundle
 from ulens.errors import DataError, FileError, ModelError, OutputError, SettingError
-from ulens.image import Image
+from ulens.image import Image, Steps
 from ulens.io.files import read_image, write_tiff
 from ulens.io.lock import LOCK, hold
 from ulens.io.rois import read_rois
@@ -53,6 +59,50 @@ def test_every_image_gets_labels_of_its_name_and_pixel_size(model, images, tmp_p
         (tmp_path / "out" / "one.tif",),
         (tmp_path / "out" / "two.tif",),
     ]
+
+
+@pytest.mark.parametrize("values", [(0, 255), (2, 5, 9)])
+@pytest.mark.parametrize("name", ["out", "out.tif", "out.zarr"])
+def test_labels_tell_what_made_them(tmp_path, values, name):
+    bundle = make_bundle(class_values=values)
+    save_bundle(bundle, tmp_path / "cells.model")
+    stack = make_image(2, 30, 40)
+    image = Image(data=stack, axes="ZYX", spacing_um=(0.5, 0.25), steps=Steps(z_um=2.0))
+    write_tiff(tmp_path / "stack.tif", image)
+    out = tmp_path / name
+    list(events_of(tmp_path / "cells.model", tmp_path / "stack.tif", out))
+    weights = (tmp_path / "cells.model" / "weights.safetensors").read_bytes()
+    names = ["foreground"] if len(values) == 2 else ["class 5", "class 9"]
+    classes = dict(zip(map(str, values), ["background", *names], strict=True))
+    expected = {
+        "ulens": ulens.__version__,
+        "model": "cells.model",
+        "weights": hashlib.sha256(weights).hexdigest()[:12],
+        **{f"class {value}": each for value, each in classes.items()},
+    }
+    if name == "out.zarr":
+        yaozarrs.validate_zarr_store(out)
+        attributes = zarr.open_group(out, mode="r").attrs.asdict()
+        named = attributes["ome"]["image-label"]["properties"]
+        assert {str(each["label-value"]): each["class"] for each in named} == classes
+        scale = attributes["ome"]["multiscales"][0]["datasets"][0]["coordinateTransformations"]
+        assert scale == [{"type": "scale", "scale": [2.0, 0.5, 0.25]}]
+        units = [axis["unit"] for axis in attributes["ome"]["multiscales"][0]["axes"]]
+        assert units == ["micrometer"] * 3
+        assert expected.items() <= attributes["ulens"].items()
+        return
+    with tifffile.TiffFile(out if out.is_file() else out / "stack.tif") as tif:
+        assert tif.series[0].axes == "ZYX"
+        tags = tif.pages.first.tags
+        assert tags["ResolutionUnit"].value == tifffile.RESUNIT.CENTIMETER
+        assert tags["XResolution"].value == (40_000, 1)
+        assert tags["YResolution"].value == (20_000, 1)
+        content = tifffile.xml2dict(tif.ome_metadata)["OME"]
+    pixels = content["Image"]["Pixels"]
+    assert [pixels[f"PhysicalSize{axis}"] for axis in "ZYX"] == [2.0, 0.5, 0.25]
+    assert {pixels[f"PhysicalSize{axis}Unit"] for axis in "ZYX"} == {"µm"}
+    entries = content["StructuredAnnotations"]["MapAnnotation"]["Value"]["M"]
+    assert {each["K"]: str(each["value"]) for each in entries} == expected
 
 
 def test_progress_counts_images_and_tiles(model, tmp_path):
@@ -424,6 +474,20 @@ def test_outlines_beside_the_label_images(instance_model, images, tmp_path, rois
         outlined = read_rois(tmp_path / "out" / f"{name}{ending}", labels.shape, axes=axes)
         np.testing.assert_array_equal(outlined, labels)
         assert labels.any()
+
+
+def test_outlines_of_classes_tell_their_names(model, images, tmp_path):
+    for rois, ending in (("geojson", ".geojson"), ("coco", ".coco.json")):
+        segment(model, images, tmp_path / rois, rois=rois)
+        content = json.loads((tmp_path / rois / f"one{ending}").read_text())
+        if rois == "coco":
+            assert [each["name"] for each in content["categories"]] == ["foreground"]
+            assert [each["file_name"] for each in content["images"]] == ["one.png"]
+            assert [each["label"] for each in content["annotations"]] == [255]
+        else:
+            properties = [each["properties"] for each in content["features"]]
+            assert [each["classification"]["name"] for each in properties] == ["foreground"]
+            assert [each["name"] for each in properties] == ["255"]
 
 
 def test_one_table_for_the_objects_of_all_images(instance_model, images, tmp_path):

@@ -23,6 +23,7 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 COMMANDS = {
+    "annotate": "Annotate images in napari, train while painting, correct what the model finds.",
     "train": "Train a model on annotated images.",
     "inspect": "Show how images and labels are read, without training.",
     "segment": "Segment images with a trained model.",

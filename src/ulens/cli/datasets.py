@@ -2,6 +2,7 @@
 
 from typing import Annotated
 
+from ulens.cli.summary import Summary, summarized
 from ulens.cli.terminal_datasets import show_datasets, show_fetch
 from ulens.datasets.catalogue import find_dataset, list_datasets
 from ulens.jobs.datasets import DatasetSettings, run_fetch, use_copy
@@ -11,16 +12,20 @@ DEFAULTS = DatasetSettings()
 """Without them `ulens datasets`, which may come without a name, would ask for one."""
 
 
-def datasets(settings: Annotated[DatasetSettings, EACH_AN_OPTION] = DEFAULTS) -> None:
+@summarized
+def datasets(
+    settings: Annotated[DatasetSettings, EACH_AN_OPTION] = DEFAULTS, *, summary: Summary
+) -> None:
     """List public data sets, or fetch one to train on."""
     if settings.name is None:
         show_datasets(list_datasets())
+        summary["datasets"] = list_datasets()
         return
     dataset = find_dataset(settings.name)
     if settings.data is not None:
-        show_fetch(use_copy(dataset, settings.data))
+        ready = show_fetch(use_copy(dataset, settings.data))
     else:
-        show_fetch(
+        ready = show_fetch(
             run_fetch(
                 dataset,
                 settings.out,
@@ -28,3 +33,5 @@ def datasets(settings: Annotated[DatasetSettings, EACH_AN_OPTION] = DEFAULTS) ->
                 cache=settings.cache,
             )
         )
+    if ready is not None:
+        summary |= {"dataset": ready.dataset, "paths": ready.paths, "next": ready.train_command}

@@ -2,10 +2,12 @@
 
 import shutil
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 from ulens.cli.process import training_process
+from ulens.cli.summary import Summary, keep_notes, summarized
 from ulens.cli.terminal import in_words, say, show_until
 from ulens.jobs.demo import DemoResult, DemoSettings, run_demo
 from ulens.jobs.options import EACH_AN_OPTION
@@ -14,11 +16,13 @@ DEFAULTS = DemoSettings()
 """Without them `ulens demo`, which has nothing but options, would ask for one."""
 
 
-def demo(settings: Annotated[DemoSettings, EACH_AN_OPTION] = DEFAULTS) -> None:
+@summarized
+def demo(settings: Annotated[DemoSettings, EACH_AN_OPTION] = DEFAULTS, *, summary: Summary) -> None:
     """Simulate images, train, segment unseen ones, score, and write a report."""
     with training_process() as stop:
-        result = show_until(run_demo(settings, stop), DemoResult)
+        result = show_until(keep_notes(run_demo(settings, stop), summary), DemoResult)
     assert result is not None
+    summary |= asdict(result)
     for name, scores in result.scores.items():
         say(f"{name}, unseen images: {in_words(scores)}")
     say(f"\nmade in {result.report.parent}:")

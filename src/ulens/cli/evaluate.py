@@ -1,19 +1,23 @@
 """The command `ulens evaluate`."""
 
+from dataclasses import asdict
 from typing import Annotated
 
 from rich.markup import escape
 from rich.table import Table
 
+from ulens.cli.summary import Summary, summarized
 from ulens.cli.terminal import console
 from ulens.errors import DataError
 from ulens.jobs.evaluate import EvaluateSettings, run_evaluation
 from ulens.jobs.options import EACH_AN_OPTION
 
 
-def evaluate(settings: Annotated[EvaluateSettings, EACH_AN_OPTION]) -> None:
+@summarized
+def evaluate(settings: Annotated[EvaluateSettings, EACH_AN_OPTION], *, summary: Summary) -> None:
     """Score segmentations against annotations."""
     evaluation = run_evaluation(settings)
+    summary |= asdict(evaluation)
     for note in evaluation.notes:
         console.print(f"[yellow]note[/yellow]: {escape(note)}", soft_wrap=True)
     table = Table(

@@ -3,10 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from rich.markup import escape
 
+from ulens.cli.summary import Summary, summarized
 from ulens.cli.terminal import NowAndThen, console, progress_bar, say
 from ulens.io.files import name_some, other_files
 from ulens.jobs.options import EACH_AN_OPTION
@@ -16,12 +17,14 @@ from ulens.jobs.strange import ONE_BY_ONE, Strange
 from ulens.jobs.tracking import Tracked
 
 
-def segment(settings: Annotated[SegmentSettings, EACH_AN_OPTION]) -> None:
+@summarized
+def segment(settings: Annotated[SegmentSettings, EACH_AN_OPTION], *, summary: Summary) -> None:
     """Segment images with a trained model."""
     events = run_segmentation(settings)
     if not settings.is_large and (others := other_files(settings.images)):
         console.print(f"left out, in no format that ulens reads: {escape(name_some(others))}")
-    seen = Seen()
+    seen = Seen(summary["notes"])
+    summary |= {"out": settings.out, "table": settings.table, "images": seen.images}
     try:
         _show(events, seen)
     except KeyboardInterrupt:
@@ -34,6 +37,7 @@ def segment(settings: Annotated[SegmentSettings, EACH_AN_OPTION]) -> None:
     if tracked is None:
         say(f"{seen.num_written} segmentations in {settings.out}")
         return
+    summary["tracked"] = tracked
     say(
         f"tracks {tracked.num_tracks}, divisions {tracked.num_divisions}, frames "
         f"{tracked.num_frames}, outlines drawn in gaps {tracked.num_drawn}: {settings.out}"
@@ -54,8 +58,11 @@ class Seen:
     word : what was found in these
     tracked : the tracks, if any
     strange : images unlike those of the training
+    notes, images : what to tell programs
     """
 
+    notes: list[str]
+    images: list[dict[str, Any]] = field(default_factory=list)
     num_images: int = 0
     num_written: int = 0
     num_kept: int = 0
@@ -69,6 +76,19 @@ class Seen:
         self.num_images = self.strange.num_images = event.num_images
         self.num_written += bool(event.written)
         self.num_kept += event.is_kept
+        if event.note:
+            self.notes.append(event.note)
+        if event.written or event.error or event.unlike:
+            self.images.append(
+                {
+                    "image": event.image,
+                    "written": event.written,
+                    "found": event.found,
+                    "is_kept": event.is_kept,
+                    "warnings": [each.text for each in event.unlike],
+                    "error": event.error,
+                }
+            )
         if event.found is not None and event.found.is_empty:
             self.empty.append(event.image)
             self.word = "0 objects" if event.found.num_objects == 0 else "one class alone"

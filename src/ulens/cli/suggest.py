@@ -1,23 +1,25 @@
 """The command `ulens suggest`."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from typing import Annotated, Any
 
 from rich.markup import escape
 from rich.table import Table
 
+from ulens.cli.summary import Summary, summarized
 from ulens.cli.terminal import NowAndThen, console, progress_bar, say
 from ulens.jobs.options import EACH_AN_OPTION
 from ulens.jobs.segmenting import SegmentProgress
 from ulens.jobs.suggest import Suggested, Suggestion, SuggestSettings, run_suggestions
 
 
-def suggest(settings: Annotated[SuggestSettings, EACH_AN_OPTION]) -> None:
+@summarized
+def suggest(settings: Annotated[SuggestSettings, EACH_AN_OPTION], *, summary: Summary) -> None:
     """Show the images, and boxes in them, where a model is least certain: what to annotate next."""
-    _show(run_suggestions(settings))
+    _show(run_suggestions(settings), summary)
 
 
-def _show(events: Iterator[SegmentProgress | Suggested]) -> None:
+def _show(events: Iterator[SegmentProgress | Suggested], summary: Summary) -> None:
     """Show the work as it goes, then the boxes."""
     with progress_bar() as progress:
         task = progress.add_task("looking", total=1.0, details="")
@@ -26,13 +28,24 @@ def _show(events: Iterator[SegmentProgress | Suggested]) -> None:
             if isinstance(event, Suggested):
                 progress.update(task, visible=False)
                 _show_boxes(event.suggestions)
+                summary["boxes"] = [_in_words(each) for each in event.suggestions]
                 continue
             progress.update(task, completed=event.share_done, details=event.at)
             now_and_then.say(f"looking at {event.at}, {event.share_done:.0%} done")
             if event.note:
                 say(event.note)
+                summary["notes"].append(event.note)
             if event.error:
                 console.print(f"[yellow]left out[/yellow]: {escape(event.error)}", soft_wrap=True)
+
+
+def _in_words(suggestion: Suggestion) -> dict[str, Any]:
+    """Return a box by the names of its columns."""
+    image, plane, (y, x), uncertainty = suggestion
+    return {
+        "image": image, "plane": plane, "x": x.start, "y": y.start,
+        "width": x.stop - x.start, "height": y.stop - y.start, "uncertainty": uncertainty,
+    }  # fmt: skip
 
 
 def _show_boxes(suggestions: list[Suggestion]) -> None:
@@ -46,9 +59,11 @@ def _show_boxes(suggestions: list[Suggestion]) -> None:
     table = Table("rank", "image", *(["plane"] if has_planes else []))
     for name in ("x", "y", "width", "height", "uncertainty"):
         table.add_column(name, justify="right")
-    for rank, (image, plane, (y, x), uncertainty) in enumerate(suggestions, start=1):
-        box = (x.start, y.start, x.stop - x.start, y.stop - y.start)
-        cells = (rank, names[image], *([plane] if has_planes else []), *box, f"{uncertainty:.3f}")
+    for rank, each in enumerate(suggestions, start=1):
+        told = _in_words(each)
+        box = (told[name] for name in ("x", "y", "width", "height"))
+        plane = [each.plane] if has_planes else []
+        cells = (rank, names[each.image], *plane, *box, f"{each.uncertainty:.3f}")
         table.add_row(*(escape(str(cell)) for cell in cells))
     console.print(table)
     say("the model is least certain there (0 = certain, 1 = as unsure as can be)")

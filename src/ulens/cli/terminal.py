@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from ulens.annotated.rows import PairRow
 from ulens.cli.printable import PlainConsole
 from ulens.jobs.inspect import Inspected
-from ulens.jobs.steps import Message, Trained, TrainEvent
+from ulens.jobs.steps import Message, Trained, TrainEvent, step_in_words
 from ulens.report.page import Table, format_cell
 from ulens.training.evidence import name_grounds, name_scores
 from ulens.training.session import Validation
@@ -37,9 +37,9 @@ class NowAndThen:
             say(text)
 
 
-def show_training(events: Iterable[TrainEvent]) -> bool:
-    """Show a training as it goes; return whether there is a model at its end."""
-    is_trained = False
+def show_training(events: Iterable[TrainEvent]) -> Trained | None:
+    """Show a training as it goes; return its last event, if there is a model at its end."""
+    trained = None
     with progress_bar() as progress:
         task = progress.add_task("training", total=1.0, details="", visible=False)
         now_and_then = NowAndThen()
@@ -54,7 +54,7 @@ def show_training(events: Iterable[TrainEvent]) -> bool:
                 case Validation(step=step, scores=scores):
                     say(f"step {step}, on what is held out: {in_words(scores)}")
                 case Trained(bundle=bundle, stopped=stopped):
-                    is_trained = True
+                    trained = event
                     word = "stopped early" if stopped else "done"
                     progress.update(task, visible=False)
                     named = ", ".join(name_scores(bundle)) or "no score yet"
@@ -63,7 +63,7 @@ def show_training(events: Iterable[TrainEvent]) -> bool:
                     )
                     for sentence in name_grounds(bundle):
                         say(f"  {sentence}")
-    return is_trained
+    return trained
 
 
 def show_until(events: Iterable[TrainEvent | Result], kind: type[Result]) -> Result | None:
@@ -112,9 +112,7 @@ def _show_step(progress: Progress, task: TaskID, log: StepLog, now_and_then: Now
             soft_wrap=True,
         )
         return
-    left = log.seconds * (1 - log.progress) / max(log.progress, 1e-9)
-    speed = log.step / max(log.seconds, 1e-9)
-    details = f"step {log.step}, loss {log.loss:.3f}, {speed:.2f} steps/s, {_clock(left)} left"
+    details = step_in_words(log)
     progress.update(task, visible=True, completed=log.progress, details=details)
     now_and_then.say(f"training: {details}")
 
@@ -134,11 +132,6 @@ def progress_bar() -> Progress:
         console=console,
         refresh_per_second=4,
     )
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02d}"
 
 
 def in_words(scores: dict[str, float]) -> str:

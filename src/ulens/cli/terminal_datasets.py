@@ -31,8 +31,9 @@ def show_datasets(datasets: Iterable[Dataset]) -> None:
     say("\nto fetch one: ulens datasets NAME -o FOLDER --accept-terms")
 
 
-def show_fetch(events: Iterable[DatasetEvent]) -> None:
-    """Show how a data set arrives."""
+def show_fetch(events: Iterable[DatasetEvent]) -> Ready | None:
+    """Show how a data set arrives; return its last event, if it came to that."""
+    ready = None
     with progress_bar() as progress:
         task = progress.add_task("", total=None, details="", visible=False)
         for event in events:
@@ -52,8 +53,10 @@ def show_fetch(events: Iterable[DatasetEvent]) -> None:
                         details=f"{decimal(num_bytes)}{of}",
                     )
                 case Ready(dataset=dataset, train_command=command):
+                    ready = event
                     progress.update(task, visible=False)
                     say(f"{dataset.name} is ready; to train on it: {command}")
+    return ready
 
 
 def _show_terms(dataset: Dataset) -> None:

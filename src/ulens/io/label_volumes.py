@@ -12,6 +12,7 @@ import tifffile
 
 from ulens.image import UNKNOWN_STEPS, Steps
 from ulens.io.atomic import flush
+from ulens.io.made_by import MadeBy
 from ulens.io.regions import Plane
 from ulens.io.sizes import size_tags
 
@@ -32,6 +33,7 @@ class LabelShape:
     spacing_um : (y, x) pixel size in µm, or None where unknown
     tile_px : side of the square pieces in which the file stores a plane; a multiple of 16
     steps : how far apart slices and frames are
+    made_by : what makes it
     """
 
     axes: str
@@ -40,6 +42,7 @@ class LabelShape:
     spacing_um: tuple[float, float] | None
     tile_px: int
     steps: Steps = UNKNOWN_STEPS
+    made_by: MadeBy | None = None
 
 
 class ZarrLabels:
@@ -72,7 +75,7 @@ class ZarrLabels:
             self._path,
             zarr_format=3,
             overwrite=True,
-            attributes={"ome": self._describe(), _MARK: {}},
+            attributes={"ome": self._describe(), _MARK: self._mark()},
         )
         for level, factor in enumerate(self._factors):
             *outer, height, width = labels.shape
@@ -111,10 +114,16 @@ class ZarrLabels:
         import zarr
 
         if warning:
-            zarr.open_group(self._path, mode="r+").attrs[_MARK] = {"warning": warning}
+            marked = {"warning": warning, **self._mark()}
+            zarr.open_group(self._path, mode="r+").attrs[_MARK] = marked
             flush([self._path / "zarr.json"])
         for left in self._path.rglob("*.partial"):
             left.unlink()
+
+    def _mark(self) -> dict[str, str]:
+        """Return what is told of who made it."""
+        made_by = self._labels.made_by
+        return {} if made_by is None else made_by.entries()
 
     def _describe(self) -> dict[str, Any]:
         labels = self._labels
@@ -139,7 +148,10 @@ class ZarrLabels:
             for level, factor in enumerate(self._factors)
         ]
         multiscales = {"name": "labels", "axes": axes, "datasets": datasets}
-        return {"version": "0.5", "multiscales": [multiscales], "image-label": {}}
+        classes = labels.made_by.classes if labels.made_by is not None else {}
+        named = [{"label-value": value, "class": name} for value, name in classes.items()]
+        image_label = {"properties": named} if named else {}
+        return {"version": "0.5", "multiscales": [multiscales], "image-label": image_label}
 
 
 def is_label_zarr(path: Path) -> bool:
@@ -161,7 +173,7 @@ def write_label_tiff(
         right edge filled up
     description : for the reader, in the OME metadata
     """
-    tags = size_tags(labels.axes, labels.spacing_um, labels.steps, description)
+    tags = size_tags(labels.axes, labels.spacing_um, labels.steps, description, labels.made_by)
     # a name of its own for each file, which OME would have, makes equal results differ
     tags["metadata"]["UUID"] = "urn:uuid:00000000-0000-0000-0000-000000000000"
     with tifffile.TiffWriter(path, bigtiff=True, ome=True) as tif:

@@ -1,12 +1,10 @@
-"""Outlines as ImageJ and QuPath store them: ROI zips and GeoJSON."""
+"""Outlines as ImageJ stores them: ROIs, and zips of them."""
 
-import json
 import zipfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from roifile import ROI_OPTIONS, ROI_SUBTYPE, ROI_TYPE, ImagejRoi
@@ -34,6 +32,7 @@ class Outline:
     polygons : each with its holes; all rings together are filled by the even-odd rule
     t, z : frame and slice from 0, or None where the file does not say
     page : number in a stack of one axis from 0, or None
+    classification : what kind of object it is, or None
     """
 
     name: str
@@ -41,6 +40,7 @@ class Outline:
     t: int | None = None
     z: int | None = None
     page: int | None = None
+    classification: str | None = None
 
 
 def read_imagej(path: Path) -> list[Outline]:
@@ -54,6 +54,7 @@ def read_imagej(path: Path) -> list[Outline]:
     """
     entries, is_meant = _entries(path)
     if not entries and not is_meant:
+        _refuse_geojson(path)
         raise LabelError(
             f"{path} holds no outline (no file in it ends in .roi); save all ROIs of ImageJ's ROI "
             "Manager (More > Save), or, where the image shows no object, give an empty label image"
@@ -71,40 +72,12 @@ def encode_imagej(outlines: Iterable[Outline], path: Path) -> bytes:
     packed = BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:
         for outline in outlines:
-            place = "".join(f"{a}{n:03d}_" for a, n in _plane(outline).items())
+            place = "".join(f"{a}{n:03d}_" for a, n in plane_of(outline).items())
             entry = zipfile.ZipInfo(f"{place}{outline.name}.roi")
             archive.writestr(entry, _to_roi(outline, path).tobytes(), zipfile.ZIP_DEFLATED)
         if not archive.namelist():
             archive.comment = _NO_OBJECTS
     return packed.getvalue()
-
-
-def read_geojson(path: Path) -> list[Outline]:
-    """Read a FeatureCollection, or the bare list of features that QuPath's scripts write.
-
-    Raises
-    ------
-    FileError : JSON of another kind
-    LabelError : a feature that has no area, such as a point
-    Exception : of any kind where the file is damaged
-    """
-    content = json.loads(path.read_text(encoding="utf-8-sig"))
-    if isinstance(content, dict) and content.get("type") == "FeatureCollection":
-        content = content["features"]
-    features = content if isinstance(content, list) else [content]
-    if any(not isinstance(each, dict) or each.get("type") != "Feature" for each in features):
-        raise FileError(
-            f"{path} is JSON, but no GeoJSON FeatureCollection; export the objects from QuPath as "
-            "GeoJSON, or give label images or ImageJ ROIs"
-        )
-    return [_from_feature(each, number, path) for number, each in enumerate(features, start=1)]
-
-
-def encode_geojson(outlines: Iterable[Outline]) -> bytes:
-    """Return a FeatureCollection of annotations, as QuPath opens it."""
-    features = [_to_feature(outline) for outline in outlines]
-    content = {"type": "FeatureCollection", "features": features}
-    return json.dumps(content, ensure_ascii=False).encode()
 
 
 def _entries(path: Path) -> tuple[list[tuple[str, bytes]], bool]:
@@ -123,6 +96,19 @@ def _entries(path: Path) -> tuple[list[tuple[str, bytes]], bool]:
         # read() ends where the entry says that it does
         entries = [(stem, archive.read(info)) for stem, info in chosen]
         return entries, archive.comment == _NO_OBJECTS
+
+
+def _refuse_geojson(path: Path) -> None:
+    """Raise LabelError where QuPath packed its GeoJSON into the zip."""
+    with zipfile.ZipFile(path) as archive:
+        packed = [
+            name for name in archive.namelist() if name.lower().endswith((".geojson", ".json"))
+        ]
+    if packed:
+        raise LabelError(
+            f"{path} holds {packed[0]}, as QuPath compresses it, and no ROI of ImageJ; unpack it "
+            "and give the file in it"
+        )
 
 
 def _check_sizes(infos: list[zipfile.ZipInfo], path: Path) -> None:
@@ -164,10 +150,11 @@ def _roi_polygons(roi: ImagejRoi, name: str, path: Path) -> list[Rings]:
         return rounded_rectangle(_box(roi), arc=np.inf)
     if has_area and roi.roitype == ROI_TYPE.RECT:
         return rounded_rectangle(_box(roi), arc=roi.rounded_rect_arc_size)
-    raise _no_area(path, name, roi.roitype.name.lower())
+    raise no_area(path, name, roi.roitype.name.lower())
 
 
-def _no_area(path: Path, name: str, kind: str) -> LabelError:
+def no_area(path: Path, name: str, kind: str) -> LabelError:
+    """Return the error of an object without area."""
     return LabelError(
         f"{path}: {name!r} is a {kind}, which has no area; objects must be polygons, freehand "
         "outlines, rectangles, ovals or composites; delete it from the file"
@@ -175,9 +162,7 @@ def _no_area(path: Path, name: str, kind: str) -> LabelError:
 
 
 def _box(roi: ImagejRoi) -> tuple[float, float, float, float]:
-    """Return x, y, width and height."""
-    if roi.subpixelrect:
-        return roi.xd, roi.yd, roi.widthd, roi.heightd
+    """Return x, y, width and height: in whole pixels, as ImageJ fills also what lies between."""
     return roi.left, roi.top, roi.right - roi.left, roi.bottom - roi.top
 
 
@@ -293,42 +278,7 @@ def _path(ring: np.ndarray) -> Iterator[float]:
     yield _CLOSE
 
 
-def _from_feature(feature: dict[str, Any], number: int, path: Path) -> Outline:
-    properties, geometry = feature.get("properties") or {}, feature.get("geometry") or {}
-    name, kind = str(properties.get("name") or f"feature {number}"), geometry.get("type")
-    if kind not in ("Polygon", "MultiPolygon"):
-        raise _no_area(path, name, str(kind))
-    coordinates = geometry["coordinates"]
-    plane = geometry.get("plane") or {}
-    return Outline(
-        name=name,
-        polygons=[
-            [np.array([point[:2] for point in ring], np.float64).reshape(-1, 2) for ring in rings]
-            for rings in ([coordinates] if kind == "Polygon" else coordinates)
-        ],
-        # QuPath leaves the plane out where it is the first
-        t=int(plane.get("t", 0)),
-        z=int(plane.get("z", 0)),
-    )
-
-
-def _to_feature(outline: Outline) -> dict[str, Any]:
-    polygons = [
-        [ring.astype(int).tolist() for ring in (np.vstack([r, r[:1]]) for r in polygon)]
-        for polygon in outline.polygons
-    ]
-    one = len(polygons) == 1
-    geometry: dict[str, Any] = {
-        "type": "Polygon" if one else "MultiPolygon",
-        "coordinates": polygons[0] if one else polygons,
-    }
-    if plane := _plane(outline):
-        geometry["plane"] = {"c": -1, "z": 0, "t": 0} | plane
-    properties = {"objectType": "annotation", "name": outline.name}
-    return {"type": "Feature", "geometry": geometry, "properties": properties}
-
-
-def _plane(outline: Outline) -> dict[str, int]:
+def plane_of(outline: Outline) -> dict[str, int]:
     """Return frame and slice by their letters, as far as they are known."""
     both = {"t": outline.t, "z": outline.z}
     return {letter: number for letter, number in both.items() if number is not None}

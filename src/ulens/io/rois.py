@@ -1,4 +1,4 @@
-"""Label images as outlines: ImageJ ROIs and the GeoJSON of QuPath, read and written.
+"""Label images as outlines: ImageJ ROIs and the GeoJSON of QuPath, read and written; COCO, written.
 
 A pixel belongs to an object when its center lies inside by the even-odd rule, as in ImageJ.
 Written outlines follow the edges of pixels, where no center lies and both fill rules agree, so
@@ -7,8 +7,9 @@ filled as ImageJ does; masks that QuPath exports may differ from that along the 
 Java moves vertices by up to half a pixel unless told otherwise.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 from scipy import ndimage
@@ -16,17 +17,14 @@ from scipy import ndimage
 from ulens.errors import DataError, FileError, LabelError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.atomic import write_file
+from ulens.io.coco import encode_coco
 from ulens.io.files import is_roi_file, read_label_image
-from ulens.io.outline_files import (
-    Outline,
-    encode_geojson,
-    encode_imagej,
-    read_geojson,
-    read_imagej,
-)
+from ulens.io.geojson import encode_geojson, read_geojson
+from ulens.io.outline_files import Outline, encode_imagej, read_imagej
 from ulens.labels.outlines import fill, trace
 from ulens.labels.overlap import LARGEST_LABEL
 
+COCO_ENDING = ".coco.json"
 _GEOJSON_SUFFIXES = (".geojson", ".json")
 
 
@@ -69,7 +67,8 @@ def read_rois(path: Path, shape: tuple[int, ...], *, axes: str = "YX") -> np.nda
 
     Notes
     -----
-    Sub-pixel coordinates are used as they are. Where objects overlap the later one is on top;
+    Sub-pixel coordinates of polygons are used as they are; rectangles and ovals are filled in their
+    whole pixels, as ImageJ does. Where objects overlap the later one is on top;
     what reaches over the image's edge is cut off; objects that hold no pixel center vanish.
     """
     path = Path(path)
@@ -82,14 +81,24 @@ def read_rois(path: Path, shape: tuple[int, ...], *, axes: str = "YX") -> np.nda
     return labels
 
 
-def write_rois(path: Path, labels: np.ndarray, *, axes: str = "YX") -> None:
+def write_rois(
+    path: Path,
+    labels: np.ndarray,
+    *,
+    axes: str = "YX",
+    classes: Mapping[int, str] = MappingProxyType({}),
+    image: str = "",
+) -> None:
     """Write the outlines of all objects.
 
     Parameters
     ----------
-    path : .zip for ImageJ, .geojson or .json for QuPath; replaced if it exists
+    path : .zip for ImageJ, .coco.json for COCO, .geojson or any other .json for QuPath; replaced
+        if it exists
     labels : integers from 0 = background, one dimension per letter of `axes`
     axes : YX, TYX, ZYX or TZYX
+    classes : names of the values of classes, which COCO and GeoJSON keep
+    image : name of the file that was segmented, which COCO keeps
 
     Raises
     ------
@@ -106,7 +115,8 @@ def write_rois(path: Path, labels: np.ndarray, *, axes: str = "YX") -> None:
     path = Path(path)
     if path.suffix.lower() not in (".zip", *_GEOJSON_SUFFIXES):
         raise SettingError(
-            f"outlines cannot be written to {path}; choose .zip (ImageJ) or .geojson (QuPath)"
+            f"outlines cannot be written to {path}; choose .zip (ImageJ), .geojson (QuPath) "
+            f"or {COCO_ENDING}"
         )
     if labels.ndim != len(axes):
         raise ShapeError(
@@ -118,9 +128,14 @@ def write_rois(path: Path, labels: np.ndarray, *, axes: str = "YX") -> None:
             f"labels are {labels.dtype} from {labels.min(initial=0)}; outlines need whole "
             "numbers from 0"
         )
-    outlines = _outlines(labels, axes)
-    is_zip = path.suffix.lower() == ".zip"
-    write_file(path, encode_imagej(outlines, path) if is_zip else encode_geojson(outlines))
+    outlines = _outlines(labels, axes, classes)
+    if path.suffix.lower() == ".zip":
+        encoded = encode_imagej(outlines, path)
+    elif path.name.lower().endswith(COCO_ENDING):
+        encoded = encode_coco(outlines, labels.shape, axes=axes, image=image)
+    else:
+        encoded = encode_geojson(outlines)
+    write_file(path, encoded)
 
 
 def _read(path: Path) -> list[Outline]:
@@ -193,7 +208,7 @@ def _paint(plane: np.ndarray, outline: Outline, number: int, path: Path) -> None
     box[fill([ring - (left, top) for ring in rings], box.shape)] = number
 
 
-def _outlines(labels: np.ndarray, axes: str) -> Iterator[Outline]:
+def _outlines(labels: np.ndarray, axes: str, classes: Mapping[int, str]) -> Iterator[Outline]:
     for place in np.ndindex(*labels.shape[:-2]):
         at = dict(zip(axes, place, strict=False))
         ids, compact = np.unique(np.append(labels[place], 0), return_inverse=True)
@@ -201,9 +216,11 @@ def _outlines(labels: np.ndarray, axes: str) -> Iterator[Outline]:
         for number, box in enumerate(ndimage.find_objects(compact), start=1):
             start = np.array([box[1].start, box[0].start])
             polygons = trace(compact[box] == number)
+            value = int(ids[number])
             yield Outline(
-                name=str(int(ids[number])),
+                name=str(value),
                 polygons=[[ring + start for ring in rings] for rings in polygons],
                 t=at.get("T"),
                 z=at.get("Z"),
+                classification=classes.get(value),
             )

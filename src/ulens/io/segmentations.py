@@ -11,11 +11,16 @@ from ulens.errors import OutputError
 from ulens.image import Image
 from ulens.io.atomic import LONGEST_NAME
 from ulens.io.files import write_tiff
-from ulens.io.rois import write_rois
+from ulens.io.made_by import MadeBy
+from ulens.io.rois import COCO_ENDING, write_rois
 from ulens.io.writable import check_parent, check_writable
 
-RoiFormat = Literal["imagej", "geojson"]
-_ROI_ENDINGS: dict[RoiFormat, str] = {"imagej": ".zip", "geojson": ".geojson"}
+RoiFormat = Literal["imagej", "geojson", "coco"]
+_ROI_ENDINGS: dict[RoiFormat, str] = {
+    "imagej": ".zip",
+    "geojson": ".geojson",
+    "coco": COCO_ENDING,
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +99,13 @@ def check_table(table: Path, out: Path, overwrite: bool) -> None:
         check_parent(table, "table")
 
 
-def write_labels(targets: Targets, image: Image, labels: np.ndarray, warning: str = "") -> None:
+def write_labels(
+    targets: Targets,
+    image: Image,
+    labels: np.ndarray,
+    warning: str = "",
+    made_by: MadeBy | None = None,
+) -> None:
     """Write the label image, and its outlines if they are asked for.
 
     Parameters
@@ -102,11 +113,15 @@ def write_labels(targets: Targets, image: Image, labels: np.ndarray, warning: st
     image : what was segmented; the label image gets its axes, without C, its pixel size and steps
     labels : integers, those axes
     warning : kept as the file's description
+    made_by : kept in the file, too
     """
     axes = image.axes.replace("C", "")
-    write_tiff(targets.labels, replace(image, data=_for_file(labels), axes=axes), warning)
+    written = replace(image, data=_for_file(labels), axes=axes)
+    write_tiff(targets.labels, written, warning, made_by)
     if targets.rois is not None:
-        write_rois(targets.rois, labels, axes=axes)
+        classes = made_by.classes if made_by is not None else {}
+        name = image.source.name if image.source is not None else targets.labels.name
+        write_rois(targets.rois, labels, axes=axes, classes=classes, image=name)
 
 
 def write_maps(path: Path, image: Image, maps: np.ndarray) -> None:
@@ -116,7 +131,8 @@ def write_maps(path: Path, image: Image, maps: np.ndarray) -> None:
 
 
 def _for_file(labels: np.ndarray) -> np.ndarray:
-    # ImageJ and others open no signed labels
-    if labels.dtype == np.int32 and labels.max() <= np.iinfo(np.uint16).max:
-        return labels.astype(np.uint16)
-    return labels
+    # ImageJ and others open no signed labels; 32 bits they take where 16 do not do
+    if labels.dtype != np.int32:
+        return labels
+    fits = labels.max(initial=0) <= np.iinfo(np.uint16).max
+    return labels.astype(np.uint16 if fits else np.uint32)

@@ -6,6 +6,7 @@ from typing import Any
 import tifffile
 
 from ulens.image import Steps
+from ulens.io.made_by import MadeBy
 
 _UM_PER_UNIT = {
     **dict.fromkeys(("µm", "μm", "\\u00b5m", "um", "micron", "microns", "micrometer"), 1.0),
@@ -68,12 +69,18 @@ def read_channel_names(tif: tifffile.TiffFile, number: int = 0) -> tuple[str, ..
 
 
 def size_tags(
-    axes: str, spacing_um: tuple[float, float] | None, steps: Steps, description: str = ""
+    axes: str,
+    spacing_um: tuple[float, float] | None,
+    steps: Steps,
+    description: str = "",
+    made_by: MadeBy | None = None,
 ) -> dict[str, Any]:
-    """Return what tifffile needs to write the axes, the pixel size, the steps and a description."""
+    """Return what tifffile needs to write the axes, sizes, a description and what made it."""
     metadata: dict[str, Any] = {"axes": axes}
     if description:
         metadata["Description"] = description
+    if made_by is not None:
+        metadata["MapAnnotation"] = made_by.entries()
     if steps.z_um is not None:
         metadata |= {"PhysicalSizeZ": float(steps.z_um), "PhysicalSizeZUnit": "µm"}
     if steps.t_seconds is not None:

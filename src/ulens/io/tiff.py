@@ -13,6 +13,7 @@ from ulens.errors import FileError, OutputError
 from ulens.image import Image, Steps
 from ulens.io.atomic import write_file
 from ulens.io.axes import Axes, find_axes, in_standard_order
+from ulens.io.made_by import MadeBy
 from ulens.io.need import check_image_memory
 from ulens.io.orientation import describe_turn, known_orientation, turn, turn_sides
 from ulens.io.reading import BY_FILE, Reading, choose_scene
@@ -202,7 +203,9 @@ def read_tiff(path: Path, reading: Reading = BY_FILE, *, is_label: bool = False)
     )
 
 
-def write_tiff(path: Path, image: Image, description: str = "") -> None:
+def write_tiff(
+    path: Path, image: Image, description: str = "", made_by: MadeBy | None = None
+) -> None:
     """Write a deflate-compressed OME-TIFF that appears complete or not at all.
 
     Parameters
@@ -211,6 +214,7 @@ def write_tiff(path: Path, image: Image, description: str = "") -> None:
     image : integers up to 32 bits or float32/float64; axes of length one except Y and X are
         not kept, since OME does not tell them from absent ones
     description : for the reader, in the OME metadata
+    made_by : what made it, there too, as a map annotation
 
     Raises
     ------
@@ -218,8 +222,9 @@ def write_tiff(path: Path, image: Image, description: str = "") -> None:
 
     Notes
     -----
-    OME rather than ImageJ, which has no 32-bit integers for labels. The resolution tags carry
-    the pixel size too, for programs that do not read OME.
+    OME rather than ImageJ, which has no 32-bit integers for labels: it opens them as 32-bit floats,
+    exact up to 2^24. The resolution tags carry the pixel size too, for programs that do not read
+    OME; ImageJ shows it in µm.
     """
     path = Path(path)
     if image.data.dtype.name not in _WRITABLE:
@@ -234,7 +239,7 @@ def write_tiff(path: Path, image: Image, description: str = "") -> None:
         ome=True,
         photometric="minisblack",
         compression="zlib",
-        **size_tags(image.axes, image.spacing_um, image.steps, description),
+        **size_tags(image.axes, image.spacing_um, image.steps, description, made_by),
     )
     write_file(path, encoded.getvalue())
 

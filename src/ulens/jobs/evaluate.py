@@ -16,6 +16,7 @@ from ulens.io.atomic import write_file
 from ulens.io.axes import check_axes
 from ulens.io.writable import check_parent, check_writable
 from ulens.jobs.evaluate_ctc import evaluate_ctc, is_ctc_truth
+from ulens.jobs.options import FROM_PYTHON_ALONE
 from ulens.labels.meaning import LabelsAre
 from ulens.metrics.by_measure import Measure, Scores, fitting_measures, score_by
 
@@ -48,7 +49,7 @@ class EvaluateSettings:
         of the Cell Tracking Challenge: objects of the result that lie wholly within this many
         pixels of the border do not count; without it, the name of the data set's folder decides
     json
-        file for the scores
+        file for the scores; `ulens evaluate --json` writes them with what it tells besides
     """
 
     truth: Path
@@ -60,7 +61,7 @@ class EvaluateSettings:
     labels_are: LabelsAre | None = None
     axes: str | None = None
     field_of_interest_px: int | None = None
-    json: Path | None = None
+    json: With[Path | None, FROM_PYTHON_ALONE] = None
 
     def __post_init__(self) -> None:
         if self.axes is not None:

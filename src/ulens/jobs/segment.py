@@ -7,6 +7,7 @@ from typing import Any
 
 from ulens.bundle import MODEL, find_model
 from ulens.errors import SettingError
+from ulens.jobs.notebook import notebook_progress
 from ulens.jobs.segment_folder import segment_folder
 from ulens.jobs.segment_large import segment_large
 from ulens.jobs.segmenting import SegmentProgress, SegmentSettings
@@ -66,7 +67,9 @@ def segment(model: str | Path, images: str | Path, out: str | Path, **options: A
     """
     settings = SegmentSettings(Path(model), Path(images), out=Path(out), **options)
     written: list[Path] = []
+    progress = notebook_progress() or (lambda event: None)
     for event in run_segmentation(settings):
+        progress(event)
         written += event.written
         if isinstance(event, SegmentProgress) and event.unlike:
             text = f"{event.image}: {in_one_line(event.unlike)}"

@@ -12,6 +12,7 @@ from ulens.errors import DataError, SettingError, ShapeError
 from ulens.image import Image
 from ulens.io.files import planes, read_as, read_image
 from ulens.io.lock import hold
+from ulens.io.made_by import MadeBy
 from ulens.io.reading import Reading
 from ulens.io.segmentations import (
     Targets,
@@ -33,6 +34,7 @@ from ulens.jobs.segmenting import (
     take_stock,
 )
 from ulens.metrics.objects import ObjectTable
+from ulens.predict.made_by import tell_maker
 from ulens.predict.model import stack_labels, stack_maps
 from ulens.predict.segmenter import Segmenter
 from ulens.predict.unlike import Unlike, in_one_line, join_planes
@@ -44,9 +46,9 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
     In `settings.out` each label image is called as its image, with suffix .tif, and has its axes
     (without C) and pixel size. Beside it ``<name>_probabilities.tif`` holds float32 maps with
     C = classes; of a model that learned distances these, ``<name>_distances.tif``. Outlines are
-    ``<name>.zip`` for ImageJ or ``<name>.geojson`` for QuPath. The table is written when the last
-    image is done. What the same model and options wrote there before, of images that have not
-    changed since, is kept; see `Record`.
+    ``<name>.zip`` for ImageJ, ``<name>.geojson`` for QuPath or ``<name>.coco.json``. The table is
+    written when the last image is done. What the same model and options wrote there before, of
+    images that have not changed since, is kept; see `Record`.
 
     Raises
     ------
@@ -76,7 +78,8 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
             )
     segmenter = make_segmenter(settings, bundle)
     table_of = ObjectTable(table) if table else None
-    return _hold_and_segment(segmenter, outputs, settings, table_of, reading, notes)
+    made_by = tell_maker(settings.model, bundle)
+    return _hold_and_segment(segmenter, outputs, settings, table_of, reading, notes, made_by)
 
 
 def _hold_and_segment(
@@ -86,6 +89,7 @@ def _hold_and_segment(
     table: ObjectTable | None,
     reading: Reading,
     notes: list[str],
+    made_by: MadeBy,
 ) -> Iterator[SegmentProgress]:
     """Segment all files while no other process uses the folder."""
     with hold(settings.out) as taken_over:
@@ -95,7 +99,7 @@ def _hold_and_segment(
         record = open_record(settings)  # again: another run may have ended since
         record.check_others(outputs)
         record.start()
-        yield from _segment_files(segmenter, outputs, record, table, reading)
+        yield from _segment_files(segmenter, outputs, record, table, reading, made_by)
 
 
 def _segment_files(
@@ -104,6 +108,7 @@ def _segment_files(
     record: Record,
     table: ObjectTable | None,
     reading: Reading,
+    made_by: MadeBy,
 ) -> Iterator[SegmentProgress]:
     errors: list[str] = []
     noted: set[str] = set()
@@ -119,7 +124,7 @@ def _segment_files(
                 )
             else:
                 progress = yield from _segment_file(
-                    segmenter, targets, progress, record, table, noted, reading
+                    segmenter, targets, progress, record, table, noted, reading, made_by
                 )
             yield progress
         except (DataError, ShapeError, SettingError) as error:
@@ -149,6 +154,7 @@ def _segment_file(
     table: ObjectTable | None,
     noted: set[str],
     reading: Reading,
+    made_by: MadeBy,
 ) -> Generator[SegmentProgress, None, SegmentProgress]:
     state = look_at(*reading.files(progress.image))
     image, factor, progress = yield from open_image(segmenter, progress, noted, reading)
@@ -163,7 +169,7 @@ def _segment_file(
             maps.append(found.maps)
     unlike = join_planes(each_unlike)
     record.begin(targets)
-    write_labels(targets, image, stack_labels(labels, image), in_one_line(unlike))
+    write_labels(targets, image, stack_labels(labels, image), in_one_line(unlike), made_by)
     if targets.maps is not None:
         write_maps(targets.maps, image, stack_maps(maps, image))
     finding = take_stock(segmenter.bundle, labels)

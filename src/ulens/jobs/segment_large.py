@@ -199,7 +199,7 @@ def _do_all(
         unlike = join_planes([work.find_unlike(zoom) for work in works])
         warning = in_one_line(unlike)
         if output is None:
-            labels = describe_labels(bundle, volume, job)
+            labels = describe_labels(request, bundle, volume)
             tiles = label_tiles(works, job.piece_px)
             write_label_tiff(folder / OUTPUT, labels, tiles, warning)
         else:

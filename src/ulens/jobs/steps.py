@@ -25,6 +25,16 @@ class Trained:
     stopped: bool
 
 
+def step_in_words(log: StepLog) -> str:
+    """Return how far a training is."""
+    left = log.seconds * (1 - log.progress) / max(log.progress, 1e-9)
+    minutes, seconds = divmod(round(left), 60)
+    speed = log.step / max(log.seconds, 1e-9)
+    return (
+        f"step {log.step}, loss {log.loss:.3f}, {speed:.2f} steps/s, {minutes}:{seconds:02d} left"
+    )
+
+
 TrainEvent = Inspected | Message | Validation | StepLog | Trained
 
 

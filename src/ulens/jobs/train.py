@@ -26,6 +26,7 @@ from ulens.jobs.cross_validation import (
     resume_folds,
 )
 from ulens.jobs.inspect import describe_read, is_constant, read_asked
+from ulens.jobs.notebook import notebook_progress
 from ulens.jobs.planning import NOISE, TrainSettings, choose_plan, choose_start, describe_plan
 from ulens.jobs.steps import Message, Trained, TrainEvent, score_if_due, take_steps
 from ulens.labels.meaning import LabelsAre
@@ -284,7 +285,8 @@ def train(
     time : such as '20min'
     steps, recipe, plan, start_from, folds, frames, labels_are, ignore, axes, scene, channel, width,
         zoom, seed, device, resume, overwrite, int8 : as in `TrainSettings`
-    progress : called with every event of the training, as `run_training` yields them
+    progress : called with every event of the training, as `run_training` yields them; without it
+        a notebook shows how far it is
     stop : as in `run_training`
 
     Returns
@@ -295,6 +297,7 @@ def train(
     ------
     UlensError : with what to do
     """
+    progress = progress or notebook_progress()
     with TemporaryDirectory() as temporary:
         settings = TrainSettings(
             images=Path(images),

@@ -17,6 +17,7 @@ from ulens.predict.engines import choose_device, torch_engine
 from ulens.predict.large.blocks import Blocks
 from ulens.predict.large.job import OUTPUT, LargeJob
 from ulens.predict.large.volumes import PlaneWork
+from ulens.predict.made_by import tell_maker
 from ulens.predict.predictor import Predictor
 
 
@@ -90,12 +91,13 @@ def zarr_output(request: JobRequest, bundle: ModelBundle, volume: Volume) -> Zar
     """Return the file that the blocks are written to; None for TIFF, which is written in order."""
     if request.suffix.lower() != ".zarr":
         return None
-    labels = describe_labels(bundle, volume, request.job)
+    labels = describe_labels(request, bundle, volume)
     return ZarrLabels(request.folder / OUTPUT, labels, request.job.block_px)
 
 
-def describe_labels(bundle: ModelBundle, volume: Volume, job: LargeJob) -> LabelShape:
+def describe_labels(request: JobRequest, bundle: ModelBundle, volume: Volume) -> LabelShape:
     """Return what the output will be like."""
+    model, job = request.model, request.job
     is_classes = bundle.labels_are == "classes"
     return LabelShape(
         axes=volume.axes.replace("C", ""),
@@ -108,6 +110,7 @@ def describe_labels(bundle: ModelBundle, volume: Volume, job: LargeJob) -> Label
         spacing_um=volume.spacing_um,
         steps=volume.steps,
         tile_px=job.piece_px,
+        made_by=tell_maker(model, bundle),
     )  # fmt: skip
 
 

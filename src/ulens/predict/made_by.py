@@ -1,0 +1,34 @@
+"""What a model's label images tell of it."""
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from ulens.bundle import MODEL, WEIGHTS, ModelBundle, find_model
+from ulens.io.made_by import MadeBy
+from ulens.record import read_json
+
+_SHOWN_DIGITS = 12
+
+
+def tell_maker(folder: Path, bundle: ModelBundle) -> MadeBy:
+    """Return what the label images of a model tell of it.
+
+    Parameters
+    ----------
+    folder, bundle : the model, as `load_bundle` read it
+    """
+    folder = find_model(folder)
+    description: dict[str, Any] = read_json((folder / MODEL).read_bytes(), MODEL)
+    return MadeBy(
+        version=metadata.version("ulens"),
+        model=folder.resolve().name,
+        weights=description["sha256"][WEIGHTS][:_SHOWN_DIGITS],
+        classes=_name_classes(bundle) if bundle.labels_are == "classes" else {},
+    )
+
+
+def _name_classes(bundle: ModelBundle) -> dict[int, str]:
+    ground, *others = bundle.class_values
+    names = ["foreground"] if len(others) == 1 else [f"class {value}" for value in others]
+    return {ground: "background", **dict(zip(others, names, strict=True))}
