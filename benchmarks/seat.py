@@ -30,7 +30,7 @@ from ulens.napari.seat import Seat
 from ulens.project.project import Project
 from ulens.simulate.challenges import simulate_cells
 
-TICK_MS, STROKE_SECONDS = 5, 10.0
+TICK_MS, STROKE_SECONDS, LARGEST_PART = 5, 10.0, 512
 
 
 class Pauses:
@@ -107,15 +107,26 @@ def make_project(out: Path, size: int) -> tuple[Project, np.ndarray]:
     for name in ("cells", "cells-ulens"):
         shutil.rmtree(out / name, ignore_errors=True)
     (out / "cells").mkdir(parents=True)
-    image, truth = simulate_cells(1, size)
-    write_tiff(out / "cells" / "c0.tif", Image(data=image[0], axes="YX"))
+    image, truth = simulate(size)
+    write_tiff(out / "cells" / "c0.tif", Image(data=image, axes="YX"))
     project = Project.open(out / "cells")
     box = Box(0, 0, min(size, 256), min(size, 256))
-    labels = np.zeros_like(truth[0])
-    labels[box.window] = truth[0][box.window]
+    labels = np.zeros_like(truth)
+    labels[box.window] = truth[box.window]
     write_labels(project.folder, "c0", labels)
     write_boxes(project.folder, "c0", [box])
-    return project, truth[0]
+    return project, truth
+
+
+def simulate(size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Simulate an image of cells; larger ones repeat a part, with numbers of their own."""
+    (image,), (truth,) = simulate_cells(1, min(size, LARGEST_PART))
+    times = -(-size // len(image))
+    tiles = np.arange(times * times).reshape(times, times)
+    numbers = np.kron(tiles, np.ones(truth.shape, int)) * int(truth.max())
+    repeated = np.tile(truth.astype(np.int32), (times, times))
+    truth = np.where(repeated > 0, repeated + numbers, 0)
+    return np.tile(image, (times, times))[:size, :size], truth[:size, :size]
 
 
 def listen(seat: Seat) -> list[tuple[str, float]]:

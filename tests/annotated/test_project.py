@@ -169,3 +169,13 @@ def test_damaged_boxes_are_told(tmp_path: Path, entries) -> None:
 def test_only_a_folder_with_its_record_is_a_project(tmp_path: Path) -> None:
     assert not is_project(tmp_path)
     assert is_project(begin(tmp_path, "a"))
+
+
+@pytest.mark.parametrize(
+    "text", ["{", "[]", "{}", '{"images": 3}', '{"images": "a", "labels_are": "cells"}']
+)
+def test_a_damaged_record_is_told(tmp_path: Path, text: str) -> None:
+    folder = begin(tmp_path, "a")
+    (folder / "project.json").write_text(text)
+    with pytest.raises(SettingError, match=r"project\.json"):
+        read_annotated(folder)

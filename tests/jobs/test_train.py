@@ -545,6 +545,8 @@ def test_train_from_python_has_every_setting_of_the_command_but_for_the_plan_alo
         field = settings[name]
         default = inspect.Parameter.empty if field.default is dataclasses.MISSING else field.default
         assert parameters[name].default == default, name
+        if name == "channel":  # one may come alone, and as a number
+            continue
         # a path may come as text
         assert set(get_args(hints[name]) or [hints[name]]) - {str} == (
             set(get_args(own[name]) or [own[name]]) - {str}

@@ -237,6 +237,23 @@ def test_a_worker_that_is_killed_is_told_and_started_again(seat) -> None:
     wait_until(lambda: seat.hand.sure is not None)
 
 
+def test_a_second_seat_is_told_who_has_the_project(seat, viewer) -> None:
+    from ulens.napari.seat import Seat
+
+    second = Seat(viewer)
+    second.open_project(seat.project.images)
+    assert "in use by process" in second._told.text()
+    assert second.project is None
+    # the same seat opens it anew
+    seat.open_project(seat.project.images)
+    assert seat.project is not None
+    folder = seat.project.folder
+    seat.close_project()
+    second.open_project(folder)
+    assert second.project is not None
+    second.close_project()
+
+
 def test_a_folder_without_images_is_told(seat, tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     seat.open_project(tmp_path / "empty")

@@ -4,6 +4,8 @@ import torch
 
 from tiny_training import squares, tiny_plan
 from ulens.annotated.samples import Annotated, Sample
+from ulens.augment.geometry import GeometrySettings, sample, sampling_points
+from ulens.augment.pipeline import draw_tile
 from ulens.encodings import distance
 from ulens.encodings.weights import falk_weight, separation_weight
 from ulens.errors import LabelError
@@ -11,7 +13,8 @@ from ulens.io.store import ArrayStore
 from ulens.nets.shapes import unet_geometry
 from ulens.normalize import fit_normalization
 from ulens.planning.fingerprint import take_fingerprint
-from ulens.training.tensors import class_frequencies, cut, draw, prepare
+from ulens.planning.plan import Plan
+from ulens.training.tensors import TrainingImage, class_frequencies, cut, draw, prepare
 from ulens.training.trainer import Trainer
 
 
@@ -77,6 +80,51 @@ def test_balanced_tiles_are_centred_on_each_class_in_turn():
         assert label[int(y), int(x)] == visit % 2
     centres = {draw(images, plan, visit).geometry.centre for visit in range(1, 200, 2)}
     assert centres == {(20.0, 20.0), (20.0, 21.0), (20.0, 22.0)}
+
+
+def partly_annotated() -> tuple[Plan, list[TrainingImage]]:
+    """A plan for large steps, and an image of which a part at its edge is annotated."""
+    label = np.full((150, 150), -1)
+    label[100:124, :24] = 0
+    label[108:116, 4:12] = 1
+    geometry = GeometrySettings(elastic_sd_px=1.0, beyond_edges=True)
+    return tiny_plan(geometry=geometry), prepared([a_sample(label)], "classes")
+
+
+def test_tiles_are_drawn_where_something_is_annotated():
+    plan, images = partly_annotated()
+    weights = [cut(images, plan, draw(images, plan, visit))[2] for visit in range(200)]
+    assert np.mean([bool((weight > 0).any()) for weight in weights]) > 0.45
+    # anywhere, one in six would be
+    assert images[0].near_annotation(10**6) is None
+
+
+def test_of_a_part_every_annotated_pixel_is_seen_as_often():
+    plan, images = partly_annotated()
+    numbers = torch.arange(150 * 150, dtype=torch.float32).reshape(1, 150, 150)
+    counts = np.zeros(150 * 150)
+    for visit in range(6000):
+        drawn = draw(images, plan, visit)
+        points = sampling_points(drawn.geometry, (30, 30), torch.device("cpu"))
+        seen = sample(numbers, points, nearest=True).round().long().flatten().numpy()
+        counts += np.bincount(seen, minlength=len(counts))
+    shares = counts.reshape(150, 150)[100:124, 1:24]
+    blocks = shares[:, 1:].reshape(4, 6, -1, 2).sum(axis=(1, 3))
+    assert blocks.min() > 0.8 * blocks.mean()
+    assert blocks.max() < 1.2 * blocks.mean()
+
+
+def test_fully_annotated_images_are_drawn_from_as_ever():
+    plan, _ = partly_annotated()
+    images = prepared([a_sample(np.zeros((150, 150), int))], "classes")
+    drawn = draw(images, plan, 5)
+    size = [(150, 150)]
+    output = (plan.network_geometry.output_size(plan.tiles.crop),) * 2
+    settings = plan.augmentation
+    assert drawn == draw_tile(
+        settings.geometry, settings.intensity, image_sizes=size, output_size=output,
+        seed=plan.seed, visit=5,
+    )  # fmt: skip
 
 
 def test_frequencies_are_of_the_annotated_pixels_of_all_images():

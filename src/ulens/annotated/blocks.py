@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from scipy import ndimage
 
 from ulens.annotated.samples import Sample
 from ulens.labels.meaning import IGNORED
@@ -113,6 +112,9 @@ def divide(sample: Sample, block: Block, labels_are: str) -> tuple[Sample, Sampl
 
 def objects_between(label: np.ndarray, axis: int, start: int, end: int) -> np.ndarray:
     """Return the (Y, X) mask of the objects with centroids on lines from start to before end."""
-    numbers = np.unique(label[label > 0])
-    centres = np.reshape(ndimage.center_of_mass(label > 0, label, numbers), (-1, 2))[:, axis]
-    return np.isin(label, numbers[(centres >= start) & (centres < end)])
+    places = np.nonzero(label > 0)
+    _, each = np.unique(label[places], return_inverse=True)
+    centres = np.bincount(each, places[axis]) / np.maximum(1, np.bincount(each))
+    is_between = np.zeros(label.shape, bool)
+    is_between[places] = ((centres >= start) & (centres < end))[each]
+    return is_between

@@ -135,7 +135,7 @@ class AnnotatedPlane:
 
 def is_project(folder: Path) -> bool:
     """Whether a folder is that of a project."""
-    return (folder / PROJECT).is_file()
+    return (Path(folder) / PROJECT).is_file()
 
 
 def read_record_of(folder: Path) -> Record:

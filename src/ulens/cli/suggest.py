@@ -1,5 +1,6 @@
 """The command `ulens suggest`."""
 
+import os
 from collections.abc import Iterator
 from typing import Annotated, Any
 
@@ -54,7 +55,8 @@ def _show_boxes(suggestions: list[Suggestion]) -> None:
         return
     names = {each.image: each.image.name for each in suggestions}
     if len(set(names.values())) < len(names):  # of several folders
-        names = {image: str(image) for image in names}
+        above = os.path.commonpath([image.absolute().parent for image in names])
+        names = {image: str(image.absolute().relative_to(above)) for image in names}
     has_planes = any(each.plane for each in suggestions)
     table = Table("rank", "image", *(["plane"] if has_planes else []))
     for name in ("x", "y", "width", "height", "uncertainty"):

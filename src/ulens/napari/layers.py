@@ -9,7 +9,7 @@ from napari.viewer import Viewer
 from ulens.annotated.project import Annotation, Box
 
 IMAGE, LABELS, BOXES, GUESS = "image", "labels", "annotated boxes", "guess"
-SUGGESTED = "least certain"
+SUGGESTED, LARGEST_VIEW = "least certain", 1024
 
 
 class ImageInHand:
@@ -131,6 +131,16 @@ class ImageInHand:
             self._viewer.layers.move(self._viewer.layers.index(layer), place)
         if len(self._image) == 1 and not is_color:
             self._image[0].colormap = "gray"
+
+    def view(self) -> Box:
+        """Return the part of the image on screen, or the middle of it where that is large."""
+        y, x = self._viewer.camera.center[-2:]
+        height, width = self._viewer.window._qt_viewer.canvas.size
+        zoom = max(self._viewer.camera.zoom, 1e-6)
+        half_y, half_x = (min(side / zoom, LARGEST_VIEW) / 2 for side in (height, width))
+        return Box(
+            round(y - half_y), round(x - half_x), round(y + half_y), round(x + half_x)
+        ).within(self.shape)
 
     def remove(self, layers: Sequence[Layer] | None = None) -> None:
         """Take layers out of the viewer; without any named, all of them."""

@@ -1,5 +1,6 @@
 """The seat: a list of images, a guess, tools, training while painting."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ from qtpy.QtWidgets import (
 
 from ulens.annotated.project import Box
 from ulens.errors import UlensError
+from ulens.io.lock import hold
 from ulens.labels.corrections import take_over
 from ulens.napari.autosave import Autosave
 from ulens.napari.curve import Curve
@@ -31,7 +33,7 @@ from ulens.napari.process import WorkerProcess
 from ulens.napari.tools import Tools
 from ulens.project.project import Project
 
-NAME, NUM_SUGGESTED = Qt.ItemDataRole.UserRole, 10
+NAME, NUM_SUGGESTED, VIEW_MS = Qt.ItemDataRole.UserRole, 10, 1000
 
 
 class Seat(QWidget):
@@ -43,8 +45,9 @@ class Seat(QWidget):
 
     Notes
     -----
-    Labels are written to the project's folder beside the images as they are painted. A worker of
-    its own process guesses and trains, so that the window never waits for it.
+    Labels are written to the project's folder beside the images as they are painted; no other seat
+    can open it meanwhile. A worker of its own process guesses and trains, so that the window never
+    waits for it.
     """
 
     def __init__(self, napari_viewer: Viewer) -> None:
@@ -57,7 +60,12 @@ class Seat(QWidget):
         self._worker: WorkerProcess | None = None
         self._is_training = False
         self._suggestions: list[dict[str, Any]] = []
+        self._view: Box | None = None
+        self._lock = ExitStack()
         self._build()
+        self._view_timer = QTimer(self)
+        self._view_timer.setInterval(VIEW_MS)
+        self._view_timer.timeout.connect(self._follow_view)
         for key, do in (
             ("G", self.guess), ("Shift-A", self.accept_all), ("W", self.mark_whole),
             ("N", self.go_to_next), ("R", self.draw_box), ("Shift-R", self.take_box),
@@ -116,13 +124,17 @@ class Seat(QWidget):
 
     def open_project(self, images: Path) -> None:
         """Open a folder of images, or that of a project, and show its first image."""
+        lock = ExitStack()
         try:
             project = Project.open(images)
+            if self.project is not None and project.folder == self.project.folder:
+                self.close_project()
+            lock.enter_context(hold(project.folder))
         except UlensError as error:
             self.tell(str(error))
             return
         self.close_project()
-        self.project = project
+        self.project, self._lock = project, lock
         self._autosave = Autosave(project, self)
         self._autosave.saved.connect(self._show_state)
         self._autosave.failed.connect(self.tell)
@@ -148,6 +160,7 @@ class Seat(QWidget):
         if self.hand is not None:
             self.hand.remove()
         self.project = self.hand = self._autosave = self._worker = None
+        self._lock.close()
         self._set_training(False)
         self._list.clear()
 
@@ -155,6 +168,12 @@ class Seat(QWidget):
         """Keep everything."""
         self.close_project()
         super().closeEvent(event)
+
+    def _follow_view(self) -> None:
+        """Tell the worker where its user looks now, if that has changed."""
+        if self.hand is not None and self.hand.view() != self._view:
+            self._view = self.hand.view()
+            self._show_view()
 
     def _ask_for_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of images")
@@ -180,7 +199,12 @@ class Seat(QWidget):
         self.hand.show(pixels, annotation)
         if draft is not None:
             self.hand.show_guess(draft, np.where(draft > 0, 255, 0).astype(np.uint8))
-        self._order("show", name=name)
+        self._show_view()
+
+    def _show_view(self) -> None:
+        """Let the worker know what is on screen."""
+        if self.hand is not None and self._worker is not None:
+            self._order("show", name=self._name, view=list(self.hand.view()))
 
     def _note_change(self) -> None:
         if self.hand is not None and self._autosave is not None:
@@ -335,6 +359,7 @@ class Seat(QWidget):
 
     def _set_training(self, is_training: bool) -> None:
         self._is_training = is_training
+        (self._view_timer.start if is_training else self._view_timer.stop)()
         self._train_button.setText("Stop (T)" if is_training else "Train (T)")
         self._go_on_button.setEnabled(not is_training)
         if not is_training:

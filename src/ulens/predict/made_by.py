@@ -7,6 +7,7 @@ from typing import Any
 from ulens.bundle import MODEL, WEIGHTS, ModelBundle, find_model
 from ulens.io.made_by import MadeBy
 from ulens.record import read_json
+from ulens.visible import make_visible
 
 _SHOWN_DIGITS = 12
 
@@ -22,7 +23,7 @@ def tell_maker(folder: Path, bundle: ModelBundle) -> MadeBy:
     description: dict[str, Any] = read_json((folder / MODEL).read_bytes(), MODEL)
     return MadeBy(
         version=metadata.version("ulens"),
-        model=folder.resolve().name,
+        model=make_visible(folder.resolve().name),
         weights=description["sha256"][WEIGHTS][:_SHOWN_DIGITS],
         classes=_name_classes(bundle) if bundle.labels_are == "classes" else {},
     )

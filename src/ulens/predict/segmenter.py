@@ -15,6 +15,7 @@ from ulens.predict.engine_choice import EngineChoice, choose_engine
 from ulens.predict.engines import EngineName, choose_device
 from ulens.predict.predictor import Average, Predictor
 from ulens.predict.spacing import find_factor
+from ulens.predict.tiles import Slices
 from ulens.predict.uncertainty import Doubt, disagreement, entropy
 from ulens.predict.unlike import Unlike, find_unlike
 from ulens.resample import AS_IT_IS, Zoom, check_zoom, inverse, resample, size_at
@@ -106,6 +107,31 @@ class Segmenter:
                 next(work)
             except StopIteration as done:
                 return done.value
+
+    def segment_part(self, plane: np.ndarray, window: Slices, reach_px: tuple[int, int]) -> Found:
+        """Segment a part of a plane, for a look at it: objects are cut where it ends.
+
+        Parameters
+        ----------
+        plane : (C, Y, X), whole, by which grey values are normalised
+        window : (y, x) slices of the part
+        reach_px : (y, x) how far around the part the network sees; beyond, it is mirrored
+
+        Returns
+        -------
+        what was found in the part, in its size; not compared with the training images
+        """
+        size = plane.shape[1:]
+        starts = [max(0, w.start - reach) for w, reach in zip(window, reach_px, strict=True)]
+        stops = [min(n, w.stop + r) for n, w, r in zip(size, window, reach_px, strict=True)]
+        around = [slice(start, stop) for start, stop in zip(starts, stops, strict=True)]
+        prepared = self.bundle.normalization.apply(self._fit(plane, "image"))[:, *around]
+        maps = self._predictor.predict(prepared, self._zoom(AS_IT_IS))
+        maps, labels = decode_maps(self.bundle.encoding, maps, self.bundle.decoding)
+        part = tuple(
+            slice(w.start - start, w.stop - start) for w, start in zip(window, starts, strict=True)
+        )
+        return Found(labels=self.bundle.name_classes(labels)[*part], maps=maps[:, *part])
 
     def stream(
         self, plane: np.ndarray, factor: Zoom = AS_IT_IS, name: str = "image"

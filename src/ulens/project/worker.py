@@ -8,6 +8,7 @@ end of its input it stops what it does, keeps what there is, and ends.
 """
 
 import json
+import os
 import queue
 import sys
 import threading
@@ -18,7 +19,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from ulens.annotated.project import read_boxes
+from ulens.annotated.project import Box, read_boxes
 from ulens.bundle import load_bundle
 from ulens.errors import Stopped, UlensError
 from ulens.io.atomic import write_array
@@ -31,7 +32,7 @@ from ulens.project.rounds import train_round
 from ulens.training.session import Session, Validation
 from ulens.training.trainer import StepLog
 
-SHOW_SECONDS, TELL_SECONDS = 8.0, 0.25
+SHOW_SECONDS, TELL_SECONDS, GENTLE = 8.0, 0.25, 10
 TRAINING_SHARE = 2.0
 """From one look at the image on screen to the next passes at least so many times what it takes."""
 
@@ -54,6 +55,8 @@ class Worker:
         self._waiting: list[Order | None] = []
         self._stop = threading.Event()
         self._shown: str | None = None
+        self._view: Box | None = None
+        self._read: tuple[str, np.ndarray] | None = None
         self._round: int | None = None
         self._model: tuple[Path, Segmenter] | None = None
         self._show_next = self._told = 0.0
@@ -83,8 +86,14 @@ class Worker:
     def _next(self) -> Order | None:
         return self._waiting.pop(0) if self._waiting else self._orders.get()
 
-    def _show(self, name: str | None) -> None:
-        self._shown = name
+    def _show(self, name: str | None, view: list[int] | None = None) -> None:
+        self._shown, self._view = name, None if view is None else Box(*view)
+
+    def _pixels(self, name: str) -> np.ndarray:
+        """Return the pixels of a plane; those of the last one are at hand."""
+        if self._read is None or self._read[0] != name:
+            self._read = name, self._project.read(name)[1]
+        return self._read[1]
 
     def _use(self, round: int | None) -> None:
         self._round = round
@@ -161,8 +170,10 @@ class Worker:
             return
         started = time.monotonic()
         try:
-            _, pixels = self._project.read(self._shown)
-            self._give("preview", self._shown, session.show(pixels))
+            pixels = self._pixels(self._shown)
+            part = (self._view or Box(0, 0, *pixels.shape[1:])).within(pixels.shape[1:])
+            found = session.show(pixels, part.window)
+            self._give("preview", self._shown, found, within=(pixels.shape[1:], part))
         except UlensError as error:
             self._tell({"event": "error", "text": str(error)})
         took = time.monotonic() - started
@@ -173,7 +184,9 @@ class Worker:
         while not self._orders.empty():
             order = self._orders.get()
             if order is not None and order["do"] in ("show", "guess"):
-                self._shown, self._show_next = order["name"], 0.0
+                is_new = order["name"] != self._shown
+                self._show(order["name"], order.get("view"))
+                self._show_next = 0.0 if is_new or order["do"] == "guess" else self._show_next
             elif order is not None and order["do"] == "stop":
                 self._stop.set()
             else:
@@ -195,11 +208,24 @@ class Worker:
         elif isinstance(event, Round):
             self._tell({"event": "trained", "round": event.number, "text": event.in_words()})
 
-    def _give(self, event: str, name: str, found: Found) -> None:
-        """Write what was found in a plane, and tell where."""
+    def _give(
+        self,
+        event: str,
+        name: str,
+        found: Found,
+        within: tuple[tuple[int, ...], Box] | None = None,
+    ) -> None:
+        """Write what was found in a plane, or in a part of one, and tell where."""
+        found_labels = found.labels.astype(np.int32)
+        found_sure = how_sure(found.maps, self._project.labels_are)
+        if within is not None:
+            shape, part = within
+            whole_labels, whole_sure = np.zeros(shape, np.int32), np.zeros(shape, np.uint8)
+            whole_labels[part.window], whole_sure[part.window] = found_labels, found_sure
+            found_labels, found_sure = whole_labels, whole_sure
         labels, sure = self._folder / f"{event}.labels.npy", self._folder / f"{event}.sure.npy"
-        write_array(labels, found.labels.astype(np.int32))
-        write_array(sure, how_sure(found.maps, self._project.labels_are))
+        write_array(labels, found_labels)
+        write_array(sure, found_sure)
         self._tell({
             "event": event, "name": name, "labels": str(labels), "sure": str(sure),
             "num_objects": int(found.labels.max(initial=0)),
@@ -224,6 +250,8 @@ def how_sure(maps: np.ndarray, labels_are: str) -> np.ndarray:
 
 def main(project: str, folder: str) -> None:
     """Work for the seat that started this process, by its standard streams."""
+    if hasattr(os, "nice"):
+        os.nice(GENTLE)  # the window, and whatever else its user does, go first
     # what libraries print is no event
     output, sys.stdout = sys.stdout, sys.stderr
     lock = threading.Lock()

@@ -23,7 +23,8 @@ from ulens.planning.plan import Plan
 from ulens.predict.engine_choice import ALLOWED, Tolerance
 from ulens.predict.engines import torch_engine
 from ulens.predict.segmenter import Found, Segmenter
-from ulens.training.begin import begin_network, images_seen
+from ulens.predict.tiles import Slices
+from ulens.training.begin import begin_network, images_seen, reach_px
 from ulens.training.calendar import Calendar
 from ulens.training.clock import USUAL, Pace
 from ulens.training.examples import cut_example
@@ -224,17 +225,18 @@ class Session:
             self.trainer.use_all()
         return Validation(step=scored.step, scores=scored.scores)
 
-    def show(self, image: np.ndarray) -> Found:
-        """Return what the network finds in an image by now; the time counts as training.
+    def show(self, image: np.ndarray, window: Slices) -> Found:
+        """Return what the network finds in a part of an image by now; the time is training's.
 
         Parameters
         ----------
         image : (C, Y, X) with the channels of the training images
+        window : (y, x) slices of the part; what is around it is seen as far as the network looks
         """
         with self._calendar.counting():
             device = self.trainer.device
             segmenter = Segmenter(self._bundle(), device=str(device), engine=torch_engine(device))
-            return segmenter.segment(image)
+            return segmenter.segment_part(image, window, reach_px(self.plan))
 
     def save(self) -> None:
         """Save the state to resume from, and the model as it is now."""

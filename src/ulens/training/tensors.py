@@ -1,11 +1,13 @@
 """Training images as tensors: normalised pixels, targets and weight maps."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 import skimage as ski
 import torch
+from scipy import ndimage
 from torch import Tensor
 
 from ulens.annotated.samples import Sample
@@ -19,6 +21,9 @@ from ulens.labels.meaning import IGNORED
 from ulens.normalize import Normalization
 from ulens.planning.plan import Plan
 from ulens.resample import AS_IT_IS, resample
+
+FARTHEST_SD = 3.0
+"""Elastic displacements are hardly ever farther."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,7 @@ class TrainingImage:
     target: Tensor
     weight: Tensor
     _pixels: dict[int, np.ndarray] = field(default_factory=dict, init=False, compare=False)
+    _near: dict[int, np.ndarray | None] = field(default_factory=dict, init=False, compare=False)
 
     def classes(self) -> np.ndarray:
         """Return the class of each pixel, (Y, X) integer, −1 = ignored; of shares the largest."""
@@ -56,6 +62,19 @@ class TrainingImage:
             found = np.flatnonzero(target == number)
             self._pixels[number] = found if len(found) else np.flatnonzero(target != IGNORED)
         return self._pixels[number]
+
+    def near_annotation(self, reach_px: int) -> np.ndarray | None:
+        """Return where in the flattened image something annotated is near, or None for everywhere.
+
+        Parameters
+        ----------
+        reach_px : how many lines and columns away it may be, also in the mirror beyond the edge
+        """
+        if reach_px not in self._near:
+            annotated = self.weight.cpu().numpy() > 0
+            near = ndimage.maximum_filter(annotated, 2 * reach_px + 1, mode="mirror")
+            self._near[reach_px] = None if near.all() else np.flatnonzero(near)
+        return self._near[reach_px]
 
 
 def weight_map(label: np.ndarray, target: np.ndarray, plan: Plan) -> np.ndarray:
@@ -144,10 +163,34 @@ def draw(images: Sequence[TrainingImage], plan: Plan, visit: int) -> Draw:
         seed=plan.seed,
         visit=visit,
     )
-    if not plan.tiles.balanced:
+    image = images[drawn.image_index]
+    if plan.tiles.balanced:
+        centre = _balanced_centre(image, plan, visit)
+    elif plan.augmentation.geometry.beyond_edges:
+        centre = _centre_near_annotation(image, plan, visit, output) or drawn.geometry.centre
+    else:
         return drawn
-    centre = _balanced_centre(images[drawn.image_index], plan, visit)
     return replace(drawn, geometry=replace(drawn.geometry, centre=centre))
+
+
+def _centre_near_annotation(
+    image: TrainingImage, plan: Plan, visit: int, output: int
+) -> tuple[float, float] | None:
+    """Draw the middle of a tile from all those whose tiles may hold annotated pixels.
+
+    None where these are all: then any middle will do. Tiles that are surely empty teach nothing,
+    and leaving them out changes no share of any annotated pixel.
+    """
+    geometry = plan.augmentation.geometry
+    stretch = max(*geometry.scale, *(1 / scale for scale in geometry.scale))
+    reach = output / 2 * math.sqrt(2) * stretch + FARTHEST_SD * geometry.elastic_sd_px
+    near = image.near_annotation(math.ceil(reach))
+    if near is None:
+        return None
+    generator = np.random.default_rng([plan.seed, 4, visit])
+    y, x = np.unravel_index(near[generator.integers(len(near))], image.weight.shape)
+    dy, dx = generator.random(2) - 0.5
+    return float(y + dy), float(x + dx)
 
 
 def _balanced_centre(image: TrainingImage, plan: Plan, visit: int) -> tuple[float, float]:

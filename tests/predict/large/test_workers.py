@@ -234,7 +234,7 @@ def test_a_part_that_takes_workers_down_is_named(client, monkeypatch, tmp_path):
 
     monkeypatch.setattr(large_workers, "do_part", kill)
     request = JobRequest(
-        model=tmp_path, image=tmp_path, axes=None, job=A_JOB, folder=tmp_path, device="cpu",
+        model=tmp_path, image=tmp_path, reading=BY_FILE, job=A_JOB, folder=tmp_path, device="cpu",
         suffix=".tif",
     )  # fmt: skip
     with pytest.raises(OutputError, match=r"block=\(1, 2\)\) took down .* too little mem"):
@@ -244,7 +244,7 @@ def test_a_part_that_takes_workers_down_is_named(client, monkeypatch, tmp_path):
 def test_without_workers_the_job_gives_up(tmp_path):
     part = large_workers.Part(0, "seed", (1, 2))
     request = JobRequest(
-        model=tmp_path, image=tmp_path, axes=None, job=A_JOB, folder=tmp_path, device="cpu",
+        model=tmp_path, image=tmp_path, reading=BY_FILE, job=A_JOB, folder=tmp_path, device="cpu",
         suffix=".tif",
     )  # fmt: skip
     start = monotonic()
