@@ -67,9 +67,14 @@ def main() -> None:
     seat = Seat(viewer)
     viewer.window.add_dock_widget(seat, name="ulens", area="right")
     seat.open_project(project.images)
-    pauses, seen = Pauses(), listen(seat)
+    pauses = Pauses()
+    seen = listen(seat, pauses)
     spin(app, 5)
     pauses.longest.clear()
+    for shift in range(20):
+        with pauses.during("drawing the window anew, without training"):
+            viewer.camera.zoom *= 1.01 if shift % 2 else 1 / 1.01
+        spin(app, 0.2)
     with pauses.during("the button"):
         seat._minutes.setValue(options.minutes)
         seat.train_or_stop()
@@ -129,12 +134,14 @@ def simulate(size: int) -> tuple[np.ndarray, np.ndarray]:
     return np.tile(image, (times, times))[:size, :size], truth[:size, :size]
 
 
-def listen(seat: Seat) -> list[tuple[str, float]]:
+def listen(seat: Seat, pauses: Pauses) -> list[tuple[str, float]]:
     """Return a list to which what the worker tells is added, with its time, once it is shown."""
     seen: list[tuple[str, float]] = []
 
     def note(event: dict[str, Any]) -> None:
         seen.append((event["event"], time.perf_counter()))
+        if event["event"] in ("preview", "guess"):
+            pauses.what = "showing a prediction"
 
     assert seat._worker is not None
     seat._worker.happened.connect(note)
