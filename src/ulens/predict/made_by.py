@@ -1,5 +1,6 @@
 """What a model's label images tell of it."""
 
+import os
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,8 @@ def tell_maker(folder: Path, bundle: ModelBundle) -> MadeBy:
     description: dict[str, Any] = read_json((folder / MODEL).read_bytes(), MODEL)
     return MadeBy(
         version=metadata.version("ulens"),
-        model=make_visible(folder.resolve().name),
+        # in an ASCII locale, names in other letters come as bytes that cannot be written
+        model=make_visible(os.fsencode(folder.resolve().name).decode(errors="replace")),
         weights=description["sha256"][WEIGHTS][:_SHOWN_DIGITS],
         classes=_name_classes(bundle) if bundle.labels_are == "classes" else {},
     )
