@@ -164,3 +164,13 @@ def test_uncertainty_has_the_size_of_the_image(factor, doubt):
     assert found.shape == (48, 64)
     assert found.dtype == np.float32
     assert ((found >= 0) & (found <= 1)).all()
+
+
+@pytest.mark.parametrize("window", [(slice(0, 20), slice(30, 64)), (slice(6, 48), slice(2, 50))])
+def test_a_part_of_an_image_shows_what_the_whole_one_does(window):
+    segmenter = Segmenter(make_bundle("classes"))
+    whole = segmenter.segment(FINE)
+    part = segmenter.segment_part(FINE, window, (9, 5))
+    np.testing.assert_array_equal(part.labels, whole.labels[window])
+    np.testing.assert_allclose(part.maps, whole.maps[:, *window], atol=1e-5)
+    assert 0 < (part.labels > 0).mean() < 1

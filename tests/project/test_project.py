@@ -60,6 +60,13 @@ def test_without_images_no_project_is_made(tmp_path: Path) -> None:
     assert list_files(tmp_path) == ["empty"]
 
 
+def test_a_file_is_no_folder_of_images(tmp_path: Path) -> None:
+    images = make_images(tmp_path, "a")
+    with pytest.raises(DataError, match="is a file; a project is of a folder"):
+        Project.open(images / "a.tif")
+    assert list_files(tmp_path) == ["cells", "cells/a.tif"]
+
+
 def test_the_state_of_an_image_follows_its_files(tmp_path: Path) -> None:
     project = Project.open(make_images(tmp_path, "a"))
     assert project.state("a") == "unlabelled"

@@ -109,9 +109,11 @@ class Project:
 
         Raises
         ------
-        DataError : there are no images, or the project's images are gone
+        DataError : there are no images, `images` is a file, or the project's images are gone
         OutputError : there is another folder of the project's name, or none can be made
         """
+        if images.is_file():
+            raise DataError(f"{images} is a file; a project is of a folder of images: give that")
         if is_project(images):
             return cls(images)
         folder = images.resolve().with_name(images.resolve().name + SUFFIX)
