@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ulens.annotated.label_values import encode, number_instances
 from ulens.errors import DataError, LabelError, SettingError
 from ulens.image import Image
 from ulens.io.atomic import write_file
@@ -166,7 +167,7 @@ def images_of(folder: Path) -> Path:
 
 
 def list_planes(images: Path) -> list[PlaneOf]:
-    """List the planes of all images of a folder; only the files' headers are read.
+    """List the planes of all images of a folder; of all but stacks only the headers are read.
 
     Raises
     ------
@@ -289,6 +290,27 @@ def read_annotated_planes(folder: Path) -> Iterator[AnnotatedPlane]:
             f"nothing in {folder} is annotated as background; mark at least one box in which all "
             "objects are annotated, so that the rest of it is background"
         )
+
+
+def encode_truth(
+    truth: np.ndarray, labels_are: LabelsAre, class_values: tuple[int, ...]
+) -> np.ndarray:
+    """Return what `Annotation.truth` gives as a sample has it.
+
+    Each number is an object of its own, also where there is only one.
+
+    Parameters
+    ----------
+    truth : (Y, X) int64, −1 where nothing is annotated
+    class_values : the value of each class, where labels are classes
+
+    Returns
+    -------
+    (Y, X) int32, class indices from 0 or instances 1…N on 0; −1 where nothing is annotated
+    """
+    if labels_are == "instances":
+        return number_instances(truth)
+    return encode(truth, labels_are, class_values)
 
 
 def refuse_selection(**asked: object) -> None:

@@ -38,6 +38,7 @@ from ulens.annotated.planes import (
     read_planes,
 )
 from ulens.annotated.project import (
+    encode_truth,
     is_project,
     read_annotated_planes,
     read_record_of,
@@ -45,7 +46,7 @@ from ulens.annotated.project import (
 )
 from ulens.annotated.rows import PairRow, Source, make_rows
 from ulens.annotated.seen import hash_image
-from ulens.annotated.series import find_places
+from ulens.annotated.series import Place, find_places
 from ulens.errors import LabelError, SettingError
 from ulens.io.files import is_roi_file, planes, read_as
 from ulens.io.reading import BY_FILE, Reading
@@ -177,12 +178,7 @@ def read_annotated(
     places, sentences = find_places(selected, pairing.found.called)
     encoded = [store.keep(encode(label, meaning, values)) for label in judged.labels]
     return Annotated(
-        samples=[
-            Sample(
-                name=plane.name, image=plane.image, label=label, stack=at.series, moment=at.moment
-            )
-            for plane, label, at in zip(selected, encoded, places, strict=True)
-        ],
+        samples=_make_samples(selected, encoded, places),
         labels_are=meaning,
         class_values=(0, 1) if meaning == "instances" else values,
         spacing_um=common_spacing(selected),
@@ -204,6 +200,15 @@ def read_annotated(
         ),
         channels=reading.channels,
     )
+
+
+def _make_samples(
+    planes: list[Plane], labels: list[np.ndarray], places: list[Place]
+) -> list[Sample]:
+    return [
+        Sample(name=plane.name, image=plane.image, label=label, stack=at.series, moment=at.moment)
+        for plane, label, at in zip(planes, labels, places, strict=True)
+    ]
 
 
 def _decide(judged: Judgement, asked: LabelsAre | None) -> tuple[LabelsAre, Sign | None]:
@@ -307,21 +312,11 @@ def _read_project(folder: Path) -> Annotated:
     labels = [plane.label for plane in read]
     check_trainable(labels, read[0].pair.label)
     values = find_values(labels)
-    encoded = [
-        store.keep(
-            number_instances(each) if meaning == "instances" else encode(each, meaning, values)
-        )
-        for each in labels
-    ]
+    encoded = [store.keep(encode_truth(each, meaning, values)) for each in labels]
     places, sentences = find_places(selected)
     share = np.mean([float((label != IGNORED).mean()) for label in encoded])
     return Annotated(
-        samples=[
-            Sample(
-                name=plane.name, image=plane.image, label=label, stack=at.series, moment=at.moment
-            )
-            for plane, label, at in zip(selected, encoded, places, strict=True)
-        ],
+        samples=_make_samples(selected, encoded, places),
         labels_are=meaning,
         class_values=(0, 1) if meaning == "instances" else values,
         spacing_um=common_spacing(selected),

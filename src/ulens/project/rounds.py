@@ -9,12 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ulens.annotated.label_values import encode, number_instances
-from ulens.annotated.project import (
-    PlaneOf,
-    boxes_file,
-    labels_file,
-)
+from ulens.annotated.project import PlaneOf, boxes_file, encode_truth, labels_file
 from ulens.annotated.samples import Sample
 from ulens.channels import fit_channels
 from ulens.errors import TrainingError, UlensError
@@ -76,16 +71,14 @@ class NewStrokes:
         truth = annotation.truth()
         if (truth == IGNORED).all():
             return None
-        if annotated.labels_are == "instances":
-            label = number_instances(truth)
-        elif np.isin(truth[truth >= 0], annotated.class_values).all():
-            label = encode(truth, "classes", annotated.class_values)
-        else:  # a class that the network does not have
-            return None
+        is_classes = annotated.labels_are == "classes"
+        if is_classes and not np.isin(truth[truth >= 0], annotated.class_values).all():
+            return None  # a class that the network does not have
         for path in (labels_file, boxes_file):
             source = path(self._project.folder, plane.name)
             if source.is_file():
                 shutil.copy2(source, path(self._folder, plane.name))
+        label = encode_truth(truth, annotated.labels_are, annotated.class_values)
         return replace(known, label=label)
 
 
@@ -115,10 +108,10 @@ def train_round(
     TrainingError : there is no round to go on with
     UlensError : as `run_training`
     """
-    number = _last_round(project) if go_on else project.new_round()
+    last = _last_round(project) if go_on else None
+    number, spent = (last.number, last.seconds) if last else (project.new_round(), 0.0)
     folder = project.keep_labels(number) if not go_on else project.model_of(number).parent
     new_strokes = NewStrokes(project, folder)
-    spent = _seconds_of(project, number) if go_on else 0.0
     session: Session | None = None
 
     def after_step(running: Session) -> None:
@@ -146,12 +139,8 @@ def train_round(
     )
 
 
-def _last_round(project: Project) -> int:
+def _last_round(project: Project) -> Round:
     rounds = project.rounds()
     if not rounds or not (project.model_of(rounds[-1].number) / STATE).is_file():
         raise TrainingError("there is no training to go on with; begin one")
-    return rounds[-1].number
-
-
-def _seconds_of(project: Project, number: int) -> float:
-    return next(each.seconds for each in project.rounds() if each.number == number)
+    return rounds[-1]

@@ -100,9 +100,13 @@ class Worker:
 
     def _guess(self, name: str) -> None:
         self._shown = name
+        self._give("guess", name, self._find(name))
+
+    def _find(self, name: str) -> Found:
+        """Segment a plane by the model in use."""
         image, pixels = self._project.read(name)
         segmenter = self._segmenter()
-        self._give("guess", name, segmenter.segment(pixels, segmenter.find_factor(image)))
+        return segmenter.segment(pixels, segmenter.find_factor(image))
 
     def _segmenter(self) -> Segmenter:
         path = self._project.best_model(self._round)
@@ -119,9 +123,7 @@ class Worker:
             if self._stop.is_set():
                 return
             try:
-                image, pixels = self._project.read(name)
-                segmenter = self._segmenter()
-                found = segmenter.segment(pixels, segmenter.find_factor(image))
+                found = self._find(name)
                 self._project.write_draft(name, found.labels)
             except UlensError as error:
                 self._tell({"event": "not drafted", "name": name, "text": str(error)})
