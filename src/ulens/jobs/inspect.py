@@ -10,6 +10,7 @@ import numpy as np
 from ulens.annotated.project import is_project
 from ulens.annotated.rows import PairRow
 from ulens.annotated.samples import Annotated, read_annotated
+from ulens.errors import DataError
 from ulens.io.axes import check_axes
 from ulens.io.files import list_some, name_some, other_files
 from ulens.io.reading import Reading, as_texts
@@ -119,6 +120,17 @@ def is_constant(image: np.ndarray) -> bool:
     first = image.flat[0]
     # a few pixels tell it of nearly all images
     return bool((image[:, ::64, ::64] == first).all() and (image == first).all())
+
+
+def check_contrast(annotated: Annotated) -> None:
+    """Raise DataError where all images are constant."""
+    if all(is_constant(sample.image) for sample in annotated.samples):
+        first = annotated.samples[0]
+        raise DataError(
+            f"image {first.name} is constant, every pixel is {first.image.flat[0]:g}, and so are "
+            f"all {len(annotated.samples)} images; there is nothing to learn: check that these "
+            "are the images, and that no program emptied them"
+        )
 
 
 def describe_read(annotated: Annotated, images: Path) -> Inspected:

@@ -13,7 +13,7 @@ import torch
 from ulens.annotated.holdout import HeldOut, Split, leave_gap, split_as, split_samples
 from ulens.annotated.samples import Annotated, hash_samples
 from ulens.bundle import ModelBundle, find_model, load_bundle
-from ulens.errors import DataError, SettingError, Stopped, TrainingError
+from ulens.errors import SettingError, Stopped, TrainingError
 from ulens.io.lock import check_free, hold
 from ulens.io.reading import as_texts
 from ulens.io.writable import check_writable
@@ -25,7 +25,7 @@ from ulens.jobs.cross_validation import (
     make_folds,
     resume_folds,
 )
-from ulens.jobs.inspect import describe_read, is_constant, read_asked
+from ulens.jobs.inspect import check_contrast, describe_read, read_asked
 from ulens.jobs.notebook import notebook_progress
 from ulens.jobs.planning import NOISE, TrainSettings, choose_plan, choose_start, describe_plan
 from ulens.jobs.steps import Message, Trained, TrainEvent, score_if_due, take_steps
@@ -109,7 +109,7 @@ def _train_alone(
     yield read
     for line in read.lines:
         yield Message(line)
-    _check_contrast(annotated)
+    check_contrast(annotated)
     split, folds = _split(settings, annotated)
     fingerprint = take_fingerprint(annotated)
     is_chosen = settings.start_from is None
@@ -153,17 +153,6 @@ def _train_alone(
         yield from cross_validate(session, folds, stop)
     bundle = yield from _finish(session, settings, fingerprint)
     yield Trained(bundle=bundle, stopped=stop.is_set())
-
-
-def _check_contrast(annotated: Annotated) -> None:
-    """Raise DataError where all images are constant."""
-    if all(is_constant(sample.image) for sample in annotated.samples):
-        first = annotated.samples[0]
-        raise DataError(
-            f"image {first.name} is constant, every pixel is {first.image.flat[0]:g}, and so are "
-            f"all {len(annotated.samples)} images; there is nothing to learn: check that these "
-            "are the images, and that no program emptied them"
-        )
 
 
 def _finish(
