@@ -103,12 +103,13 @@ def test_short_trainings_of_the_default_recipe_start_from_it(cells, changes, sta
     assert (choose_start(settings, fingerprint) == START) == starts
 
 
-def test_membranes_start_from_it_too_other_classes_and_color_from_noise(cells):
+def test_membranes_and_color_start_from_it_too_other_classes_and_channels_from_noise(cells):
     settings = asked(cells, steps=10)
     fingerprint = take_fingerprint(read_annotated(settings.images, settings.labels))
     for changes, starts in (
         ({"labels_are": "instances"}, True),
-        ({"labels_are": "instances", "num_channels": 3}, False),
+        ({"labels_are": "instances", "num_channels": 3}, True),
+        ({"labels_are": "instances", "num_channels": 2}, False),
         ({"labels_are": "classes", "membrane_fraction": 0.9}, True),
         ({"labels_are": "classes", "membrane_fraction": 0.1}, False),
     ):

@@ -96,12 +96,17 @@ def test_the_kept_weights_are_those_of_a_plain_network(tiny_images):
     torch.testing.assert_close(computed, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize("frozen_at", [0.0, 0.4])
-def test_a_training_begins_where_the_model_is_that_it_starts_from(tiny_images, frozen_at):
+def test_a_training_begins_where_the_model_is_that_it_starts_from(
+    tiny_images, frozen_at, precision
+):
     torch.manual_seed(3)
     net = UNet(width=8, depth=1, negative_slope=0.01)
     begun = {name: value.detach().clone() for name, value in net.state_dict().items()}
-    plan = tiny_plan(steps=4, batch_norm=True, frozen_at=frozen_at, negative_slope=0.01)
+    plan = tiny_plan(
+        steps=4, batch_norm=True, frozen_at=frozen_at, negative_slope=0.01, precision=precision
+    )
     trainer = Trainer(net, tiny_images, plan, is_trained=True)
     for name, value in trainer.weights().items():
         torch.testing.assert_close(value, begun[name], rtol=1e-4, atol=1e-5)

@@ -36,6 +36,7 @@ LONGEST_FROM_START: Mapping[EncodingName, tuple[float, int]] = {
 }
 """Seconds and steps up to which a training gains by the start, by what is learned."""
 START_WIDTH = 16
+GREY_OR_COLOR = (1, 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +65,7 @@ class TrainSettings(InspectSettings):
     start_from
         model to start from; noise for random weights. Without it trainings of up to ten minutes
         on objects and of up to two minutes on membranes start from the model that comes with ulens
-        where images are grey, all others from noise
+        where images are grey or in color, all others from noise
     width
         channels of the network's first level
     zoom
@@ -129,8 +130,8 @@ class TrainSettings(InspectSettings):
 def choose_start(settings: TrainSettings, fingerprint: Fingerprint) -> Path | None:
     """Return the model folder that a training starts from; None = from random weights.
 
-    Where the user does not say, a short training on instances or membranes in grey images starts
-    from the model that comes with ulens.
+    Where the user does not say, a short training on instances or membranes in images of one channel
+    or in color starts from the model that comes with ulens.
     """
     if settings.start_from is not None:
         return None if settings.start_from == NOISE else find_model(settings.start_from)
@@ -141,7 +142,7 @@ def choose_start(settings: TrainSettings, fingerprint: Fingerprint) -> Path | No
         and not settings.resume
         and settings.width in (None, START_WIDTH)
         and encoding in LONGEST_FROM_START
-        and fingerprint.num_channels == 1
+        and fingerprint.num_channels in GREY_OR_COLOR
     )
     if not fits:
         return None

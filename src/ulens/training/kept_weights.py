@@ -39,7 +39,10 @@ class KeptWeights:
         """Those that stay, by the names of the convolutions; none before `freeze`."""
         self._net, self._plan, self._tiles = net, plan, tiles
         if plan.network.batch_norm and is_trained:
-            adopt(self._net, tiles.plain())
+            # in the arithmetic in which the moments will be measured: then they cancel out
+            plain = tiles.plain()
+            with autocast(plan, plain.device):
+                adopt(self._net, plain)
         self.average = {name: value.detach().clone() for name, value in net.named_parameters()}
 
     def follow(self, step: int) -> None:
