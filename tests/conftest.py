@@ -2,12 +2,19 @@
 
 import os
 import signal
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 from ulens import cli
+
+COUNTERPARTS = (
+    "napari", "nd2", "czifile", "liffile", "pylibCZIrw", "onnxruntime", "bioimageio.core",
+    "openvino", "distributed", "zarr", "yaozarrs", "geff", "py-ctcmetrics", "pycocotools", "roifile",
+)  # fmt: skip
+"""Programs of others that tests run for real."""
 
 
 @pytest.fixture(scope="session")
@@ -74,3 +81,12 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         for report in terminalreporter.getreports(outcome)
     )
     terminalreporter.write_line(f"real-data tests executed: {num_executed}")
+    versions = ", ".join(f"{each} {_version(each)}" for each in COUNTERPARTS)
+    terminalreporter.write_line(f"run with {versions}")
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
