@@ -12,7 +12,8 @@ from ulens import cli
 
 COUNTERPARTS = (
     "napari", "nd2", "czifile", "liffile", "pylibCZIrw", "onnxruntime", "bioimageio.core",
-    "openvino", "distributed", "zarr", "yaozarrs", "geff", "py-ctcmetrics", "pycocotools", "roifile",
+    "openvino", "distributed", "zarr", "yaozarrs", "geff", "py-ctcmetrics", "pycocotools",
+    "roifile",
 )  # fmt: skip
 """Programs of others that tests run for real."""
 
