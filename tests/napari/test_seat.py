@@ -25,8 +25,15 @@ def seat(viewer, tmp_path: Path) -> Iterator[object]:
     seat = Seat(viewer)
     viewer.window.add_dock_widget(seat, name="ulens", area="right")
     seat.open_project(project.images)
+    wait_until(lambda: seat.hand is not None)
     yield seat
     seat.close_project()
+
+
+def go_to(seat, row: int) -> None:
+    """Choose an image of the list, and wait until it is there."""
+    seat._list.setCurrentRow(row)
+    wait_until(lambda: seat._name == seat._wanted)
 
 
 def wait_until(is_true: Callable[[], object], seconds: float = 60) -> float:
@@ -116,8 +123,8 @@ def test_what_is_painted_is_on_disk_within_two_seconds(seat) -> None:
 
 def test_images_are_never_written_to_and_nothing_is_made_by_looking(seat) -> None:
     folder = seat.project.folder
-    seat._list.setCurrentRow(1)
-    seat._list.setCurrentRow(2)
+    go_to(seat, 1)
+    go_to(seat, 2)
     seat.close_project()
     assert {path.name for path in folder.rglob("*.*")} == {"project.json"}
 
@@ -130,8 +137,8 @@ def test_boxes_are_kept_and_the_whole_image_is_one(seat) -> None:
     assert np.abs(np.subtract(box, (10, 20, 50, 60))).max() <= 1
     press(seat, "W")
     wait_until(lambda: seat._list.item(0).text() == "c0: done")
-    seat._list.setCurrentRow(1)
-    seat._list.setCurrentRow(0)
+    go_to(seat, 1)
+    go_to(seat, 0)
     assert seat.hand.annotation.boxes[-1] == Box(0, 0, *SHAPE)
 
 
@@ -193,23 +200,23 @@ def test_a_guess_is_a_label_only_once_it_is_accepted(seat) -> None:
 def test_training_shows_what_it_learns_takes_strokes_and_can_be_returned_from(seat) -> None:
     paint_truth(seat, 0)
     press(seat, "W")
-    seat._minutes.setValue(2)
+    seat._training.minutes.setValue(2)
     press(seat, "T")
     wait_until(lambda: seat.hand.sure is not None)
-    assert seat._train_button.text() == "Stop (T)"
-    seat._list.setCurrentRow(1)
+    assert seat._training.train_button.text() == "Stop (T)"
+    go_to(seat, 1)
     wait_until(lambda: seat.hand.sure is not None)
     paint_truth(seat, 1)
     press(seat, "W")
     wait_until(lambda: "the new strokes are trained on" in seat._told.text())
     press(seat, "T")
-    wait_until(lambda: "round 1: AP@0.5" in seat._score.text())
-    assert seat._rounds.currentText().startswith("round 1")
-    wait_until(lambda: seat._train_button.text() == "Train (T)")
+    wait_until(lambda: "round 1: AP@0.5" in seat._training.score.text())
+    assert seat._training.rounds.currentText().startswith("round 1")
+    wait_until(lambda: seat._training.train_button.text() == "Train (T)")
     picture = seat.viewer.screenshot(canvas_only=False, flash=False)
     assert picture.std() > 10
     # back to the model that comes with ulens
-    seat._use_round(1)
+    seat._use_round(0)
     wait_until(lambda: "objects; accept" in seat._told.text())
     # where the model is least certain
     press(seat, "N")
@@ -222,7 +229,7 @@ def test_training_shows_what_it_learns_takes_strokes_and_can_be_returned_from(se
 def test_all_images_are_segmented_and_wait_for_being_accepted(seat) -> None:
     seat.segment_all()
     wait_until(lambda: "guessed" in seat._list.item(2).text())
-    seat._list.setCurrentRow(2)
+    go_to(seat, 2)
     assert seat.hand.sure is not None
     assert Project(seat.project.folder).describe("c2") == "unlabelled, guessed"
     assert not np.array(seat.hand.labels.data).any()
