@@ -1,5 +1,6 @@
 """The loop of a person with images and no labels, in a real napari, by simulated events."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from painted import SIZE, draw_discs, make_project
 from ulens.annotated.project import Box, boxes_file, labels_file, read_annotation
+from ulens.annotated.samples import read_annotated
+from ulens.io.files import read_label_image
 from ulens.project.project import Project
 
 SHAPE = SIZE, SIZE
@@ -36,7 +39,7 @@ def go_to(seat, row: int) -> None:
     wait_until(lambda: seat._name == seat._wanted)
 
 
-def wait_until(is_true: Callable[[], object], seconds: float = 60) -> float:
+def wait_until(is_true: Callable[[], object], seconds: float = 180) -> float:
     from qtpy.QtWidgets import QApplication
 
     started = time.monotonic()
@@ -233,6 +236,69 @@ def test_all_images_are_segmented_and_wait_for_being_accepted(seat) -> None:
     assert seat.hand.sure is not None
     assert Project(seat.project.folder).describe("c2") == "unlabelled, guessed"
     assert not np.array(seat.hand.labels.data).any()
+
+
+def test_another_folder_is_segmented_corrected_and_trained_on(seat, tmp_path: Path) -> None:
+    from ulens.napari.image_list import NAME
+
+    more, results = tmp_path / "more", tmp_path / "masks"
+    shutil.copytree(seat.project.images, more)
+    (more / "c1.tif").write_bytes(b"II*\0 half a file")
+    before = {path: path.read_bytes() for path in more.iterdir()}
+    seat.segment_folder(more, results)
+    assert seat._training.train_button.text() == "Stop (T)"
+    wait_until(lambda: seat._training.train_button.text() == "Train (T)")
+    wait_until(lambda: "guessed; " in seat._list.item(5).text())
+    assert [seat._list.item(row).data(NAME) for row in (3, 4, 5)] == [
+        "more_c0",
+        "more_c1",
+        "more_c2",
+    ]
+    assert "unlabelled; failed: " in seat._list.item(4).text()
+    # what is found is a guess, which is corrected and becomes labels of the project
+    go_to(seat, 5)
+    assert seat.hand.guess.visible
+    found = np.array(seat.hand.guess.data)
+    np.testing.assert_array_equal(found, read_label_image(results / "c2.tif").data)
+    press(seat, "Shift-A")
+    press(seat, "D", at=tuple(int(each) for each in np.argwhere(found == 2)[0]))
+    press(seat, "W")
+    wait_until(lambda: seat._list.item(5).text().startswith("more_c2: done"))
+    (sample,) = read_annotated(seat.project.folder).samples
+    assert sample.name == "more_c2"
+    assert sample.label.max() == found.max() - 1
+    assert {path: path.read_bytes() for path in more.iterdir()} == before
+    # it is there again when the project is opened again
+    seat.open_project(seat.project.images)
+    assert seat._list.count() == 6
+
+
+def test_results_among_images_are_refused(seat) -> None:
+    seat.segment_folder(seat.project.images, seat.project.images / "masks")
+    wait_until(lambda: "is the folder of this project" in seat._told.text())
+    assert seat._list.count() == 3
+
+
+def test_an_image_that_cannot_be_read_is_told(seat) -> None:
+    (seat.project.images / "c1.tif").write_bytes(b"II*\0 half a file")
+    seat._list.setCurrentRow(1)
+    wait_until(lambda: "c1.tif is truncated" in seat._told.text())
+    assert seat._name == "c0"
+    go_to(seat, 2)
+    go_to(seat, 0)
+
+
+def test_a_stroke_ends_on_the_image_where_it_began(seat, monkeypatch) -> None:
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QApplication
+
+    monkeypatch.setattr(QApplication, "mouseButtons", lambda: Qt.MouseButton.LeftButton)
+    seat._list.setCurrentRow(1)
+    ends = time.monotonic() + 1
+    wait_until(lambda: time.monotonic() > ends)
+    assert seat._name == "c0"
+    monkeypatch.undo()
+    wait_until(lambda: seat._name == "c1")
 
 
 def test_a_worker_that_is_killed_is_told_and_started_again(seat) -> None:

@@ -329,7 +329,9 @@ class Project:
             return str(error)
         if state == "unlabelled" and self.plane(name).result.is_file():
             state = "unlabelled, guessed"
-        return f"{state}, held out" if name in self.held_out() else state
+        beside = self.plane(name).beside
+        joined = f", channels in {1 + len(beside)} files" if beside else ""
+        return state + joined + (", held out" if name in self.held_out() else "")
 
 
 def stamp(folder: Path, name: str) -> tuple[int, ...]:

@@ -174,6 +174,8 @@ class Worker:
             if self._is_time():
                 self._tell({"event": "progress", "progress": event.share_done, "at": event.at})
 
+        self._tell({"event": "message", "text": f"done; the label images are in {settings.out}"})
+
     def _is_time(self) -> bool:
         """Whether to tell again how far it is: not more often than anyone sees."""
         if time.monotonic() - self._told < TELL_SECONDS:
