@@ -98,11 +98,15 @@ def test_another_folder_is_segmented_and_becomes_a_part(at_work, tmp_path: Path)
     assert len(project.planes) == 7
 
 
-def test_segmenting_is_stopped_and_keeps_what_there_is(at_work) -> None:
-    project, working = at_work
-    working.worker.order({"do": "segment", "names": ["c0", "c1", "c2"]})
-    working.worker.order({"do": "stop"})
-    assert "stopped" in working.wait_for("message")["text"] or working.wait_for("idle")
+def test_segmenting_is_stopped_and_what_is_ordered_next_is_done(tmp_path: Path) -> None:
+    events: list[dict] = []
+    worker = Worker(make_project(tmp_path), tmp_path, events.append)
+    for do in ({"do": "segment", "names": ["c0", "c1"]}, {"do": "stop"}, {"do": "use", "round": 0}):
+        worker.order(do)
+    worker.order(None)
+    worker.run()
+    assert "stopped" in events[0]["text"]
+    assert [event.get("done") for event in events[1:]] == ["segment", "use"]
 
 
 def test_a_model_of_one_channel_says_what_to_do_with_more(tmp_path: Path) -> None:

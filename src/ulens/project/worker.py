@@ -160,6 +160,7 @@ class Worker:
             names.setdefault(plane.path, []).append(plane.name)
         self._told = 0.0
         for event in events:
+            self._take_orders(at_once=("show",))
             if self._stop.is_set():
                 self._tell({"event": "message", "text": "stopped; what is segmented is kept"})
                 return
@@ -237,11 +238,11 @@ class Worker:
         took = time.monotonic() - started
         self._show_next = started + max(SHOW_SECONDS, (1 + TRAINING_SHARE) * took)
 
-    def _take_orders(self) -> None:
-        """Do at once what can be done while training; the rest waits."""
+    def _take_orders(self, at_once: tuple[str, ...] = ("show", "guess")) -> None:
+        """Do at once what can be done while training or segmenting; the rest waits."""
         while not self._orders.empty():
             order = self._orders.get()
-            if order is not None and order["do"] in ("show", "guess"):
+            if order is not None and order["do"] in at_once:
                 is_new = order["name"] != self._shown
                 self._show(order["name"], order.get("view"))
                 self._show_next = 0.0 if is_new or order["do"] == "guess" else self._show_next
