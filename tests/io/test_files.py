@@ -238,6 +238,14 @@ def test_num_planes_of_tiff(tmp_path, axes, shape, expected):
     assert plane_names(tmp_path / "a.tif") == names
 
 
+def test_axes_of_one_pixel_name_no_plane(tmp_path):
+    pixels = np.zeros((1, 3, 16, 20), np.uint8)
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels, photometric="minisblack", metadata={"axes": "TZYX"}
+    )
+    assert plane_names(tmp_path / "a.tif") == ["z000", "z001", "z002"]
+
+
 def test_num_planes_of_other_formats(tmp_path):
     assert num_planes(save(tmp_path / "a.png", RGB)) == 1
 
