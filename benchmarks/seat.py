@@ -67,6 +67,8 @@ def main() -> None:
     seat = Seat(viewer)
     viewer.window.add_dock_widget(seat, name="ulens", area="right")
     seat.open_project(project.images)
+    while seat.hand is None:
+        spin(app, 0.02)
     pauses = Pauses()
     seen = listen(seat, pauses)
     spin(app, 5)
@@ -76,7 +78,7 @@ def main() -> None:
             viewer.camera.zoom *= 1.01 if shift % 2 else 1 / 1.01
         spin(app, 0.2)
     with pauses.during("the button"):
-        seat._minutes.setValue(options.minutes)
+        seat._training.minutes.setValue(options.minutes)
         seat.train_or_stop()
     begun, painted, written = time.perf_counter(), [], []
     next_stroke = begun + STROKE_SECONDS

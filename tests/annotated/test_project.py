@@ -13,13 +13,15 @@ from hypothesis.extra.numpy import arrays
 from ulens.annotated.project import (
     Annotation,
     Box,
-    Record,
-    is_project,
     labels_file,
-    list_planes,
     read_annotation,
     write_boxes,
     write_labels,
+)
+from ulens.annotated.project_images import (
+    Record,
+    is_project,
+    list_planes,
     write_record,
 )
 from ulens.annotated.samples import read_annotated
@@ -101,7 +103,7 @@ def test_each_plane_of_a_stack_has_labels_of_its_own(tmp_path: Path) -> None:
     folder = begin(tmp_path, "a")
     stack = Image(data=np.arange(3 * 24 * 32, dtype=np.uint16).reshape(3, *SHAPE), axes="ZYX")
     write_tiff(tmp_path / "images" / "s.tif", stack)
-    names = [plane.name for plane in list_planes(tmp_path / "images")]
+    names = [plane.name for plane in list_planes(folder)]
     assert names == ["a", "s_z000", "s_z001", "s_z002"]
     painted = np.zeros(SHAPE, int)
     painted[3:9, 3:9] = 1

@@ -97,6 +97,7 @@ def test_numbers_of_channels(tmp_path_factory, num, first, pattern):
         (["a_c1", "a_c2", "b_c1"], "some lack what others have"),
         (["a_c1", "a_c2", "a_c3", "b_c1", "b_c2"], "some lack what others have"),
         (["a_ch00", "a_ch01", "b_ch01", "b_ch02"], "no image has all of them"),
+        (["c1", "c2", "c3"], "nothing else is in their names"),
     ],
 )
 def test_what_is_called_so_but_is_no_channel(tmp_path, names, why):

@@ -16,6 +16,7 @@ from ulens.io.files import (
     list_rois,
     name_some,
     num_planes,
+    plane_names,
     planes,
     read_image,
     read_label_image,
@@ -220,13 +221,29 @@ def test_planes_hold_their_own_pixels():
 
 @pytest.mark.parametrize(
     ("axes", "shape", "expected"),
-    [("YX", (4, 5), 1), ("CYX", (2, 4, 5), 1), ("TCZYX", (2, 3, 4, 5, 6), 8)],
+    [
+        ("YX", (4, 5), 1),
+        ("CYX", (2, 4, 5), 1),
+        ("TCZYX", (2, 3, 4, 5, 6), 8),
+        ("TZYX", (1, 3, 5, 6), 3),
+        ("TYX", (1, 5, 6), 1),
+    ],
 )
 def test_num_planes_of_tiff(tmp_path, axes, shape, expected):
     tifffile.imwrite(
         tmp_path / "a.tif", np.zeros(shape, np.uint8), ome=True, metadata={"axes": axes}
     )
-    assert num_planes(tmp_path / "a.tif") == expected == len(planes(read_image(tmp_path / "a.tif")))
+    assert num_planes(tmp_path / "a.tif") == expected
+    names = [name for name, _ in planes(read_image(tmp_path / "a.tif"))]
+    assert plane_names(tmp_path / "a.tif") == names
+
+
+def test_axes_of_one_pixel_name_no_plane(tmp_path):
+    pixels = np.zeros((1, 3, 16, 20), np.uint8)
+    tifffile.imwrite(
+        tmp_path / "a.tif", pixels, photometric="minisblack", metadata={"axes": "TZYX"}
+    )
+    assert plane_names(tmp_path / "a.tif") == ["z000", "z001", "z002"]
 
 
 def test_num_planes_of_other_formats(tmp_path):

@@ -26,7 +26,14 @@ from odd_files import (
 )
 from ulens.errors import DataError, FileError, LabelError, SettingError
 from ulens.image import Image, Steps
-from ulens.io.files import list_images, num_planes, planes, read_image, read_label_image
+from ulens.io.files import (
+    list_images,
+    num_planes,
+    plane_names,
+    planes,
+    read_image,
+    read_label_image,
+)
 from ulens.io.label_volumes import LabelShape, ZarrLabels
 from ulens.io.reading import Reading
 from ulens.io.regions import open_volume
@@ -78,7 +85,7 @@ def test_axes_without_a_name_follow_a_rule_that_is_told(
     expected = np.moveaxis(data, 2, 0) if axes == "CYX" else data
     assert image.axes == axes
     np.testing.assert_array_equal(image.data, expected)
-    assert num_planes(path) == len(planes(image))
+    assert plane_names(path) == [name for name, _ in planes(image)]
     assert len(image.notes) == (told is not None)
     for note in image.notes:
         assert note.startswith(told)

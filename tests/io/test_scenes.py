@@ -19,7 +19,7 @@ from microscope_files import write_czi, write_lif, write_nd2
 from odd_files import pixels
 from ulens import read_image
 from ulens.errors import FileError, SettingError, UlensError
-from ulens.io.files import num_planes, planes
+from ulens.io.files import num_planes, plane_names, planes
 from ulens.io.reading import Reading
 from ulens.io.regions import open_volume
 
@@ -77,6 +77,7 @@ def test_pixels_of_any_stack_come_as_they_were(tmp_path, shape, kind, name, seed
     assert image.data.dtype == kind
     np.testing.assert_array_equal(image.data, data.swapaxes(1, 2).squeeze())
     assert image.axes_from.endswith(f"from the file's {name.upper()} metadata")
+    assert plane_names(path) == [each for each, _ in planes(image)]
     assert num_planes(path) == frames * slices
     volume, by_window = whole(path)
     assert (volume.axes, volume.shape) == (image.axes, image.data.shape)

@@ -28,6 +28,8 @@ def settings(out, **options):
             {"track": True, "probabilities": True},
             "track came with probabilities, but a res",
         ),
+        ("a", {"track": True, "only": ()}, "only came with track, or with out a file"),
+        ("a.tif", {"only": ()}, "only came with track, or with out a file"),
         ("a", {"geff": True}, "geff came without track; a graph needs tracks, so add track"),
         (
             "a.tif",

@@ -143,3 +143,13 @@ def test_a_number_below_one_is_refused(name):
 def test_a_missing_folder_is_named(model, tmp_path):
     with pytest.raises(FileError, match="nowhere does not exist"):
         suggest_boxes(model, tmp_path / "nowhere")
+
+
+def test_channels_in_files_of_their_own_are_one_image_for_a_model_of_several(tmp_path, images):
+    save_bundle(make_bundle(in_channels=2), tmp_path / "m2")
+    folder = tmp_path / "sets"
+    folder.mkdir()
+    for channel, name in enumerate(("a", "b")):
+        (images / f"{name}.tif").rename(folder / f"a_ch0{channel}.tif")
+    found = suggest_boxes(tmp_path / "m2", folder, number=5, size=16)
+    assert {each.image.name for each in found} == {"a_ch00.tif"}

@@ -1,5 +1,6 @@
 """The loop of a person with images and no labels, in a real napari, by simulated events."""
 
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,6 +10,8 @@ import pytest
 
 from painted import SIZE, draw_discs, make_project
 from ulens.annotated.project import Box, boxes_file, labels_file, read_annotation
+from ulens.annotated.samples import read_annotated
+from ulens.io.files import read_label_image
 from ulens.project.project import Project
 
 SHAPE = SIZE, SIZE
@@ -25,11 +28,18 @@ def seat(viewer, tmp_path: Path) -> Iterator[object]:
     seat = Seat(viewer)
     viewer.window.add_dock_widget(seat, name="ulens", area="right")
     seat.open_project(project.images)
+    wait_until(lambda: seat.hand is not None)
     yield seat
     seat.close_project()
 
 
-def wait_until(is_true: Callable[[], object], seconds: float = 60) -> float:
+def go_to(seat, row: int) -> None:
+    """Choose an image of the list, and wait until it is there."""
+    seat._list.setCurrentRow(row)
+    wait_until(lambda: seat._name == seat._wanted)
+
+
+def wait_until(is_true: Callable[[], object], seconds: float = 180) -> float:
     from qtpy.QtWidgets import QApplication
 
     started = time.monotonic()
@@ -116,8 +126,8 @@ def test_what_is_painted_is_on_disk_within_two_seconds(seat) -> None:
 
 def test_images_are_never_written_to_and_nothing_is_made_by_looking(seat) -> None:
     folder = seat.project.folder
-    seat._list.setCurrentRow(1)
-    seat._list.setCurrentRow(2)
+    go_to(seat, 1)
+    go_to(seat, 2)
     seat.close_project()
     assert {path.name for path in folder.rglob("*.*")} == {"project.json"}
 
@@ -130,8 +140,8 @@ def test_boxes_are_kept_and_the_whole_image_is_one(seat) -> None:
     assert np.abs(np.subtract(box, (10, 20, 50, 60))).max() <= 1
     press(seat, "W")
     wait_until(lambda: seat._list.item(0).text() == "c0: done")
-    seat._list.setCurrentRow(1)
-    seat._list.setCurrentRow(0)
+    go_to(seat, 1)
+    go_to(seat, 0)
     assert seat.hand.annotation.boxes[-1] == Box(0, 0, *SHAPE)
 
 
@@ -193,23 +203,23 @@ def test_a_guess_is_a_label_only_once_it_is_accepted(seat) -> None:
 def test_training_shows_what_it_learns_takes_strokes_and_can_be_returned_from(seat) -> None:
     paint_truth(seat, 0)
     press(seat, "W")
-    seat._minutes.setValue(2)
+    seat._training.minutes.setValue(2)
     press(seat, "T")
     wait_until(lambda: seat.hand.sure is not None)
-    assert seat._train_button.text() == "Stop (T)"
-    seat._list.setCurrentRow(1)
+    assert seat._training.train_button.text() == "Stop (T)"
+    go_to(seat, 1)
     wait_until(lambda: seat.hand.sure is not None)
     paint_truth(seat, 1)
     press(seat, "W")
     wait_until(lambda: "the new strokes are trained on" in seat._told.text())
     press(seat, "T")
-    wait_until(lambda: "round 1: AP@0.5" in seat._score.text())
-    assert seat._rounds.currentText().startswith("round 1")
-    wait_until(lambda: seat._train_button.text() == "Train (T)")
+    wait_until(lambda: "round 1: AP@0.5" in seat._training.score.text())
+    assert seat._training.rounds.currentText().startswith("round 1")
+    wait_until(lambda: seat._training.train_button.text() == "Train (T)")
     picture = seat.viewer.screenshot(canvas_only=False, flash=False)
     assert picture.std() > 10
     # back to the model that comes with ulens
-    seat._use_round(1)
+    seat._use_round(0)
     wait_until(lambda: "objects; accept" in seat._told.text())
     # where the model is least certain
     press(seat, "N")
@@ -222,10 +232,73 @@ def test_training_shows_what_it_learns_takes_strokes_and_can_be_returned_from(se
 def test_all_images_are_segmented_and_wait_for_being_accepted(seat) -> None:
     seat.segment_all()
     wait_until(lambda: "guessed" in seat._list.item(2).text())
-    seat._list.setCurrentRow(2)
+    go_to(seat, 2)
     assert seat.hand.sure is not None
     assert Project(seat.project.folder).describe("c2") == "unlabelled, guessed"
     assert not np.array(seat.hand.labels.data).any()
+
+
+def test_another_folder_is_segmented_corrected_and_trained_on(seat, tmp_path: Path) -> None:
+    from ulens.napari.image_list import NAME
+
+    more, results = tmp_path / "more", tmp_path / "masks"
+    shutil.copytree(seat.project.images, more)
+    (more / "c1.tif").write_bytes(b"II*\0 half a file")
+    before = {path: path.read_bytes() for path in more.iterdir()}
+    seat.segment_folder(more, results)
+    assert seat._training.train_button.text() == "Stop (T)"
+    wait_until(lambda: seat._training.train_button.text() == "Train (T)")
+    wait_until(lambda: "guessed; " in seat._list.item(5).text())
+    assert [seat._list.item(row).data(NAME) for row in (3, 4, 5)] == [
+        "more_c0",
+        "more_c1",
+        "more_c2",
+    ]
+    assert "unlabelled; failed: " in seat._list.item(4).text()
+    # what is found is a guess, which is corrected and becomes labels of the project
+    go_to(seat, 5)
+    assert seat.hand.guess.visible
+    found = np.array(seat.hand.guess.data)
+    np.testing.assert_array_equal(found, read_label_image(results / "c2.tif").data)
+    press(seat, "Shift-A")
+    press(seat, "D", at=tuple(int(each) for each in np.argwhere(found == 2)[0]))
+    press(seat, "W")
+    wait_until(lambda: seat._list.item(5).text().startswith("more_c2: done"))
+    (sample,) = read_annotated(seat.project.folder).samples
+    assert sample.name == "more_c2"
+    assert sample.label.max() == found.max() - 1
+    assert {path: path.read_bytes() for path in more.iterdir()} == before
+    # it is there again when the project is opened again
+    seat.open_project(seat.project.images)
+    assert seat._list.count() == 6
+
+
+def test_results_among_images_are_refused(seat) -> None:
+    seat.segment_folder(seat.project.images, seat.project.images / "masks")
+    wait_until(lambda: "is the folder of this project" in seat._told.text())
+    assert seat._list.count() == 3
+
+
+def test_an_image_that_cannot_be_read_is_told(seat) -> None:
+    (seat.project.images / "c1.tif").write_bytes(b"II*\0 half a file")
+    seat._list.setCurrentRow(1)
+    wait_until(lambda: "c1.tif is truncated" in seat._told.text())
+    assert seat._name == "c0"
+    go_to(seat, 2)
+    go_to(seat, 0)
+
+
+def test_a_stroke_ends_on_the_image_where_it_began(seat, monkeypatch) -> None:
+    from qtpy.QtCore import Qt
+    from qtpy.QtWidgets import QApplication
+
+    monkeypatch.setattr(QApplication, "mouseButtons", lambda: Qt.MouseButton.LeftButton)
+    seat._list.setCurrentRow(1)
+    ends = time.monotonic() + 1
+    wait_until(lambda: time.monotonic() > ends)
+    assert seat._name == "c0"
+    monkeypatch.undo()
+    wait_until(lambda: seat._name == "c1")
 
 
 def test_a_worker_that_is_killed_is_told_and_started_again(seat) -> None:

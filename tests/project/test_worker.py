@@ -1,6 +1,7 @@
 """The worker of a seat: orders in, events out."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -11,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from painted import SIZE, make_project, paint
+from painted import SIZE, draw_discs, make_project, paint
 from ulens.annotated.project import labels_file
+from ulens.image import Image
+from ulens.io.tiff import write_tiff
 from ulens.project.project import Project
 from ulens.project.worker import Worker, how_sure
 
@@ -55,14 +58,69 @@ def test_it_guesses_drafts_and_tells_what_is_wrong(at_work) -> None:
     labels, sure = np.load(guess["labels"]), np.load(guess["sure"])
     assert labels.shape == sure.shape == (SIZE, SIZE)
     assert labels.max() == guess["num_objects"]
-    working.worker.order({"do": "segment", "names": ["c1", "nothing", "c2"]})
-    working.wait_for("idle", 2)
-    assert working.kinds().count("drafted") == 2
-    assert "no image nothing" in working.wait_for("not drafted")["text"]
-    assert project.read_draft("c2", (SIZE, SIZE)) is not None
+    working.worker.order({"do": "segment", "names": ["c1", "c2"]})
+    assert "c1" in working.wait_for("segmented")["names"]
+    found = working.wait_for("segmented", 2)
+    guess = project.read_guess("c2", (SIZE, SIZE))
+    assert found == {
+        "event": "segmented", "names": ["c2"], "text": f"{guess.max()} objects", "is_done": True
+    }  # fmt: skip
+    assert project.read_guess("c0", (SIZE, SIZE)) is None
+    working.worker.order({"do": "segment", "names": ["nothing"]})
+    assert "no image nothing" in working.wait_for("error")["text"]
     labels_file(project.folder, "c0").unlink()
     working.worker.order({"do": "train", "seconds": 5})
-    assert "training needs background and at least one" in working.wait_for("error")["text"]
+    assert "training needs background and at least one" in working.wait_for("error", 2)["text"]
+
+
+def test_another_folder_is_segmented_and_becomes_a_part(at_work, tmp_path: Path) -> None:
+    project, working = at_work
+    more, results = tmp_path / "more", tmp_path / "masks"
+    shutil.copytree(project.images, more)
+    (more / "x.tif").write_bytes(b"II*\0 half a file")
+    order = {"do": "segment_folder", "images": str(more), "results": str(results)}
+    working.worker.order(order)
+    assert "1 of 4 images could not be segmented" in working.wait_for("error")["text"]
+    assert working.events[0] == {"event": "added", "images": str(more)}
+    (failed,) = [e for e in working.events if e["event"] == "segmented" and not e["is_done"]]
+    assert failed["names"] == ["more_x"]
+    assert "x.tif is truncated" in failed["text"]
+    assert working.wait_for("progress")["progress"] < 1
+    seen_by_others = Project(project.folder)
+    assert seen_by_others.read_guess("more_c1", (SIZE, SIZE)).max() > 0
+    assert {path.name for path in results.glob("*.tif")} == {"c0.tif", "c1.tif", "c2.tif"}
+    # nothing is begun where it may not be written
+    working.worker.order(order | {"results": str(more / "masks")})
+    assert "choose a folder elsewhere" in working.wait_for("error", 2)["text"]
+    # a second time, what is there is kept
+    working.worker.order(order)
+    working.wait_for("error", 3)
+    assert len(project.planes) == 7
+
+
+def test_segmenting_is_stopped_and_what_is_ordered_next_is_done(tmp_path: Path) -> None:
+    events: list[dict] = []
+    worker = Worker(make_project(tmp_path), tmp_path, events.append)
+    for do in ({"do": "segment", "names": ["c0", "c1"]}, {"do": "stop"}, {"do": "use", "round": 0}):
+        worker.order(do)
+    worker.order(None)
+    worker.run()
+    assert "stopped" in events[0]["text"]
+    assert [event.get("done") for event in events[1:]] == ["segment", "use"]
+
+
+def test_a_model_of_one_channel_says_what_to_do_with_more(tmp_path: Path) -> None:
+    (tmp_path / "cells").mkdir()
+    for channel in range(2):
+        data = draw_discs(channel)[0]
+        write_tiff(tmp_path / "cells" / f"a_ch0{channel}.tif", Image(data=data, axes="YX"))
+    events: list[dict] = []
+    worker = Worker(Project.open(tmp_path / "cells"), tmp_path, events.append)
+    worker.order({"do": "guess", "name": "a_ch00"})
+    worker.order(None)
+    worker.run()
+    assert "a_ch00 has 2 channels" in events[0]["text"]
+    assert "train a model of this project first" in events[0]["text"]
 
 
 def test_while_it_trains_it_shows_the_image_on_screen_and_takes_strokes(at_work) -> None:

@@ -1,27 +1,26 @@
-"""A project's folder: what a person has annotated so far, plane by plane.
+"""What a person has annotated so far in a project, plane by plane.
 
-PROJECT/project.json says where the images are. PROJECT/labels/NAME.tif holds the labels of a plane,
-an ordinary TIFF, and NAME.json beside it the boxes in which everything is annotated.
+PROJECT/labels/NAME.tif holds the labels of a plane, an ordinary TIFF, and NAME.json beside it the
+boxes in which everything is annotated.
 """
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from ulens.annotated.label_values import encode, number_instances
-from ulens.errors import DataError, LabelError, SettingError
+from ulens.annotated.project_images import LABELS, PlaneOf, list_planes, read_record_of
+from ulens.errors import LabelError, SettingError
 from ulens.image import Image
 from ulens.io.atomic import write_file
-from ulens.io.files import list_images, name_some, num_planes, planes, read_image, read_label_image
+from ulens.io.files import name_some, read_label_image
 from ulens.io.tiff import write_tiff
 from ulens.labels.meaning import IGNORED, LabelsAre
 from ulens.record import read_json, read_record
-
-PROJECT, LABELS = "project.json", "labels"
 
 
 class Box(NamedTuple):
@@ -83,38 +82,6 @@ class Annotation:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Record:
-    """What `project.json` holds.
-
-    Parameters
-    ----------
-    images : the folder of the images, as seen from the project's
-    labels_are : ids of objects, or classes
-    """
-
-    images: str
-    labels_are: LabelsAre = "instances"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlaneOf:
-    """A plane of an image file.
-
-    Parameters
-    ----------
-    name : the file's stem, and the plane's name for a stack
-    path : the file
-    number : of the plane in it, from 0
-    part : what `ulens.io.files.planes` calls it; empty where the file holds one
-    """
-
-    name: str
-    path: Path
-    number: int = 0
-    part: str = ""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class AnnotatedPlane:
     """A plane with what is annotated of it.
 
@@ -132,65 +99,6 @@ class AnnotatedPlane:
     pixels: np.ndarray
     label: np.ndarray
     file: Path
-
-
-def is_project(folder: Path) -> bool:
-    """Whether a folder is that of a project."""
-    return (Path(folder) / PROJECT).is_file()
-
-
-def read_record_of(folder: Path) -> Record:
-    """Read what kind of project a folder is; raises SettingError where it is damaged."""
-    path = folder / PROJECT
-    return read_record(Record, read_json(path.read_bytes(), str(path)), str(path))
-
-
-def write_record(folder: Path, record: Record) -> None:
-    """Write what kind of project a folder is."""
-    write_file(folder / PROJECT, _to_json(asdict(record)))
-
-
-def images_of(folder: Path) -> Path:
-    """Return the folder of a project's images.
-
-    Raises
-    ------
-    DataError : it is not there
-    """
-    images = folder / read_record_of(folder).images
-    if not images.exists():
-        raise DataError(
-            f"{folder / PROJECT} says that the images are in {images}, which is not there; move "
-            "them back, or write their new place into that file"
-        )
-    return images.resolve()
-
-
-def list_planes(images: Path) -> list[PlaneOf]:
-    """List the planes of all images of a folder; of all but stacks only the headers are read.
-
-    Raises
-    ------
-    DataError : two images would have labels of one name
-    """
-    found: dict[str, PlaneOf] = {}
-    for path in list_images(images):
-        for plane in _planes_of(path):
-            if plane.name in found:
-                raise DataError(
-                    f"labels of {found[plane.name].path.name} and of {path.name} would both be "
-                    f"named {plane.name}.tif; rename one of the images"
-                )
-            found[plane.name] = plane
-    return list(found.values())
-
-
-def _planes_of(path: Path) -> Iterator[PlaneOf]:
-    if num_planes(path) == 1:
-        yield PlaneOf(name=path.stem, path=path)
-        return
-    for number, (name, _) in enumerate(planes(read_image(path))):
-        yield PlaneOf(name=f"{path.stem}_{name}", path=path, number=number, part=name)
 
 
 def labels_file(folder: Path, name: str) -> Path:
@@ -254,7 +162,8 @@ def write_boxes(folder: Path, name: str, boxes: Iterable[Box]) -> None:
     """Write the boxes of a plane."""
     path = boxes_file(folder, name)
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, _to_json({"boxes": [list(map(int, box)) for box in boxes]}))
+    content = {"boxes": [list(map(int, box)) for box in boxes]}
+    write_file(path, json.dumps(content, indent=2).encode())
 
 
 def read_annotated_planes(folder: Path) -> Iterator[AnnotatedPlane]:
@@ -264,13 +173,16 @@ def read_annotated_planes(folder: Path) -> Iterator[AnnotatedPlane]:
     ------
     LabelError : nothing is annotated, or nothing as background
     """
-    images, is_any, is_background = images_of(folder), False, False
-    for plane in list_planes(images):
+    is_any, is_background = False, False
+    last: tuple[Path, Image] | None = None
+    for plane in list_planes(folder):
         files = (labels_file(folder, plane.name), boxes_file(folder, plane.name))
         if not any(path.is_file() for path in files):
             continue
-        image = read_image(plane.path)
-        pixels = planes(image)[plane.number][1]
+        if last is None or last[0] != plane.path:  # planes of a stack follow each other
+            last = plane.path, plane.read_file()
+        image = last[1]
+        pixels = plane.of(image)
         annotation = read_annotation(folder, plane.name, pixels.shape[1:])
         if annotation.is_empty:
             continue
@@ -321,7 +233,3 @@ def refuse_selection(**asked: object) -> None:
             f"{name_some(map(Path, given))} is given, but a project knows how its labels are to "
             "be read; leave it out"
         )
-
-
-def _to_json(entries: object) -> bytes:
-    return json.dumps(entries, indent=2).encode()

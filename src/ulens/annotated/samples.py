@@ -37,13 +37,8 @@ from ulens.annotated.planes import (
     join_all_notes,
     read_planes,
 )
-from ulens.annotated.project import (
-    encode_truth,
-    is_project,
-    read_annotated_planes,
-    read_record_of,
-    refuse_selection,
-)
+from ulens.annotated.project import encode_truth, read_annotated_planes, refuse_selection
+from ulens.annotated.project_images import is_project, read_record_of
 from ulens.annotated.rows import PairRow, Source, make_rows
 from ulens.annotated.seen import hash_image
 from ulens.annotated.series import Place, find_places

@@ -70,7 +70,8 @@ def find_channel_files(
     -----
     They are called alike but for the channel, and of one size; there are two to eight, numbered
     from 0 or 1 without a gap. Images that lack one which others have are refused when they are
-    read. The letter c alone is taken for a channel only where no image of the folder lacks one.
+    read. The letter c alone is taken for a channel only where no image of the folder lacks one,
+    and where there is more in the name.
     """
     if apart is None and axes is not None and "C" not in axes.upper():
         apart = f"axes are {axes}, without C"
@@ -202,6 +203,8 @@ def _refuse(groups: Mapping[_Key, Mapping[int, Path]], *, is_weak: bool) -> str 
         return "no image has all of them"
     if is_weak and any(len(group) < len(numbers) for group in groups.values()):
         return "some lack what others have"
+    if is_weak and any(not before and not Path(after).suffix for _, before, after in groups):
+        return "nothing else is in their names"
     for group in groups.values():
         sizes = {size for file in group.values() if (size := _size(file)) is not None}
         if len(sizes) > 1:

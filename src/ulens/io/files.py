@@ -1,6 +1,5 @@
 """Image files: which ones a folder holds, reading them, and their 2-D planes."""
 
-import math
 import os
 import re
 from collections.abc import Iterable, Sequence
@@ -28,6 +27,7 @@ __all__ = [
     "name_some",
     "num_planes",
     "other_files",
+    "plane_names",
     "planes",
     "read_image",
     "read_label_image",
@@ -202,22 +202,32 @@ def read_label_image(path: Path, axes: str | None = None) -> Image:
 
 def num_planes(path: Path, reading: Reading = BY_FILE) -> int:
     """Return the number of 2-D planes in a file, from its header where possible."""
+    return len(plane_names(path, reading))
+
+
+def plane_names(path: Path, reading: Reading = BY_FILE) -> list[str]:
+    """Return the names that `planes` gives, from the file's header where possible."""
     path = Path(path)
     try:
         if microscope_format(path):
             with open_scene(path, reading) as image:
-                return _count_planes(image.axes, image.scene.shape)
+                return _name_planes(image.axes, image.scene.shape)
         if _is_tiff(path):
             with open_tiff(path, reading) as content:
-                return _count_planes(content.axes, content.series.shape)
+                return _name_planes(content.axes, content.series.shape)
     except Exception:  # read_as says what is wrong with the file
-        return len(planes(read_as(path, reading)))
-    return 1
+        return [name for name, _ in planes(read_as(path, reading))]
+    return [""]
 
 
-def _count_planes(axes: Axes, shape: Sequence[int]) -> int:
-    sizes = zip(axes.stored, shape, strict=True)
-    return math.prod(size for letter, size in sizes if letter in "TZ")
+def _name_planes(axes: Axes, shape: Sequence[int]) -> list[str]:
+    """Name the planes of an array in a file; axes of one pixel are left out of an image."""
+    sizes = {letter: size for letter, size in zip(axes.stored, shape, strict=True) if size > 1}
+    return [
+        _plane_name("".join(sizes), t, z)
+        for t in range(sizes.get("T", 1))
+        for z in range(sizes.get("Z", 1))
+    ]
 
 
 def planes(image: Image) -> list[tuple[str, np.ndarray]]:

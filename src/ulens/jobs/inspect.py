@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ulens.annotated.project import is_project
+from ulens.annotated.project_images import is_project
 from ulens.annotated.rows import PairRow
 from ulens.annotated.samples import Annotated, read_annotated
 from ulens.errors import DataError

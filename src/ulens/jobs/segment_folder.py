@@ -10,7 +10,7 @@ from ulens.bundle import load_bundle
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import DataError, SettingError, ShapeError
 from ulens.image import Image
-from ulens.io.files import planes, read_as, read_image
+from ulens.io.files import list_images, planes, read_as, read_image
 from ulens.io.lock import hold
 from ulens.io.made_by import MadeBy
 from ulens.io.reading import Reading
@@ -61,7 +61,9 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
     Images of another pixel size than the training images' are resampled, see `Segmenter`.
     """
     bundle = load_bundle(settings.model)
-    files, reading, notes = find_images(settings, bundle)
+    files, reading, notes = find_images(settings, bundle, list_images(settings.images))
+    if settings.only is not None:
+        files = [file for file in files if file in settings.only]
     maps = ENCODINGS[bundle.encoding].maps if settings.probabilities else None
     outputs = plan_targets(files, settings.out, maps=maps, rois=settings.rois)
     check_output(settings)

@@ -1,14 +1,13 @@
 """Which images a segmentation reads, and how: as the user asks for, or as the model was trained."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
 from ulens.bundle import ModelBundle
 from ulens.io.channel_files import find_channel_files
-from ulens.io.files import list_images
 from ulens.io.reading import Reading, as_texts
-from ulens.jobs.segmenting import SegmentSettings
 
 
 class Asked(Protocol):
@@ -39,9 +38,9 @@ def reading_for(settings: Asked, bundle: ModelBundle) -> Reading:
 
 
 def find_images(
-    settings: SegmentSettings, bundle: ModelBundle
+    settings: Asked, bundle: ModelBundle, files: Sequence[Path]
 ) -> tuple[list[Path], Reading, list[str]]:
-    """Return the images, of each its first file, how to read them, and what to know of that.
+    """Return the images of files, of each its first one, how to read them, and what to know of it.
 
     Channels that lie beside each other as files are joined for a model that takes several, and
     where channels are chosen.
@@ -49,7 +48,7 @@ def find_images(
     reading = reading_for(settings, bundle)
     takes_one = bundle.net.in_channels == 1 and not reading.channels
     found = find_channel_files(
-        list_images(settings.images),
+        files,
         settings.axes,
         apart="the model takes one channel; --channel chooses one" if takes_one else None,
     )
@@ -57,7 +56,7 @@ def find_images(
     return found.images, replace(reading, beside=found.beside), notes
 
 
-def describe_channels(settings: SegmentSettings, bundle: ModelBundle) -> list[str]:
+def describe_channels(settings: Asked, bundle: ModelBundle) -> list[str]:
     """Return a sentence where other channels are asked for than those of the training."""
     asked, learned = as_texts(settings.channel), _learned(bundle)
     if not asked or not learned or asked == learned:

@@ -88,6 +88,8 @@ class SegmentSettings:
         with OUT a file: what the program may take in all, in 10⁹ bytes; with workers, each of them
     block_px, halo_px
         with OUT a file: as in `LargeJob`, instead of what the memory gives
+    only
+        of a folder of images these files, of each image its first; without it, all
     """
 
     model: Path
@@ -113,6 +115,7 @@ class SegmentSettings:
     memory_gb: With[float, FROM_PYTHON_ALONE] = 2.0
     block_px: With[int | None, FROM_PYTHON_ALONE] = None
     halo_px: With[int | None, FROM_PYTHON_ALONE] = None
+    only: With[tuple[Path, ...] | None, FROM_PYTHON_ALONE] = None
 
     def __post_init__(self) -> None:
         check_zoom((self.zoom, self.zoom))
@@ -140,6 +143,10 @@ class SegmentSettings:
             raise SettingError(
                 f"track came with {beside_labels}, but a result of the Cell Tracking Challenge "
                 "holds none of these; segment a second time without track"
+            )
+        if self.only is not None and (self.track or self.is_large):
+            raise SettingError(
+                "only came with track, or with out a file, which take all of an image; leave it out"
             )
         if self.geff and not self.track:
             raise SettingError("geff came without track; a graph needs tracks, so add track")

@@ -11,9 +11,10 @@ from ulens.bundle import ModelBundle, load_bundle
 from ulens.errors import DataError, SettingError, ShapeError
 from ulens.io.axes import check_axes
 from ulens.io.files import list_images, planes
+from ulens.io.reading import Reading
 from ulens.jobs.inspect import is_constant
 from ulens.jobs.options import FROM_PYTHON_ALONE, REPEATED, SEVERAL
-from ulens.jobs.segment_inputs import reading_for
+from ulens.jobs.segment_inputs import find_images
 from ulens.jobs.segmenting import SegmentProgress, follow, open_image
 from ulens.predict.segmenter import Segmenter
 from ulens.predict.tiles import Slices
@@ -118,19 +119,26 @@ def run_suggestions(settings: SuggestSettings) -> Iterator[SegmentProgress | Sug
     """
     files = [file for path in settings.images for file in list_images(path)]
     segmenter = Segmenter(load_bundle(settings.model), device=settings.device)
-    return _search(segmenter, list(dict.fromkeys(files)), settings)
+    images, reading, notes = find_images(settings, segmenter.bundle, list(dict.fromkeys(files)))
+    return _search(segmenter, images, settings, reading, notes)
 
 
 def _search(
-    segmenter: Segmenter, files: Sequence[Path], settings: SuggestSettings
+    segmenter: Segmenter,
+    files: Sequence[Path],
+    settings: SuggestSettings,
+    reading: Reading,
+    notes: Sequence[str],
 ) -> Iterator[SegmentProgress | Suggested]:
     found: dict[tuple[Path, str], list[UnsureBox]] = {}
     errors: list[str] = []
     noted: set[str] = set()
+    for note in notes:
+        yield SegmentProgress(image=files[0], number=1, num_images=len(files), note=note)
     for number, file in enumerate(files, start=1):
         progress = SegmentProgress(image=file, number=number, num_images=len(files))
         try:
-            yield from _search_file(segmenter, progress, noted, settings, found)
+            yield from _search_file(segmenter, progress, noted, settings, reading, found)
         except (DataError, ShapeError, SettingError) as error:
             errors.append(str(error))
             yield replace(progress, error=errors[-1])
@@ -154,12 +162,11 @@ def _search_file(
     progress: SegmentProgress,
     noted: set[str],
     settings: SuggestSettings,
+    reading: Reading,
     found: dict[tuple[Path, str], list[UnsureBox]],
 ) -> Generator[SegmentProgress, None, None]:
     """Find the boxes of each plane of the image at work, and tell of every tile."""
-    image, factor, progress = yield from open_image(
-        segmenter, progress, noted, reading_for(settings, segmenter.bundle)
-    )
+    image, factor, progress = yield from open_image(segmenter, progress, noted, reading)
     for name, plane in planes(image):
         if plane.size and is_constant(plane):
             continue

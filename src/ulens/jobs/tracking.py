@@ -11,7 +11,7 @@ from ulens.annotated.ctc import write_result
 from ulens.bundle import load_bundle
 from ulens.errors import OutputError, SettingError
 from ulens.io.atomic import new_name, put_in_place
-from ulens.io.files import name_some, planes
+from ulens.io.files import list_images, name_some, planes
 from ulens.io.frames import Frames, check_frames
 from ulens.io.lock import hold
 from ulens.io.segmentations import check_output_folder
@@ -104,7 +104,7 @@ def track_sequence(settings: SegmentSettings) -> Iterator[SegmentProgress | Trac
     field of interest are left out before tracking, as in its references. The first event says so.
     """
     bundle = load_bundle(settings.model)
-    files, reading, notes = find_images(settings, bundle)
+    files, reading, notes = find_images(settings, bundle, list_images(settings.images))
     if bundle.labels_are == "classes":
         raise SettingError(
             f"{settings.images} cannot be tracked: {settings.model} finds classes, no single "

@@ -30,17 +30,23 @@ class Autosave(QObject):
         self._boxes: tuple[Box, ...] = ()
         self._written = Annotation(labels=self._labels)
         self._writer = ThreadPoolExecutor(1, "ulens-autosave")
-        self._last: Future[None] | None = None
+        self._last: Future[None] = self._writer.submit(self._take_up, self._written)
         self._timer = QTimer(self)
         self._timer.setSingleShot(True)
         self._timer.setInterval(wait_ms)
         self._timer.timeout.connect(self._write)
 
-    def hold(self, name: str, annotation: Annotation) -> None:
-        """Take another plane in hand; what is unwritten of the one before is written first."""
-        self.flush()
+    def hold(self, name: str, annotation: Annotation, written: Annotation) -> None:
+        """Take another plane in hand; what is unwritten of the one before is written first.
+
+        Parameters
+        ----------
+        name, annotation : of the plane
+        written : a copy, as it is on disk
+        """
+        self.write()
         self._name, self._labels, self._boxes = name, annotation.labels, annotation.boxes
-        self._written = Annotation(labels=annotation.labels.copy(), boxes=annotation.boxes)
+        self._last = self._writer.submit(self._take_up, written)
 
     def change(self, labels: np.ndarray, boxes: tuple[Box, ...]) -> None:
         """Take note of a change; `labels` may change further until it is written."""
@@ -50,15 +56,21 @@ class Autosave(QObject):
 
     def flush(self) -> None:
         """Write now what is unwritten, and wait for it."""
+        self.write().result()
+
+    def write(self) -> Future[None]:
+        """Begin to write what is unwritten; return what to wait for."""
         if self._timer.isActive():
             self._timer.stop()
             self._write()
-        if self._last is not None:
-            self._last.result()
+        return self._last
 
     def _write(self) -> None:
         annotation = Annotation(labels=self._labels.copy(), boxes=self._boxes)
         self._last = self._writer.submit(self._write_files, self._name, annotation)
+
+    def _take_up(self, written: Annotation) -> None:
+        self._written = written
 
     def _write_files(self, name: str, annotation: Annotation) -> None:
         before = self._written

@@ -92,9 +92,9 @@ class ImageInHand:
         Parameters
         ----------
         pixels : (C, Y, X)
-        annotation : of the plane
+        annotation : of the plane; its labels are painted on
         """
-        labels = annotation.labels.copy()
+        labels = annotation.labels
         is_new_size, self.shape = pixels.shape[1:] != self.shape, pixels.shape[1:]
         self._show_pixels(pixels)
         self._make(labels)

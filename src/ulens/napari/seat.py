@@ -1,6 +1,7 @@
 """The seat: a list of images, a guess, tools, training while painting."""
 
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,32 +9,24 @@ import numpy as np
 from napari.viewer import Viewer
 from qtpy.QtCore import Qt, QTimer
 from qtpy.QtGui import QCloseEvent
-from qtpy.QtWidgets import (
-    QComboBox,
-    QDoubleSpinBox,
-    QFileDialog,
-    QHBoxLayout,
-    QLabel,
-    QListWidget,
-    QListWidgetItem,
-    QProgressBar,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QApplication, QFileDialog, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ulens.annotated.project import Box
 from ulens.errors import UlensError
 from ulens.io.lock import hold
 from ulens.labels.corrections import take_over
 from ulens.napari.autosave import Autosave
-from ulens.napari.curve import Curve
+from ulens.napari.background import Background
+from ulens.napari.image_list import ImageList
 from ulens.napari.layers import ImageInHand
+from ulens.napari.opening import Opened, read, read_guess
 from ulens.napari.process import WorkerProcess
 from ulens.napari.tools import Tools
+from ulens.napari.training import TrainingPanel, button
 from ulens.project.project import Project
 
-NAME, NUM_SUGGESTED, VIEW_MS = Qt.ItemDataRole.UserRole, 10, 1000
+NUM_SUGGESTED, VIEW_MS, PRESSED_MS = 10, 1000, 50
+WORK = ("train", "segment", "segment_folder")
 
 
 class Seat(QWidget):
@@ -58,8 +51,11 @@ class Seat(QWidget):
         self._name = ""
         self._autosave: Autosave | None = None
         self._worker: WorkerProcess | None = None
-        self._is_training = False
+        self._background: Background | None = None
+        self._wanted = ""
+        self._is_busy = False
         self._suggestions: list[dict[str, Any]] = []
+        self._box: tuple[str, Box] | None = None
         self._view: Box | None = None
         self._lock = ExitStack()
         self._build()
@@ -76,39 +72,34 @@ class Seat(QWidget):
     def _build(self) -> None:
         layout = QVBoxLayout(self)
         self._tools = Tools(lambda: self.hand, self.tell)
-        self._list, self._curve, self._progress = QListWidget(), Curve(), QProgressBar()
-        self._list.currentItemChanged.connect(self._open_item)
-        self._minutes, self._rounds = QDoubleSpinBox(), QComboBox()
-        self._minutes.setRange(0.1, 24 * 60)
-        self._minutes.setValue(5)
-        self._minutes.setSuffix(" min")
-        self._rounds.activated.connect(self._use_round)
-        self._train_button = _button("Train (T)", self.train_or_stop, "On all that is annotated.")
-        self._go_on_button = _button("Go on", self.go_on, "Train the last round for longer.")
-        self._score, self._told = QLabel(), QLabel("Open a folder of images to begin.")
-        for label in (self._score, self._told):
-            label.setWordWrap(True)
-            label.setTextFormat(Qt.TextFormat.PlainText)
+        self._list, self._training = ImageList(), TrainingPanel()
+        self._list.chosen.connect(self._open)
+        self._training.train_or_stop.connect(self.train_or_stop)
+        self._training.go_on.connect(self.go_on)
+        self._training.used.connect(self._use_round)
+        self._told = QLabel("Open a folder of images to begin.")
+        self._told.setWordWrap(True)
+        self._told.setTextFormat(Qt.TextFormat.PlainText)
         rows: list[list[QWidget]] = [
-            [_button("Open folder of images…", self._ask_for_folder, "It is never written to.")],
+            [button("Open folder of images…", self._ask_for_folder, "It is never written to.")],
             [self._list],
             [
-                _button("Box (R)", self.draw_box, "Draw a box in which every object is annotated."),
-                _button("Whole image (W)", self.mark_whole, "Every object of it is annotated."),
+                button("Box (R)", self.draw_box, "Draw a box in which every object is annotated."),
+                button("Whole image (W)", self.mark_whole, "Every object of it is annotated."),
             ],
             [
-                _button("First guess (G)", self.guess, "Segment this image by the model."),
-                _button("Accept all (Shift-A)", self.accept_all, "Make the guess labels."),
-                _button("Next (N)", self.go_to_next, "Where to draw next."),
+                button("First guess (G)", self.guess, "Segment this image by the model."),
+                button("Accept all (Shift-A)", self.accept_all, "Make the guess labels."),
+                button("Next (N)", self.go_to_next, "Where to draw next."),
             ],
             [self._tools],
-            [self._minutes, self._train_button, self._go_on_button],
-            [self._progress],
-            [self._curve],
-            [self._score],
+            [self._training],
             [
-                self._rounds,
-                _button("Segment all", self.segment_all, "Guess every image without labels."),
+                button("Segment all", self.segment_all, "Guess every image without labels."),
+                button(
+                    "Segment folder…", self._ask_for_folders,
+                    "Segment other images; correct them, and train on them, too.",
+                ),
             ],
             [self._told],
         ]  # fmt: skip
@@ -136,33 +127,33 @@ class Seat(QWidget):
         self.close_project()
         self.project, self._lock = project, lock
         self._autosave = Autosave(project, self)
-        self._autosave.saved.connect(self._show_state)
+        self._autosave.saved.connect(self._list.show_state)
         self._autosave.failed.connect(self.tell)
+        self._background = Background(self)
+        self._background.failed.connect(self.tell)
         self._worker = WorkerProcess(project.folder, self)
         self._worker.happened.connect(self._take)
         self._worker.failed.connect(self._lose_worker)
-        for plane in project.planes:
-            item = QListWidgetItem(plane.name)
-            item.setData(NAME, plane.name)
-            self._list.addItem(item)
-        self._show_rounds()
+        self._list.show_project(project)
+        self._training.show_rounds(project.rounds())
         self.tell(f"labels are kept in {project.folder}")
         self._list.setCurrentRow(0)
-        self._states_due = [plane.name for plane in project.planes]
-        QTimer.singleShot(0, self._show_next_state)
 
     def close_project(self) -> None:
         """Write what is unwritten, let the worker keep what there is, and take all away."""
         if self._autosave is not None:
             self._autosave.flush()
+        if self._background is not None:
+            self._background.close()
         if self._worker is not None:
             self._worker.close()
         if self.hand is not None:
             self.hand.remove()
-        self.project = self.hand = self._autosave = self._worker = None
+        self._list.take_away()
+        self.project = self.hand = self._autosave = self._worker = self._background = None
+        self._name = self._wanted = ""
         self._lock.close()
-        self._set_training(False)
-        self._list.clear()
+        self._set_busy(False)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Keep everything."""
@@ -180,26 +171,42 @@ class Seat(QWidget):
         if folder:
             self.open_project(Path(folder))
 
-    def _open_item(self, item: QListWidgetItem | None) -> None:
-        if item is None or self.project is None or self._autosave is None:
+    def _ask_for_folders(self) -> None:
+        images = QFileDialog.getExistingDirectory(self, "Folder of images to segment")
+        if images:
+            beside = str(Path(images).parent)
+            results = QFileDialog.getExistingDirectory(self, "Folder for the label images", beside)
+            if results:
+                self.segment_folder(Path(images), Path(results))
+
+    def _open(self, name: str) -> None:
+        """Read an image beside the window, and show it then."""
+        self._wanted = name
+        if self.project is None or self._autosave is None or self._background is None:
             return
-        name = item.data(NAME)
-        try:
-            self._autosave.flush()
-            _, pixels = self.project.read(name)
-            annotation = self.project.annotation(name, pixels.shape[1:])
-            draft = self.project.read_draft(name, pixels.shape[1:])
-        except (UlensError, OSError) as error:
-            self.tell(str(error))
+        if name != self._name:
+            written = self._autosave.write()
+            self._background.do(partial(read, self.project, name, written), self._show)
+
+    def _show(self, opened: Opened) -> None:
+        """Show an image, unless its user has gone on to another one meanwhile."""
+        if opened.name != self._wanted or self._autosave is None:
             return
-        self._name = name
-        self._autosave.hold(name, annotation)
+        if QApplication.mouseButtons() != Qt.MouseButton.NoButton:  # a stroke ends where it began
+            QTimer.singleShot(PRESSED_MS, partial(self._show, opened))
+            return
+        self._name = opened.name
+        self._autosave.hold(opened.name, opened.annotation, opened.written)
         if self.hand is None:
             self.hand = ImageInHand(self.viewer, self._note_change, self._tools.serve)
-        self.hand.show(pixels, annotation)
-        if draft is not None:
-            self.hand.show_guess(draft, np.where(draft > 0, 255, 0).astype(np.uint8))
+        self.hand.show(opened.pixels, opened.annotation)
+        self._show_found(opened.name, opened.guess)
         self._show_view()
+        self._show_box()
+
+    def _show_found(self, name: str, guess: tuple[np.ndarray, np.ndarray] | None) -> None:
+        if self.hand is not None and name == self._name and guess is not None:
+            self.hand.show_guess(*guess)
 
     def _show_view(self) -> None:
         """Let the worker know what is on screen."""
@@ -244,17 +251,22 @@ class Seat(QWidget):
             return
         if self._suggestions:
             self._go_to_box(self._suggestions.pop(0))
-        elif self._is_training:
+        elif self._is_busy:
             self._go_to_unlabelled()
         else:
             self._order("suggest", number=NUM_SUGGESTED)
             self.tell("looking for where the model is least certain …")
 
     def _go_to_box(self, suggestion: dict[str, Any]) -> None:
-        box = Box(*suggestion["box"])
-        self._go_to_image(suggestion["name"])
-        if self.hand is not None and self._name == suggestion["name"]:
-            self.hand.show_suggestion(box)
+        self._box = suggestion["name"], Box(*suggestion["box"])
+        self._list.go_to(suggestion["name"])
+        self._show_box()
+
+    def _show_box(self) -> None:
+        """Show the box to go to, once its image is there."""
+        if self.hand is not None and self._box is not None and self._box[0] == self._name:
+            self.hand.show_suggestion(self._box[1])
+            self._box = None
             self.tell(
                 "the model is least certain here: annotate all of this box, then take it with "
                 "Shift-R; N for the next"
@@ -267,48 +279,56 @@ class Seat(QWidget):
 
     def _go_to_unlabelled(self) -> None:
         assert self.project is not None
-        names = [plane.name for plane in self.project.planes]
-        start = self._list.currentRow() + 1
-        for name in names[start:] + names[:start]:
+        for name in self._list.names_from_here():
             if self.project.state(name) == "unlabelled":
-                self._go_to_image(name)
+                self._list.go_to(name)
                 return
         self.tell("something is annotated of every image")
 
-    def _go_to_image(self, name: str) -> None:
-        assert self.project is not None
-        names = [plane.name for plane in self.project.planes]
-        self._list.setCurrentRow(names.index(name))
-
     def train_or_stop(self) -> None:
-        """Train on all that is annotated; while training, stop and keep what there is."""
-        if self._is_training:
+        """Train on all that is annotated; while at work, stop and keep what there is."""
+        if self._is_busy:
             self._order("stop")
-            self.tell("stopping; what there is is scored and kept …")
+            self.tell("stopping; what there is is kept …")
             return
         self._begin_training(go_on=False)
 
     def go_on(self) -> None:
         """Train the last round for longer."""
-        if not self._is_training:
+        if not self._is_busy:
             self._begin_training(go_on=True)
 
     def _begin_training(self, *, go_on: bool) -> None:
         if self._autosave is not None:
             self._autosave.flush()
-            self._curve.clear()
-            self._score.clear()
-            self._order("train", seconds=60 * self._minutes.value(), go_on=go_on)
-            self._set_training(True)
+            self._training.begin()
+            self._order("train", seconds=60 * self._training.minutes.value(), go_on=go_on)
+            self._set_busy(True)
             self.tell("the training begins; go on painting, new strokes join it")
 
     def segment_all(self) -> None:
         """Guess every image of which nothing is annotated; the guesses are kept until accepted."""
-        if self.project is not None:
-            names = [plane.name for plane in self.project.planes]
-            names = [name for name in names if self.project.state(name) == "unlabelled"]
+        if self.project is not None and not self._is_busy:
+            own = [each for each in self.project.planes if each.results == self.project.guesses]
+            names = [each.name for each in own if self.project.state(each.name) == "unlabelled"]
             self._order("segment", names=names)
+            self._set_busy(True)
             self.tell(f"segmenting {len(names)} images …")
+
+    def segment_folder(self, images: Path, results: Path) -> None:
+        """Segment another folder of images; they are listed, to be corrected and trained on.
+
+        Parameters
+        ----------
+        images : their folder, which is never written to
+        results : folder for the label images
+        """
+        if self.project is None or self._is_busy:
+            self.tell("open a project first" if self.project is None else "stop (T) what runs")
+            return
+        self._order("segment_folder", images=str(images), results=str(results))
+        self._set_busy(True)
+        self.tell(f"segmenting {images} …")
 
     def _order(self, do: str, **what: Any) -> None:
         if self._worker is not None:
@@ -317,20 +337,20 @@ class Seat(QWidget):
     def _take(self, event: dict[str, Any]) -> None:
         """Show what the worker tells."""
         kind, text = event["event"], event.get("text", "")
+        self._training.take(event)
         if kind in ("guess", "preview"):
-            self._show_guess(event)
-        elif kind == "step":
-            self._progress.setValue(round(100 * event["progress"]))
-            self._curve.add(event["progress"], event["loss"])
-        elif kind == "score":
-            scores = ", ".join(f"{name} {value:.2f}" for name, value in event["scores"].items())
-            self._score.setText(f"on what is held out, after {event['step']} steps: {scores}")
+            self._take_guess(event)
         elif kind == "labels":
             self.tell(f"{', '.join(event['names'])}: the new strokes are trained on")
-        elif kind in ("drafted", "not drafted"):
-            self._show_state(event["name"], text or f"guessed: {event['num_objects']} objects")
+        elif kind == "added" and self.project is not None:
+            self.project.look_again()
+            self._list.show_project(self.project)
+        elif kind == "segmented":
+            self._take_segmented(event["names"], text if event["is_done"] else f"failed: {text}")
+        elif kind == "progress":
+            self.tell(f"segmenting {event['at']} …")
         elif kind == "idle":
-            self._set_training(self._is_training and event["done"] != "train")
+            self._set_busy(self._is_busy and event["done"] not in WORK)
         elif kind == "suggestions":
             self._suggestions = event["boxes"]
             if self._suggestions:
@@ -339,63 +359,39 @@ class Seat(QWidget):
                 self.tell("everything is annotated")
         elif kind == "trained":
             self._suggestions.clear()
-            self._show_rounds()
-            self._score.setText(text)
-            self._show_all_states()
+            self._training.show_rounds([] if self.project is None else self.project.rounds())
+            self._training.score.setText(text)
+            self._list.show_all_states()
             self.guess()
         elif text:
             self.tell(text)
 
-    def _show_guess(self, event: dict[str, Any]) -> None:
-        if self.hand is None or event["name"] != self._name:
+    def _take_guess(self, event: dict[str, Any]) -> None:
+        if self._background is None or event["name"] != self._name:
             return
-        self.hand.show_guess(np.load(event["labels"]), np.load(event["sure"]))
+        files = event["labels"], event["sure"]
+        self._background.do(
+            lambda: (np.load(files[0]), np.load(files[1])), partial(self._show_found, event["name"])
+        )
         if event["event"] == "guess":
             self.tell(f"{event['num_objects']} objects; accept those that are right, or all")
 
+    def _take_segmented(self, names: list[str], text: str) -> None:
+        for name in names:
+            self._list.show_state(name, text)
+        if self._name in names and self.project and self.hand and self._background:
+            look = partial(read_guess, self.project, self._name, self.hand.shape)
+            self._background.do(look, partial(self._show_found, self._name))
+
     def _lose_worker(self, text: str) -> None:
-        self._set_training(False)
+        self._set_busy(False)
         self.tell(text)
 
-    def _set_training(self, is_training: bool) -> None:
-        self._is_training = is_training
-        (self._view_timer.start if is_training else self._view_timer.stop)()
-        self._train_button.setText("Stop (T)" if is_training else "Train (T)")
-        self._go_on_button.setEnabled(not is_training)
-        if not is_training:
-            self._progress.reset()
+    def _set_busy(self, is_busy: bool) -> None:
+        self._is_busy = is_busy
+        (self._view_timer.start if is_busy else self._view_timer.stop)()
+        self._training.set_busy(is_busy)
 
-    def _show_rounds(self) -> None:
-        rounds = [] if self.project is None else self.project.rounds()
-        self._rounds.clear()
-        for each in reversed(rounds):
-            self._rounds.addItem(each.in_words(), each.number)
-        self._rounds.addItem("the model that comes with ulens", 0)
-
-    def _use_round(self, index: int) -> None:
-        self._order("use", round=self._rounds.itemData(index))
+    def _use_round(self, number: int) -> None:
+        self._order("use", round=number)
         self.guess()
-
-    def _show_all_states(self) -> None:
-        self._states_due = [] if self.project is None else [p.name for p in self.project.planes]
-        QTimer.singleShot(0, self._show_next_state)
-
-    def _show_next_state(self) -> None:
-        """Show the state of one image, and come back for the next: no one waits for all."""
-        if self.project is not None and self._states_due:
-            self._show_state(self._states_due.pop(0))
-            QTimer.singleShot(0, self._show_next_state)
-
-    def _show_state(self, name: str, text: str = "") -> None:
-        if self.project is None:
-            return
-        for row in range(self._list.count()):
-            if self._list.item(row).data(NAME) == name:
-                self._list.item(row).setText(f"{name}: {text or self.project.describe(name)}")
-
-
-def _button(text: str, do: Any, help: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(help)
-    button.clicked.connect(lambda: do())
-    return button

@@ -4,25 +4,24 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from ulens.annotated.project import (
+from ulens.annotated.project import Annotation, boxes_file, labels_file, read_annotation
+from ulens.annotated.project_images import (
+    GUESSES,
     LABELS,
     PROJECT,
-    Annotation,
+    Folder,
     PlaneOf,
     Record,
-    boxes_file,
-    images_of,
     is_project,
-    labels_file,
     list_planes,
-    read_annotation,
+    locate_images,
     read_record_of,
     write_record,
 )
@@ -30,13 +29,12 @@ from ulens.bundle import START, load_bundle
 from ulens.errors import DataError, OutputError, SettingError, UlensError
 from ulens.image import Image
 from ulens.io.atomic import write_file
-from ulens.io.files import planes, read_image, read_label_image
-from ulens.io.tiff import write_tiff
+from ulens.io.files import list_images, planes, read_label_image
 from ulens.io.writable import make_folder
 from ulens.labels.meaning import LabelsAre
 from ulens.record import read_json, read_record
 
-SUFFIX, ROUNDS, DRAFTS = "-ulens", "rounds", "drafts"
+SUFFIX, ROUNDS = "-ulens", "rounds"
 HISTORY, MODEL = "history.jsonl", "model"
 State = Literal["unlabelled", "partly", "done"]
 
@@ -81,7 +79,8 @@ class Project:
     Attributes
     ----------
     images : the folder of the images
-    planes : all of them, in the order of their names
+    guesses : folder of what a model found in them
+    planes : all of them, in the order of their names; then those of further folders
     labels_are : ids of objects, or classes
 
     Raises
@@ -92,11 +91,19 @@ class Project:
     def __init__(self, folder: Path) -> None:
         if not is_project(folder):
             raise DataError(f"{folder} is no project: it has no {PROJECT}")
-        self.folder, self.images = folder, images_of(folder)
-        self.labels_are: LabelsAre = read_record_of(folder).labels_are
-        self.planes = list_planes(self.images)
-        self._by_name = {plane.name: plane for plane in self.planes}
+        record = read_record_of(folder)
+        self.folder, self.images = folder, locate_images(folder, record.images)
+        self.guesses = folder / GUESSES
+        self.labels_are: LabelsAre = record.labels_are
         self._states: dict[str, tuple[tuple[int, ...], State]] = {}
+        self._last_file: tuple[Path, tuple[int, ...], Image] | None = None
+        self._held_out: tuple[tuple[int, ...], frozenset[str]] = ((), frozenset())
+        self.look_again()
+
+    def look_again(self) -> None:
+        """List the images anew, with those of folders that have been added."""
+        self.planes = list_planes(self.folder)
+        self._by_name = {plane.name: plane for plane in self.planes}
 
     @classmethod
     def open(cls, images: Path, *, labels_are: LabelsAre = "instances") -> "Project":
@@ -118,7 +125,10 @@ class Project:
             return cls(images)
         folder = images.resolve().with_name(images.resolve().name + SUFFIX)
         if not is_project(folder):
-            list_planes(images)
+            record = Record(
+                images=str(images.resolve()), labels_are=labels_are, channel_files="joined"
+            )
+            list_planes(folder, record)
             if folder.exists() and any(folder.iterdir()):
                 raise OutputError(
                     f"{folder} would be the project of {images}, but holds something else; rename "
@@ -126,7 +136,7 @@ class Project:
                 )
             make_folder(folder)
             where = os.path.relpath(images.resolve(), folder)
-            write_record(folder, Record(images=where, labels_are=labels_are))
+            write_record(folder, replace(record, images=where))
         return cls(folder)
 
     def plane(self, name: str) -> PlaneOf:
@@ -136,10 +146,60 @@ class Project:
         return self._by_name[name]
 
     def read(self, name: str) -> tuple[Image, np.ndarray]:
-        """Return the image file of a plane, and the (C, Y, X) pixels of the plane."""
+        """Return the image file of a plane, and the (C, Y, X) pixels of the plane.
+
+        The last file is kept at hand: the planes of a stack are looked at one after the other.
+        """
         plane = self.plane(name)
-        image = read_image(plane.path)
-        return image, planes(image)[plane.number][1]
+        last, now = self._last_file, _stamp((plane.path, *plane.beside))
+        if last is None or last[:2] != (plane.path, now):
+            last = self._last_file = plane.path, now, plane.read_file()
+        return last[2], plane.of(last[2])
+
+    def add_folder(self, images: Path, results: Path) -> None:
+        """Make a further folder of images a part of the project.
+
+        Its images are listed after the others; what is annotated of them is trained on. A folder
+        that is a part already gets another folder of results.
+
+        Parameters
+        ----------
+        images : their folder, which is never written to
+        results : of label images, called as the images are; what a model finds in them
+
+        Raises
+        ------
+        FileError : there are no images
+        OutputError : the results would lie among the images, or in the project
+        DataError : the images are those of the project, or two would have labels of one name
+        """
+        images, results = images.resolve(), results.resolve()
+        record, own = read_record_of(self.folder), self.folder.resolve()
+        list_images(images)
+        if images == self.images:
+            raise DataError(f"{images} is the folder of this project; segment all does that")
+        for folder, what in ((images, "images"), (self.images, "images"), (own, "labels")):
+            if results == folder or folder in results.parents:
+                raise OutputError(
+                    f"results in {results} would lie among the {what} in {folder}, where nothing "
+                    "is written; choose a folder elsewhere"
+                )
+        others = {Path(each.images): each for each in record.others}
+        prefix = others[images].prefix if images in others else self._new_prefix(images, record)
+        others[images] = Folder(images=str(images), results=str(results), prefix=prefix)
+        record = replace(record, others=tuple(others.values()))
+        list_planes(self.folder, record)
+        write_record(self.folder, record)
+        self.look_again()
+
+    def _new_prefix(self, images: Path, record: Record) -> str:
+        """Return what goes before the names of a folder's planes, and before no others."""
+        taken = [each.prefix for each in record.others] + [plane.name for plane in self.planes]
+        taken += [path.name for path in (self.folder / LABELS).glob("*")]
+        number, prefix = 1, f"{images.name}_"
+        while any(each.startswith(prefix) for each in taken):
+            number, prefix = number + 1, f"{images.name}-{number + 1}_"
+        return prefix
 
     def annotation(self, name: str, shape: tuple[int, ...]) -> Annotation:
         """Return what is annotated of a plane of (Y, X) pixels."""
@@ -168,23 +228,19 @@ class Project:
             stamp(self.folder, name), "unlabelled" if annotation.is_empty else state
         )  # fmt: skip
 
-    def draft_file(self, name: str) -> Path:
-        """Return the file for what a model found in a plane, which nobody has accepted."""
-        return self.folder / DRAFTS / f"{name}.tif"
+    def read_guess(self, name: str, shape: tuple[int, ...]) -> np.ndarray | None:
+        """Return what a model found in a plane of (Y, X) pixels, or None; nobody accepted it.
 
-    def write_draft(self, name: str, labels: np.ndarray) -> None:
-        """Write what a model found in a plane."""
-        path = self.draft_file(name)
-        path.parent.mkdir(exist_ok=True)
-        write_tiff(path, Image(data=labels.astype(np.uint32), axes="YX"))
-
-    def read_draft(self, name: str, shape: tuple[int, ...]) -> np.ndarray | None:
-        """Return what `write_draft` wrote of a plane of (Y, X) pixels, or None."""
-        path = self.draft_file(name)
-        if not path.is_file():
+        Raises
+        ------
+        FileError : the label image is damaged
+        """
+        plane = self.plane(name)
+        if not plane.result.is_file():
             return None
-        draft = read_label_image(path).data
-        return draft.astype(np.int32) if draft.shape == shape else None
+        found = planes(read_label_image(plane.result))
+        guess = found[plane.number][1][0] if plane.number < len(found) else np.empty(0)
+        return guess.astype(np.int32) if guess.shape == shape else None
 
     def model_of(self, number: int) -> Path:
         """Return the model folder of a round."""
@@ -224,7 +280,7 @@ class Project:
             if path.suffix in (".tif", ".json"):
                 shutil.copy2(path, folder / LABELS / path.name)
         where = os.path.relpath(self.images, folder.resolve())
-        write_record(folder, Record(images=where, labels_are=self.labels_are))
+        write_record(folder, replace(read_record_of(self.folder), images=where))
         return folder
 
     def add_round(self, number: int, *, seconds: float, num_images: int, num_objects: int) -> Round:
@@ -258,10 +314,12 @@ class Project:
         rounds = self.rounds()
         return self.model_of(rounds[-1].number) if rounds else START
 
-    def held_out(self) -> Sequence[str]:
+    def held_out(self) -> frozenset[str]:
         """Return the names of what the score of the last round comes from."""
-        rounds = self.rounds()
-        return rounds[-1].held_out if rounds else ()
+        now = _stamp((self.folder / HISTORY,))
+        if now != self._held_out[0]:
+            self._held_out = now, frozenset(each for r in self.rounds()[-1:] for each in r.held_out)
+        return self._held_out[1]
 
     def describe(self, name: str) -> str:
         """Return the state of a plane in words."""
@@ -269,9 +327,11 @@ class Project:
             state = str(self.state(name))
         except UlensError as error:
             return str(error)
-        if state == "unlabelled" and self.draft_file(name).is_file():
+        if state == "unlabelled" and self.plane(name).result.is_file():
             state = "unlabelled, guessed"
-        return f"{state}, held out" if name in self.held_out() else state
+        beside = self.plane(name).beside
+        joined = f", channels in {1 + len(beside)} files" if beside else ""
+        return state + joined + (", held out" if name in self.held_out() else "")
 
 
 def stamp(folder: Path, name: str) -> tuple[int, ...]:
@@ -281,6 +341,9 @@ def stamp(folder: Path, name: str) -> tuple[int, ...]:
     ----------
     folder : of a project, or of a round, whose copies keep the times
     """
-    files = (labels_file(folder, name), boxes_file(folder, name))
+    return _stamp((labels_file(folder, name), boxes_file(folder, name)))
+
+
+def _stamp(files: Sequence[Path]) -> tuple[int, ...]:
     stats = [path.stat() for path in files if path.is_file()]
     return tuple(number for each in stats for number in (each.st_mtime_ns, each.st_size))

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ulens.annotated.project import PlaneOf, boxes_file, encode_truth, labels_file
+from ulens.annotated.project import boxes_file, encode_truth, labels_file
+from ulens.annotated.project_images import PlaneOf
 from ulens.annotated.samples import Sample
 from ulens.channels import fit_channels
 from ulens.errors import TrainingError, UlensError

@@ -1,10 +1,11 @@
 """A process of its own that guesses and trains for a seat, so that its window never waits.
 
 It takes orders, and tells what happens, a line of JSON each. Orders are {"do": "guess", "name":
-…}, "train" with seconds and go_on, "segment" with names, "suggest" with a number, "use" with a
-round, "show" with a name, and "stop". What happens is {"event": "guess", "labels": FILE, …},
-"preview", "step", "score", "labels", "message", "trained", "drafted", "error" and "idle". At the
-end of its input it stops what it does, keeps what there is, and ends.
+…}, "train" with seconds and go_on, "segment" with names, "segment_folder" with images and results,
+"suggest" with a number, "use" with a round, "show" with a name, and "stop". What happens is
+{"event": "guess", "labels": FILE, …}, "preview", "step", "score", "labels", "message", "trained",
+"added", "progress", "segmented", "error" and "idle". At the end of its input it stops what it
+does, keeps what there is, and ends.
 """
 
 import json
@@ -21,8 +22,11 @@ import numpy as np
 
 from ulens.annotated.project import Box, read_boxes
 from ulens.bundle import load_bundle
-from ulens.errors import Stopped, UlensError
+from ulens.channels import is_grey
+from ulens.errors import SettingError, Stopped, UlensError
 from ulens.io.atomic import write_array
+from ulens.jobs.segment import run_segmentation
+from ulens.jobs.segmenting import SegmentProgress, SegmentSettings
 from ulens.jobs.steps import Message, TrainEvent
 from ulens.jobs.suggest import Suggested, SuggestSettings, run_suggestions
 from ulens.predict.engines import choose_device, torch_engine
@@ -62,7 +66,8 @@ class Worker:
         self._show_next = self._told = 0.0
         self._do: dict[str, Callable[..., None]] = {
             "guess": self._guess, "train": self._train, "segment": self._segment,
-            "suggest": self._suggest, "use": self._use, "show": self._show, "stop": lambda: None,
+            "segment_folder": self._segment_folder, "suggest": self._suggest,
+            "use": self._use, "show": self._show, "stop": lambda: None,
         }  # fmt: skip
 
     def order(self, order: Order | None) -> None:
@@ -106,6 +111,11 @@ class Worker:
         """Segment a plane by the model in use."""
         image, pixels = self._project.read(name)
         segmenter = self._segmenter()
+        if segmenter.bundle.net.in_channels == 1 and not (len(pixels) == 1 or is_grey(pixels)):
+            raise SettingError(
+                f"{name} has {len(pixels)} channels, the model learned from images of one; "
+                "annotate some objects and train a model of this project first"
+            )
         return segmenter.segment(pixels, segmenter.find_factor(image))
 
     def _segmenter(self) -> Segmenter:
@@ -119,27 +129,74 @@ class Worker:
         return self._model[1]
 
     def _segment(self, names: list[str]) -> None:
-        for name in names:
+        """Segment the files of planes of the project's own folder; older guesses are replaced."""
+        files = dict.fromkeys(self._project.plane(name).path for name in names)
+        if files:
+            self._follow(
+                SegmentSettings(
+                    self._project.best_model(self._round),
+                    self._project.images,
+                    out=self._project.guesses,
+                    only=tuple(files),
+                    overwrite=True,
+                )
+            )
+
+    def _segment_folder(self, images: str, results: str) -> None:
+        """Segment another folder, and make it a part of the project."""
+        settings = SegmentSettings(
+            self._project.best_model(self._round), Path(images).resolve(), out=Path(results)
+        )
+        self._follow(settings, becomes_part=True)
+
+    def _follow(self, settings: SegmentSettings, *, becomes_part: bool = False) -> None:
+        """Segment as `ulens segment` does, and tell of each file."""
+        events = run_segmentation(settings)  # refuses what cannot be, and writes nothing yet
+        if becomes_part:
+            self._project.add_folder(settings.images, settings.out)
+            self._tell({"event": "added", "images": str(settings.images)})
+        names: dict[Path, list[str]] = {}
+        for plane in self._project.planes:
+            names.setdefault(plane.path, []).append(plane.name)
+        self._told = 0.0
+        for event in events:
+            self._take_orders(at_once=("show",))
             if self._stop.is_set():
+                self._tell({"event": "message", "text": "stopped; what is segmented is kept"})
                 return
-            try:
-                found = self._find(name)
-                self._project.write_draft(name, found.labels)
-            except UlensError as error:
-                self._tell({"event": "not drafted", "name": name, "text": str(error)})
-                continue
-            self._tell({"event": "drafted", "name": name, "num_objects": int(found.labels.max())})
+            assert isinstance(event, SegmentProgress)
+            text = event.error or (str(event.found) if event.found else None)
+            if text is not None:
+                is_done = event.error is None
+                what = {"names": names.get(event.image, []), "text": text, "is_done": is_done}
+                self._tell({"event": "segmented", **what})
+            elif event.note:
+                self._tell({"event": "message", "text": event.note})
+            if self._is_time():
+                self._tell({"event": "progress", "progress": event.share_done, "at": event.at})
+
+        self._tell({"event": "message", "text": f"done; the label images are in {settings.out}"})
+
+    def _is_time(self) -> bool:
+        """Whether to tell again how far it is: not more often than anyone sees."""
+        if time.monotonic() - self._told < TELL_SECONDS:
+            return False
+        self._told = time.monotonic()
+        return True
 
     def _suggest(self, number: int) -> None:
         """Tell the boxes where the model is least certain, among what is not annotated."""
-        planes = {(plane.path, plane.part): plane.name for plane in self._project.planes}
+        own = [plane for plane in self._project.planes if plane.results == self._project.guesses]
+        planes = {
+            (path, plane.part): plane.name for plane in own for path in (plane.path, *plane.beside)
+        }
         boxes = {
             key: [box.window for box in read_boxes(self._project.folder, name)]
             for key, name in planes.items()
         }
         settings = SuggestSettings(
             self._project.best_model(self._round),
-            tuple(dict.fromkeys(plane.path for plane in self._project.planes)),
+            tuple(dict.fromkeys(path for path, _ in planes)),
             number=number,
             taken=boxes,
         )
@@ -181,11 +238,11 @@ class Worker:
         took = time.monotonic() - started
         self._show_next = started + max(SHOW_SECONDS, (1 + TRAINING_SHARE) * took)
 
-    def _take_orders(self) -> None:
-        """Do at once what can be done while training; the rest waits."""
+    def _take_orders(self, at_once: tuple[str, ...] = ("show", "guess")) -> None:
+        """Do at once what can be done while training or segmenting; the rest waits."""
         while not self._orders.empty():
             order = self._orders.get()
-            if order is not None and order["do"] in ("show", "guess"):
+            if order is not None and order["do"] in at_once:
                 is_new = order["name"] != self._shown
                 self._show(order["name"], order.get("view"))
                 self._show_next = 0.0 if is_new or order["do"] == "guess" else self._show_next
@@ -196,9 +253,8 @@ class Worker:
 
     def _tell_of(self, event: TrainEvent | Round) -> None:
         if isinstance(event, StepLog):
-            if time.monotonic() - self._told < TELL_SECONDS and event.progress < 1:
+            if not self._is_time() and event.progress < 1:
                 return
-            self._told = time.monotonic()
             self._tell({
                 "event": "step", "step": event.step, "seconds": event.seconds, "loss": event.loss,
                 "progress": event.progress,
