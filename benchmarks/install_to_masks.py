@@ -5,8 +5,8 @@
 For ulens, Cellpose, StarDist, nnU-Net and BiaPy. Each gets a virtual environment of its own in
 OUT/PROGRAM and a copy of the same simulated images: eight with label images to train on, images/
 and labels/, and four new ones, new/. The steps are those of its documentation, from random weights
-where none come with it, with the shortest training that seems sensible; benchmarks/install_to_masks
-has the files that the user writes. Counted are the lines typed in the shell and the lines of these
+where none come with it; trained is as little as goes through, since the question is what the way
+costs, not what comes out. benchmarks/install_to_masks has the files that the user writes. Counted are the lines typed in the shell and the lines of these
 files that are neither empty nor comments. OUT/PROGRAM/log tells what was printed, OUT/rows.jsonl
 what was measured; a row that is there is not measured again. Prints the table.
 
@@ -62,7 +62,7 @@ PROGRAMS = {
         steps=(
             "mkdir train && cp images/*.tif train/",
             'for f in labels/*.tif; do cp "$f" "train/$(basename "$f" .tif)_masks.tif"; done',
-            "cellpose --train --dir train --pretrained_model None --chan 0 --n_epochs 20 "
+            "cellpose --train --dir train --pretrained_model None --chan 0 --n_epochs 5 "
             "--learning_rate 0.1 --SGD 1 --model_name_out cells --verbose",
             "cellpose --dir new --pretrained_model train/models/cells --chan 0 --diameter 0 "
             "--save_tif --no_npy --savedir masks --verbose",

@@ -12,7 +12,7 @@ labels = [fill_label_holes(imread(file)) for file in sorted(Path("labels").glob(
 config = Config2D(n_rays=32, grid=(2, 2), n_channel_in=1, train_patch_size=(256, 256))
 model = StarDist2D(config, name="cells", basedir="models")
 held_out = images[-1:], labels[-1:]
-model.train(images[:-1], labels[:-1], validation_data=held_out, epochs=10, steps_per_epoch=10)
+model.train(images[:-1], labels[:-1], validation_data=held_out, epochs=5, steps_per_epoch=5)
 model.optimize_thresholds(*held_out)
 Path("masks").mkdir()
 for file in sorted(Path("new").glob("*.tif")):
