@@ -6,9 +6,10 @@ For ulens, Cellpose, StarDist, nnU-Net and BiaPy. Each gets a virtual environmen
 OUT/PROGRAM and a copy of the same simulated images: eight with label images to train on, images/
 and labels/, and four new ones, new/. The steps are those of its documentation, from random weights
 where none come with it; trained is as little as goes through, since the question is what the way
-costs, not what comes out. benchmarks/install_to_masks has the files that the user writes. Counted are the lines typed in the shell and the lines of these
-files that are neither empty nor comments. OUT/PROGRAM/log tells what was printed, OUT/rows.jsonl
-what was measured; a row that is there is not measured again. Prints the table.
+costs, not what comes out. benchmarks/install_to_masks has the files that the user writes. Counted
+are the lines typed in the shell and the lines of these files that are neither empty nor comments.
+OUT/PROGRAM/log tells what was printed, OUT/rows.jsonl what was measured; a row that is there is
+not measured again. Prints the table.
 
 torch is installed first, at the version of constraints.txt: which build of it a registry gives
 decides most of the size.
