@@ -61,7 +61,7 @@ PROGRAMS = {
     "cellpose-3": Program(
         install="pip install 'cellpose<4'",
         steps=(
-            "mkdir train && cp images/*.tif train/",
+            "mkdir train masks && cp images/*.tif train/",
             'for f in labels/*.tif; do cp "$f" "train/$(basename "$f" .tif)_masks.tif"; done',
             "cellpose --train --dir train --pretrained_model None --chan 0 --n_epochs 5 "
             "--learning_rate 0.1 --SGD 1 --model_name_out cells --verbose",
@@ -72,7 +72,7 @@ PROGRAMS = {
     "cellpose": Program(
         install="pip install cellpose",
         steps=(
-            "mkdir train && cp images/*.tif train/",
+            "mkdir train masks && cp images/*.tif train/",
             'for f in labels/*.tif; do cp "$f" "train/$(basename "$f" .tif)_masks.tif"; done',
             "cellpose --train --dir train --n_epochs 2 --model_name_out cells --verbose",
             "cellpose --dir new --pretrained_model train/models/cells "
