@@ -9,7 +9,7 @@ from tifffile import imread, imwrite
 
 images = [normalize(imread(file), 1, 99.8) for file in sorted(Path("images").glob("*.tif"))]
 labels = [fill_label_holes(imread(file)) for file in sorted(Path("labels").glob("*.tif"))]
-config = Config2D(n_rays=32, grid=(2, 2), n_channel_in=1, train_patch_size=(256, 256))
+config = Config2D(n_rays=32, grid=(2, 2), train_patch_size=(256, 256), train_tensorboard=False)
 model = StarDist2D(config, name="cells", basedir="models")
 held_out = images[-1:], labels[-1:]
 model.train(images[:-1], labels[:-1], validation_data=held_out, epochs=5, steps_per_epoch=5)
