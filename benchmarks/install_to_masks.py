@@ -9,7 +9,7 @@ where none come with it; trained is as little as goes through, since the questio
 costs, not what comes out. benchmarks/install_to_masks has the files that the user writes. Counted
 are the lines typed in the shell and the lines of these files that are neither empty nor comments.
 OUT/PROGRAM/log tells what was printed, OUT/rows.jsonl what was measured; a row that is there is
-not measured again. Prints the table.
+not measured again, but where a step failed, all steps after the install are. Prints the table.
 
 torch is installed first, at the version of constraints.txt: which build of it a registry gives
 decides most of the size.
@@ -24,7 +24,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -139,8 +139,9 @@ def main() -> None:
     file = options.out / "rows.jsonl"
     done = {row.program: row for row in read_rows(file)}
     for name in options.programs:
-        if name not in done:
-            done[name] = measure(name, PROGRAMS[name], options.out.resolve() / name, options.limit)
+        if name not in done or done[name].failed:
+            folder = options.out.resolve() / name
+            done[name] = measure(name, PROGRAMS[name], folder, options.limit, done.get(name))
             with file.open("a") as lines:
                 lines.write(json.dumps(asdict(done[name])) + "\n")
     print(tabulate(list(done.values())))
@@ -152,9 +153,19 @@ def read_rows(file: Path) -> list[Row]:
     return [Row(**json.loads(line)) for line in lines]
 
 
-def measure(name: str, program: Program, folder: Path, limit: float) -> Row:
-    """Take all steps of a program in a new folder, until one fails."""
-    shutil.rmtree(folder, ignore_errors=True)
+def measure(
+    name: str, program: Program, folder: Path, limit: float, before: Row | None = None
+) -> Row:
+    """Take all steps of a program in a new folder, until one fails.
+
+    Parameters
+    ----------
+    before : what was measured when a step failed; what was installed then is used
+    """
+    is_installed = before is not None and before.gb > 0
+    for path in folder.glob("*"):
+        if path.name not in ("venv", "log") or not is_installed:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
     write_images(folder)
     for file in program.files:
         shutil.copy(FILES / file, folder / file)
@@ -163,13 +174,21 @@ def measure(name: str, program: Program, folder: Path, limit: float) -> Row:
         num_commands=1 + len(program.steps),
         num_lines=sum(count_lines(FILES / file) for file in program.files),
     )
-    subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
+    if before is not None and is_installed:
+        row = replace(
+            before, num_commands=row.num_commands, num_lines=row.num_lines, failed="",
+            each=[tuple(each) for each in before.each if each[0].startswith("pip ")],
+        )  # fmt: skip
+    else:
+        subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     pins = re.findall(r"^torch==\S+", (ROOT / "constraints.txt").read_text(), re.M)
     torch = [f"pip install {pin}" for pin in pins if program.needs_torch]
     exports = ""
     for step in (*torch, program.install, *program.steps):
         if step.startswith("export "):
             exports = f"{step}; "
+            continue
+        if is_installed and step.startswith("pip "):
             continue
         started, cpu = time.monotonic(), children_seconds()
         failed = run(exports + step, folder, limit)
