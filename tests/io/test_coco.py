@@ -10,6 +10,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from skimage.draw import polygon2mask
 
 import cases
+from ulens.errors import FileError
+from ulens.io.coco import join_coco
 from ulens.io.rois import write_rois
 
 LABELS = arrays(
@@ -106,3 +108,34 @@ def test_planes_of_a_stack_are_images(tmp_path):
     assert len(places) == 6
     for each in content["annotations"]:
         assert each["label"] in labels[places[each["image_id"]]]
+
+
+def test_files_of_several_images_become_one(tmp_path):
+    kinds = {1: "cell", 2: "nucleus"}
+    first, second = np.uint8([[0, 2, 2]]), np.uint8([[[1, 0], [2, 1]], [[0, 1], [1, 1]]])
+    written(tmp_path, first, classes=kinds).rename(tmp_path / "first.coco.json")
+    written(tmp_path, np.zeros((4, 5), int)).rename(tmp_path / "empty.coco.json")
+    written(tmp_path, second, classes=kinds).rename(tmp_path / "second.coco.json")
+    files = [tmp_path / f"{name}.coco.json" for name in ("first", "empty", "second")]
+    (tmp_path / "all.json").write_bytes(join_coco(files))
+
+    coco = pytest.importorskip("pycocotools.coco").COCO(tmp_path / "all.json")
+    planes = [first, np.zeros((4, 5), int), *second]
+    assert [each["id"] for each in coco.loadImgs(coco.getImgIds())] == [1, 2, 3, 4]
+    assert coco.getAnnIds() == list(range(1, 5))
+    assert sorted(each["name"] for each in coco.loadCats(coco.getCatIds())) == ["cell", "nucleus"]
+    for name, value in (("cell", 1), ("nucleus", 2)):
+        for number, plane in enumerate(planes, start=1):
+            chosen = coco.loadAnns(coco.getAnnIds(number, coco.getCatIds(name)))
+            masks = [coco.annToMask(each).astype(bool) for each in chosen]
+            np.testing.assert_array_equal(sum(masks, np.zeros(plane.shape, int)), plane == value)
+
+
+@pytest.mark.parametrize("damaged", [b"", b"{}", b"[]", b'{"categories": [{}]}'])
+def test_a_damaged_file_is_named(tmp_path, damaged):
+    path = tmp_path / "a.coco.json"
+    path.write_bytes(damaged)
+    with pytest.raises(FileError, match=r"a\.coco\.json cannot be read as COCO .* delete it"):
+        join_coco([path])
+    with pytest.raises(FileError, match="cannot be read"):
+        join_coco([tmp_path / "missing.coco.json"])

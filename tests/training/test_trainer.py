@@ -1,3 +1,4 @@
+import copy
 from dataclasses import replace
 
 import pytest
@@ -94,6 +95,27 @@ def test_the_kept_weights_are_those_of_a_plain_network(tiny_images):
         expected, computed = trainer.net.eval()(tile), plain.eval()(tile)
     assert expected.std() > 0.01
     torch.testing.assert_close(computed, expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("averaging", [0.0, 0.9])
+def test_the_kept_weights_are_measured_once_after_a_step(tiny_images, averaging):
+    trainer = a_trainer(tiny_images, steps=6, averaging=averaging, frozen_at=0.9)
+    measured = []
+    trainer.net.register_forward_hook(lambda net, *_: measured.append(net.training))
+    for _ in trainer:
+        other = copy.deepcopy(trainer)
+        other.kept.use(other.kept.moments)  # which forgets what was measured
+        fresh = other.weights()
+        measured.clear()
+        for _ in range(2):
+            again = trainer.weights()
+            assert all(torch.equal(value, fresh[name]) for name, value in again.items())
+        assert measured == [] if trainer.kept.moments else measured == [False]
+    trainer = a_trainer(tiny_images, steps=6, frozen_at=0.9)
+    few = trainer.weights()
+    trainer.use_all()
+    trainer.tiles.all_images = tiny_images[:1]
+    assert any(not torch.equal(value, few[name]) for name, value in trainer.weights().items())
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])

@@ -2,13 +2,17 @@
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from ulens.errors import FileError
 from ulens.io.outline_files import Outline
 from ulens.labels.outlines import fill
 
+DATASET = "coco.json"
+"""Name of the file of all images of a folder, which no image's own file has."""
 _OBJECT = "object"
 
 
@@ -52,8 +56,52 @@ def encode_coco(
                 **_describe(outline, (height, width)),
             }
         )
+    return _encode(image, images, annotations, categories)
+
+
+def join_coco(files: Iterable[Path]) -> bytes:
+    """Return the JSON of all images that `encode_coco` made a file of each for.
+
+    Images and objects are numbered anew, in the order of the files; categories are the same where
+    their names are.
+
+    Raises
+    ------
+    FileError : a file cannot be read, or is not as `encode_coco` makes it
+    """
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
+    categories: dict[str, int] = {}
+    for file in files:
+        first_image, first = len(images), len(annotations)
+        try:
+            content = json.loads(file.read_bytes())
+            names = {each["id"]: each["name"] for each in content["categories"]}
+            images += [each | {"id": each["id"] + first_image} for each in content["images"]]
+            for number, each in enumerate(content["annotations"], start=first + 1):
+                name = names[each["category_id"]]
+                new = {
+                    "id": number,
+                    "image_id": each["image_id"] + first_image,
+                    "category_id": categories.setdefault(name, len(categories) + 1),
+                }
+                annotations.append(each | new)
+        except (OSError, ValueError, LookupError, TypeError, RecursionError) as error:
+            raise FileError(
+                f"{file} cannot be read as COCO ({error}); delete it: the same command makes it "
+                "again"
+            ) from error
+    return _encode(f"images: {len(images)}", images, annotations, categories)
+
+
+def _encode(
+    what: str,
+    images: list[dict[str, Any]],
+    annotations: list[dict[str, Any]],
+    categories: dict[str, int],
+) -> bytes:
     content = {
-        "info": {"description": f"{image}, segmented by ulens"},
+        "info": {"description": f"{what}, segmented by ulens"},
         "licenses": [],
         "images": images,
         "annotations": annotations,

@@ -10,6 +10,8 @@ from ulens.bundle import load_bundle
 from ulens.encodings.table import ENCODINGS
 from ulens.errors import DataError, SettingError, ShapeError
 from ulens.image import Image
+from ulens.io.atomic import write_file
+from ulens.io.coco import DATASET, join_coco
 from ulens.io.files import list_images, planes, read_as, read_image
 from ulens.io.lock import hold
 from ulens.io.made_by import MadeBy
@@ -46,9 +48,9 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
     In `settings.out` each label image is called as its image, with suffix .tif, and has its axes
     (without C) and pixel size. Beside it ``<name>_probabilities.tif`` holds float32 maps with
     C = classes; of a model that learned distances these, ``<name>_distances.tif``. Outlines are
-    ``<name>.zip`` for ImageJ, ``<name>.geojson`` for QuPath or ``<name>.coco.json``. The table is
-    written when the last image is done. What the same model and options wrote there before, of
-    images that have not changed since, is kept; see `Record`.
+    ``<name>.zip`` for ImageJ, ``<name>.geojson`` for QuPath or ``<name>.coco.json``. The table,
+    and ``coco.json`` of all images, are written when the last image is done. What the same model
+    and options wrote there before, of images that have not changed since, is kept; see `Record`.
 
     Raises
     ------
@@ -69,7 +71,7 @@ def segment_folder(settings: SegmentSettings) -> Iterator[SegmentProgress]:
     check_output(settings)
     record = open_record(settings)
     check_output_folder(settings.out, files, settings.overwrite or record.goes_on)
-    record.check_others(outputs)
+    record.check_others(_all_paths(outputs, settings))
     table = settings.table
     if table is not None:
         check_table(table, settings.out, settings.overwrite)
@@ -99,9 +101,22 @@ def _hold_and_segment(
         for note in [taken_over] * bool(taken_over) + notes:
             yield SegmentProgress(image=first, number=1, num_images=len(outputs), note=note)
         record = open_record(settings)  # again: another run may have ended since
-        record.check_others(outputs)
+        record.check_others(_all_paths(outputs, settings))
         record.start()
-        yield from _segment_files(segmenter, outputs, record, table, reading, made_by)
+        dataset = _plan_dataset(settings)
+        yield from _segment_files(segmenter, outputs, record, table, dataset, reading, made_by)
+
+
+def _plan_dataset(settings: SegmentSettings) -> Path | None:
+    """Return the file of all images together, if there will be one."""
+    return settings.out / DATASET if settings.rois == "coco" else None
+
+
+def _all_paths(outputs: dict[Path, Targets], settings: SegmentSettings) -> list[Path]:
+    """Return all that is written into the folder."""
+    dataset = _plan_dataset(settings)
+    each = [path for targets in outputs.values() for path in targets.paths]
+    return each if dataset is None else [*each, dataset]
 
 
 def _segment_files(
@@ -109,10 +124,12 @@ def _segment_files(
     outputs: dict[Path, Targets],
     record: Record,
     table: ObjectTable | None,
+    dataset: Path | None,
     reading: Reading,
     made_by: MadeBy,
 ) -> Iterator[SegmentProgress]:
     errors: list[str] = []
+    described: list[Path] = []
     noted: set[str] = set()
     kept = record.find_kept(outputs, reading)
     for number, (file, targets) in enumerate(outputs.items(), start=1):
@@ -128,6 +145,8 @@ def _segment_files(
                 progress = yield from _segment_file(
                     segmenter, targets, progress, record, table, noted, reading, made_by
                 )
+            if targets.rois is not None:
+                described.append(targets.rois)
             yield progress
         except (DataError, ShapeError, SettingError) as error:
             errors.append(str(error))
@@ -140,6 +159,9 @@ def _segment_files(
             yield replace(progress, error=errors[-1])
     if table is not None:
         table.write()
+    if dataset is not None:
+        record.begin([dataset])
+        write_file(dataset, join_coco(described))
     if errors:
         num_done = len(outputs) - len(errors)
         raise DataError(
@@ -170,7 +192,7 @@ def _segment_file(
         if targets.maps is not None:
             maps.append(found.maps)
     unlike = join_planes(each_unlike)
-    record.begin(targets)
+    record.begin(targets.paths)
     write_labels(targets, image, stack_labels(labels, image), in_one_line(unlike), made_by)
     if targets.maps is not None:
         write_maps(targets.maps, image, stack_maps(maps, image))

@@ -1,6 +1,7 @@
 """What a folder of segmentations was made by, and which are done: a second run goes on there."""
 
 import json
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -57,12 +58,11 @@ class Record:
             and all(target.exists() for target in targets.paths)
         }
 
-    def check_others(self, outputs: dict[Path, Targets]) -> None:
+    def check_others(self, outputs: Iterable[Path]) -> None:
         """Raise OutputError where a file would be replaced that ulens did not write."""
         foreign = [
             target
-            for targets in outputs.values()
-            for target in targets.paths
+            for target in outputs
             if target.is_dir()
             or (target.name not in self.ours and (target.exists() or target.is_symlink()))
         ]
@@ -78,9 +78,9 @@ class Record:
         if not self.goes_on:
             write_file(self.path, _line(self.made_by) + _line({"files": sorted(self.ours)}))
 
-    def begin(self, targets: Targets) -> None:
-        """Tell, before the first of them is written, which outputs an image will have."""
-        self._append({"files": [target.name for target in targets.paths]})
+    def begin(self, outputs: Iterable[Path]) -> None:
+        """Tell of files before the first of them is written."""
+        self._append({"files": [target.name for target in outputs]})
 
     def finish(
         self, file: Path, state: list[int], finding: Finding, unlike: tuple[Unlike, ...]

@@ -46,7 +46,8 @@ class SegmentSettings:
     probabilities
         write the probability of each class too, or the distances learned, as float32 TIFF
     rois
-        write the outlines of all objects too: imagej (ROI zips), geojson (QuPath) or coco (JSON)
+        write the outlines of all objects too: imagej (ROI zips), geojson (QuPath) or coco (JSON of
+        each image, and coco.json of all)
     table
         CSV file for area, centroid and intensity of every object
     track

@@ -44,9 +44,12 @@ class KeptWeights:
             with autocast(plan, plain.device):
                 adopt(self._net, plain)
         self.average = {name: value.detach().clone() for name, value in net.named_parameters()}
+        self._measured: dict[tuple[bool, bool, int], dict[str, Moments]] = {}
+        """Of the weights as they are: by whether they have learned, and which images there are."""
 
     def follow(self, step: int) -> None:
         """Bring the running average up to date after a step."""
+        self._measured.clear()
         # it moves slowly: once it is long, it need not be brought up to date at every step
         every = 1 if step < DENSE_AVERAGE_STEPS else AVERAGE_EVERY
         averaging = self._plan.optimizer.averaging
@@ -65,7 +68,7 @@ class KeptWeights:
         is_averaged = self._plan.optimizer.averaging > 0
         kept = self.average if is_averaged else dict(self._net.named_parameters())
         if self._plan.network.batch_norm:
-            kept = fold(kept, self.moments or self._measure(kept, has_learned=has_learned))
+            kept = fold(kept, self.moments or self._measure_once(kept, has_learned=has_learned))
         return {name: value.detach().clone() for name, value in kept.items()}
 
     @torch.no_grad()
@@ -78,12 +81,22 @@ class KeptWeights:
 
     def use(self, moments: Mapping[str, Moments]) -> None:
         """Normalise every tile by these moments; without any, by its own."""
+        self._measured.clear()
         device = next(self._net.parameters()).device
         self.moments = {
             name: (mean.to(device), variance.to(device))
             for name, (mean, variance) in moments.items()
         }
         freeze(self._net, self.moments)
+
+    def _measure_once(
+        self, weights: Mapping[str, Tensor], *, has_learned: bool
+    ) -> dict[str, Moments]:
+        # a training that ends is saved, scored and saved with its score, all after one step
+        of = has_learned, self._tiles.uses_all, len(self._tiles.images)
+        if of not in self._measured:
+            self._measured[of] = self._measure(weights, has_learned=has_learned)
+        return self._measured[of]
 
     def _measure(self, weights: Mapping[str, Tensor], *, has_learned: bool) -> dict[str, Moments]:
         tiles = self._tiles.plain() if has_learned else self._tiles.plain(1)
