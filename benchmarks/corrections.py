@@ -7,7 +7,8 @@ works with the tools of the seat in napari until AP@0.5 is 0.9. Painting an obje
 is the line that splits one. Accepting the guess or an object of it, deleting an object and
 filling one are one click, merging two objects two. The person takes whatever tool gains most for
 each click or drag; what the tools do is `ulens.labels.corrections`. The guess is that of the
-model that comes with ulens (0 images), or of a training on so many frames. What OUT/clicks.jsonl
+model that comes with ulens (0 images), which is told the size of cells by one that was painted, or
+of a training on so many frames. What OUT/clicks.jsonl
 has already is not done again. Prints the medians over frames and seeds. Needs ULENS_DATA.
 """
 
@@ -30,6 +31,7 @@ from ulens.jobs.train import run_training
 from ulens.labels.corrections import fill, merge, remove, split, take_over
 from ulens.labels.overlap import contingency, iou_matrix
 from ulens.metrics.instance import instance_scores
+from ulens.planning.recipes import OBJECT_PX
 from ulens.predict.segmenter import Segmenter
 
 DATA, POOL, SCORED, ENOUGH = "hela", range(34), range(36, 50, 2), 0.9
@@ -66,7 +68,7 @@ def main() -> None:
             segmenter = None if count is None else learn(options.out, count, seed, options.steps)
             for sample in frames:
                 row = {"count": count, "seed": seed, "frame": sample.name}
-                row |= work(sample.image, sample.label, segmenter)
+                row |= work(sample.image, sample.label, segmenter, is_trained=count != 0)
                 with rows.open("a", encoding="utf-8") as file:
                     file.write(json.dumps(row) + "\n")
         report([row for row in read(rows) if row["count"] == count], count)
@@ -96,17 +98,32 @@ def learn(out: Path, count: int, seed: int, steps: int) -> Segmenter:
     return Segmenter(load_bundle(model), device="cpu")
 
 
-def work(image: np.ndarray, truth: np.ndarray, segmenter: Segmenter | None) -> dict[str, Any]:
-    """Annotate a frame; return what it took, by whichever way of beginning takes less."""
-    nothing = np.zeros_like(truth)
+def work(
+    image: np.ndarray, truth: np.ndarray, segmenter: Segmenter | None, *, is_trained: bool
+) -> dict[str, Any]:
+    """Annotate a frame; return what it took, by whichever way of beginning takes less.
+
+    Parameters
+    ----------
+    is_trained : False for the model that comes with ulens: a cell of middling size is painted first
+    """
+    labels = np.zeros_like(truth)
     if segmenter is None:
-        return correct(truth, nothing, Guess(nothing, np.zeros(truth.shape, np.float32)), [])
-    found = segmenter.segment(image)
+        return correct(truth, labels, Guess(labels, np.zeros(truth.shape, np.float32)), [])
+    used: list[Action] = []
+    zoom = 1.0
+    if not is_trained:
+        areas = np.bincount(truth.ravel())[1:]
+        area = float(np.median(areas[areas > 0]))
+        mine = truth == 1 + np.abs(areas - area).argmin()
+        used.append(paint(mine, labels))
+        labels, zoom = used[0].labels, OBJECT_PX / float(np.sqrt(4 * mine.sum() / np.pi))
+    found = segmenter.segment(image, (zoom, zoom))
     guess = Guess(found.labels.astype(truth.dtype), found.maps[1])
-    begun = Action("accept all", 1, 0, take_over(nothing, guess.labels))
-    ways = [correct(truth, nothing, guess, [])]
+    begun = Action("accept all", 1, 0, take_over(labels, guess.labels))
+    ways = [correct(truth, labels, guess, used.copy())]
     if guess.labels.max() < HOPELESS:
-        ways.append(correct(truth, begun.labels, guess, [begun]))
+        ways.append(correct(truth, begun.labels, guess, [*used, begun]))
     least = min(ways, key=lambda way: way["clicks"] + way["drags"])
     return least | {"first guess": precision(truth, guess.labels)}
 

@@ -13,11 +13,13 @@ import numpy as np
 import pytest
 
 from painted import SIZE, draw_discs, make_project, paint
-from ulens.annotated.project import labels_file
+from ulens.annotated.project import labels_file, write_labels
 from ulens.image import Image
 from ulens.io.tiff import write_tiff
+from ulens.metrics.instance import instance_scores
 from ulens.project.project import Project
 from ulens.project.worker import Worker, how_sure
+from ulens.simulate.mixture import simulate_scene
 
 
 class AtWork:
@@ -49,6 +51,24 @@ def at_work(tmp_path: Path) -> Iterator[tuple[Project, AtWork]]:
     working.worker.order(None)
     working.thread.join(300)
     assert not working.thread.is_alive()
+
+
+def test_the_model_that_comes_with_ulens_sees_objects_as_large_as_those_painted(at_work) -> None:
+    project, working = at_work
+    scene = simulate_scene(3004, diameter_px=100)
+    write_tiff(project.images / "large.tif", Image(data=scene.image, axes="YX"))
+    project.look_again()
+    for path in (project.folder / "labels").glob("*"):
+        path.unlink()
+    precision = []
+    for painted in (0, np.bincount(scene.labels.ravel())[1:].argmax() + 1):
+        if painted:
+            write_labels(project.folder, "large", np.where(scene.labels == painted, 7, 0))
+        working.worker.order({"do": "guess", "name": "large"})
+        found = np.load(working.wait_for("guess", len(precision) + 1)["labels"])
+        precision.append(instance_scores([scene.labels], [found]).average_precision[0.5])
+    assert precision[0] < 0.2
+    assert precision[1] > 0.6
 
 
 def test_it_guesses_drafts_and_tells_what_is_wrong(at_work) -> None:

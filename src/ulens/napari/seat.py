@@ -374,7 +374,12 @@ class Seat(QWidget):
             lambda: (np.load(files[0]), np.load(files[1])), partial(self._show_found, event["name"])
         )
         if event["event"] == "guess":
-            self.tell(f"{event['num_objects']} objects; accept those that are right, or all")
+            is_empty = not event["num_objects"]
+            self.tell(
+                "nothing found; paint one object, so that its size is known, and guess again"
+                if is_empty
+                else f"{event['num_objects']} objects; accept those that are right, or all"
+            )
 
     def _take_segmented(self, names: list[str], text: str) -> None:
         for name in names:

@@ -1,6 +1,7 @@
 """A project: a folder of images, what is annotated of them, and the models made so far."""
 
 import json
+import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -241,6 +242,13 @@ class Project:
         found = planes(read_label_image(plane.result))
         guess = found[plane.number][1][0] if plane.number < len(found) else np.empty(0)
         return guess.astype(np.int32) if guess.shape == shape else None
+
+    def object_px(self) -> float | None:
+        """Return the median diameter of the objects painted so far, pixels; None = none."""
+        painted = (self.folder / LABELS).glob("*.tif")
+        areas = [np.bincount(read_label_image(path).data.ravel())[1:] for path in painted]
+        found = np.concatenate([each[each > 0] for each in areas]) if areas else np.empty(0)
+        return math.sqrt(4 * float(np.median(found)) / math.pi) if len(found) else None
 
     def model_of(self, number: int) -> Path:
         """Return the model folder of a round."""

@@ -21,7 +21,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from ulens.annotated.project import Box, read_boxes
-from ulens.bundle import load_bundle
+from ulens.bundle import START, load_bundle
 from ulens.channels import is_grey
 from ulens.errors import SettingError, Stopped, UlensError
 from ulens.io.atomic import write_array
@@ -29,6 +29,7 @@ from ulens.jobs.segment import run_segmentation
 from ulens.jobs.segmenting import SegmentProgress, SegmentSettings
 from ulens.jobs.steps import Message, TrainEvent
 from ulens.jobs.suggest import Suggested, SuggestSettings, run_suggestions
+from ulens.planning.recipes import OBJECT_PX, ZOOMS
 from ulens.predict.engines import choose_device, torch_engine
 from ulens.predict.segmenter import Found, Segmenter
 from ulens.project.project import Project, Round
@@ -120,32 +121,46 @@ class Worker:
 
     def _segmenter(self) -> Segmenter:
         path = self._project.best_model(self._round)
-        if self._model is None or self._model[0] != path:
+        zoom = self._zoom(path)
+        if self._model is None or (self._model[0], self._model[1].zoom) != (path, zoom):
             device = choose_device("auto")
             segmenter = Segmenter(
-                load_bundle(path), device=str(device), engine=torch_engine(device)
+                load_bundle(path), device=str(device), engine=torch_engine(device), zoom=zoom
             )
             self._model = path, segmenter
         return self._model[1]
 
+    def _zoom(self, model: Path) -> float:
+        """Return how much a model is to enlarge images.
+
+        The one that comes with ulens knows objects of one size, so that is by what was painted.
+        """
+        painted_px = self._project.object_px() if model == START else None
+        if painted_px is None or self._project.labels_are == "classes":
+            return 1.0
+        return float(np.clip(OBJECT_PX / painted_px, ZOOMS[0], ZOOMS[-1]))
+
     def _segment(self, names: list[str]) -> None:
         """Segment the files of planes of the project's own folder; older guesses are replaced."""
         files = dict.fromkeys(self._project.plane(name).path for name in names)
+        model = self._project.best_model(self._round)
         if files:
             self._follow(
                 SegmentSettings(
-                    self._project.best_model(self._round),
+                    model,
                     self._project.images,
                     out=self._project.guesses,
                     only=tuple(files),
+                    zoom=self._zoom(model),
                     overwrite=True,
                 )
             )
 
     def _segment_folder(self, images: str, results: str) -> None:
         """Segment another folder, and make it a part of the project."""
+        model = self._project.best_model(self._round)
         settings = SegmentSettings(
-            self._project.best_model(self._round), Path(images).resolve(), out=Path(results)
+            model, Path(images).resolve(), out=Path(results), zoom=self._zoom(model)
         )
         self._follow(settings, becomes_part=True)
 
