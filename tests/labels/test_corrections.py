@@ -100,6 +100,15 @@ def test_filling_closes_holes_but_covers_nothing() -> None:
     assert filled[5, 5] == 7
 
 
+def test_filling_leaves_alone_what_another_object_encloses() -> None:
+    labels = np.zeros(SHAPE, int)
+    labels[3:6, 3:6] = 7
+    labels[4, 4] = 0
+    filled = fill(labels, np.full(SHAPE, 0.9), (0, 0))
+    assert filled[4, 4] == 0
+    assert (filled == 8).sum() == filled.size - 9
+
+
 @given(images, images)
 def test_what_is_taken_over_covers_nothing(labels, draft) -> None:
     taken = take_over(labels, draft)

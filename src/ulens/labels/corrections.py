@@ -115,7 +115,9 @@ def fill(labels: np.ndarray, foreground: np.ndarray, at: Point) -> np.ndarray:
         raise LabelError("the network sees no object here; paint it")
     regions, _ = ndimage.label((foreground >= min(HALF, sure / 2)) & (labels == 0))
     filled = ndimage.binary_fill_holes(regions == regions[at]) & (labels == 0)
-    return np.where(filled, labels.max() + 1, labels)
+    # a hole inside of another object is cut off by it
+    parts, _ = ndimage.label(filled)
+    return np.where(parts == parts[at], labels.max() + 1, labels)
 
 
 def take_over(

@@ -207,9 +207,11 @@ def test_blocks_of_a_network_of_another_pixel_size_give_what_the_whole_image_giv
     work = PlaneWork(
         volume, volume.planes()[0], bundle, folder=tmp_path, blocks=blocks, halo_px=8
     )  # fmt: skip
-    predictor = Predictor(net, max_input=max_input)
+    predictor = Predictor(net, engine="fp32", max_input=max_input)
     do(work, "measure", "predict", predictor=predictor)
-    whole = Predictor(net).predict(bundle.normalization.apply(data[None]), bundle.zoom)
+    whole = Predictor(net, engine="fp32").predict(
+        bundle.normalization.apply(data[None]), bundle.zoom
+    )
     found = BlockFiles(tmp_path / "maps", blocks).read_window((slice(0, 75), slice(0, 101)))
     np.testing.assert_allclose(found, whole, rtol=0, atol=1e-5)
     assert whole.std() > 1e-3
