@@ -77,7 +77,7 @@ class KeptWeights:
         if self._plan.optimizer.averaging > 0:
             for name, value in self._net.named_parameters():
                 value.copy_(self.average[name])
-        return self._measure(dict(self._net.named_parameters()), has_learned=True)
+        return self._measure_once(dict(self._net.named_parameters()), has_learned=True)
 
     def use(self, moments: Mapping[str, Moments]) -> None:
         """Normalise every tile by these moments; without any, by its own."""
@@ -92,7 +92,8 @@ class KeptWeights:
     def _measure_once(
         self, weights: Mapping[str, Tensor], *, has_learned: bool
     ) -> dict[str, Moments]:
-        # a training that ends is saved, scored and saved with its score, all after one step
+        # a training is saved before its first step, which freezes them, too; at its end it is saved,
+        # scored and saved with its score, all after one step
         of = has_learned, self._tiles.uses_all, len(self._tiles.images)
         if of not in self._measured:
             self._measured[of] = self._measure(weights, has_learned=has_learned)
