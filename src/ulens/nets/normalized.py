@@ -111,19 +111,23 @@ def measure_outputs(
 
 
 @torch.no_grad()
-def adopt(net: nn.Module, tiles: Tensor) -> None:
+def adopt(net: nn.Module, tiles: Tensor) -> dict[str, Moments]:
     """Give a network that was trained without normalisation the scales that keep its function.
 
     Parameters
     ----------
-    net : as `normalize` leaves it; with the moments that `measure_outputs` finds in these tiles it
-        then computes what it computed before `normalize`
+    net : as `normalize` leaves it
     tiles : (B, C, Y, X) float32, like those that it will be trained on
+
+    Returns
+    -------
+    the moments of these tiles, as `measure_outputs` finds them; with them the network computes what
+    it computed before `normalize`
     """
     for _, convolution in _normalized(net):
         convolution.is_adopting = True
     try:
-        measure_outputs(net, dict(net.named_parameters()), tiles)
+        return measure_outputs(net, dict(net.named_parameters()), tiles)
     finally:
         for _, convolution in _normalized(net):
             convolution.is_adopting = False

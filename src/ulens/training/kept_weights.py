@@ -38,14 +38,14 @@ class KeptWeights:
         self.moments: dict[str, Moments] = {}
         """Those that stay, by the names of the convolutions; none before `freeze`."""
         self._net, self._plan, self._tiles = net, plan, tiles
-        if plan.network.batch_norm and is_trained:
-            # in the arithmetic in which the moments will be measured: then they cancel out
-            plain = tiles.plain()
-            with autocast(plan, plain.device):
-                adopt(self._net, plain)
-        self.average = {name: value.detach().clone() for name, value in net.named_parameters()}
         self._measured: dict[tuple[bool, bool, int], dict[str, Moments]] = {}
         """Of the weights as they are: by whether they have learned, and which images there are."""
+        if plan.network.batch_norm and is_trained:
+            # in the arithmetic of all steps: then scales and moments cancel out
+            plain = tiles.plain()
+            with autocast(plan, plain.device):
+                self._measured[True, tiles.uses_all, len(tiles.images)] = adopt(net, plain)
+        self.average = {name: value.detach().clone() for name, value in net.named_parameters()}
 
     def follow(self, step: int) -> None:
         """Bring the running average up to date after a step."""
