@@ -332,3 +332,17 @@ def test_a_folder_without_images_is_told(seat, tmp_path: Path) -> None:
     seat.open_project(tmp_path / "empty")
     assert "empty" in seat._told.text()
     assert seat.project is not None
+
+
+def test_what_comes_after_the_end_is_left(viewer) -> None:
+    from qtpy.QtCore import QObject
+
+    from ulens.napari.background import Background
+
+    done: list[int] = []
+    background = Background(QObject(viewer.window._qt_window))
+    background.do(lambda: 1, done.append)
+    wait_until(lambda: done)
+    background.close()
+    background.do(lambda: 2, done.append)
+    assert done == [1]

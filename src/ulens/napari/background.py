@@ -31,8 +31,11 @@ class Background(QObject):
     def do(self, work: Callable[[], Result], then: Callable[[Result], None]) -> None:
         """Do some work; then, in the window's thread, call `then` with its result.
 
-        An error of ulens or of the system in `work` is told by the signal `failed` instead.
+        An error of ulens or of the system in `work` is told by the signal `failed` instead. After
+        `close` nothing is done.
         """
+        if self._is_closed:
+            return
         self._thread.submit(work).add_done_callback(lambda future: self._ended.emit(then, future))
 
     def close(self) -> None:
