@@ -92,8 +92,8 @@ class KeptWeights:
     def _measure_once(
         self, weights: Mapping[str, Tensor], *, has_learned: bool
     ) -> dict[str, Moments]:
-        # a training is saved before its first step, which freezes them, too; at its end it is saved,
-        # scored and saved with its score, all after one step
+        # a training is saved before its first step, which freezes them, too; at its end it is
+        # saved, scored and saved with its score, all after one step
         of = has_learned, self._tiles.uses_all, len(self._tiles.images)
         if of not in self._measured:
             self._measured[of] = self._measure(weights, has_learned=has_learned)

@@ -84,8 +84,8 @@ def _train_on_noise(plan: Plan, in_channels: int, device: torch.device) -> Itera
         label=np.zeros(size, np.int32),
     )
     images = prepare([noise], fit_normalization([noise.image]), plan=plan, device=device)
-    # far longer than what is timed, so that all steps are those of a beginning; without moments that
-    # stay, since measuring these takes as long as many steps
+    # far longer than what is timed, so that all steps are those of a beginning; without moments
+    # that stay, since measuring these takes as long as many steps
     timed = replace(
         plan,
         length=Length(steps=100 * TIMED_STEPS),
