@@ -8,8 +8,8 @@ is the line that splits one. Accepting the guess or an object of it, deleting an
 filling one are one click, merging two objects two. The person takes whatever tool gains most for
 each click or drag; what the tools do is `ulens.labels.corrections`. The guess is that of the
 model that comes with ulens (0 images), which is told the size of cells by one that was painted, or
-of a training on so many frames. What OUT/clicks.jsonl
-has already is not done again. Prints the medians over frames and seeds. Needs ULENS_DATA.
+of a training on so many frames. What OUT/clicks.jsonl has already is not done again. Prints the
+medians over frames and seeds. Needs ULENS_DATA.
 """
 
 import argparse
