@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 
 from hostile import changed_records, encoded
 from ulens.datasets import download
@@ -122,6 +122,7 @@ def test_a_part_longer_than_the_file_is_dropped(server, tmp_path):
 
 
 @OFTEN
+@example(changed={"url": NOWHERE, "etag": "Ā", "last_modified": "l", "num_bytes": 9})
 @given(changed=changed_records({"url": NOWHERE, "etag": "e", "last_modified": "l", "num_bytes": 9}))
 def test_whatever_is_noted_of_a_part_is_taken_or_not(tmp_path, monkeypatch, changed):
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")

@@ -69,6 +69,11 @@ class _Version:
     last_modified: str | None = None
     num_bytes: int | None = None
 
+    def __post_init__(self) -> None:
+        for each in (self.etag, self.last_modified):
+            if each is not None and not all(letter <= "ÿ" for letter in each):
+                raise SettingError(f"{each!r} has letters that no header of HTTP holds")
+
 
 class ResumingDownload:
     """The transfer of one file; what is complete is not fetched again.
