@@ -64,6 +64,7 @@ def lines(folder, tmp_path, monkeypatch):
     for name, event in ended.items():
         monkeypatch.setattr(f"ulens.cli.{name}", lambda *_, event=event: iter([event]))
     monkeypatch.setattr("ulens.cli.annotate._run", lambda _: None)
+    monkeypatch.setenv("QT_QPA_PLATFORM", "offscreen")
     monkeypatch.setattr("ulens.cli.paper.fetch_data", lambda _: iter([]))
     monkeypatch.setattr(Compared, "tables", {"scores": table})
     pairs = folder / "images", folder / "labels"

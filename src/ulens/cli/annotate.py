@@ -1,5 +1,7 @@
 """The command `ulens annotate`."""
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +21,21 @@ def annotate(images: Path, *, summary: Summary) -> None:
         folder of images, which is never written to; labels and models are kept in a folder beside
         it, whose name ends in -ulens
     """
+    _check_screen()
     project = Project.open(images)
     say(f"labels and models are kept in {project.folder}")
     _run(project)
     summary |= {"project": project.folder, "rounds": project.rounds()}
+
+
+def _check_screen() -> None:
+    """Raise SettingError where no window can open: Qt would end the process."""
+    screens = "DISPLAY", "WAYLAND_DISPLAY", "QT_QPA_PLATFORM"
+    if sys.platform == "linux" and not any(map(os.environ.get, screens)):
+        raise SettingError(
+            "napari needs a screen, and DISPLAY names none; run this in a desktop session, or over "
+            "ssh with -X"
+        )
 
 
 def _run(project: Project) -> None:

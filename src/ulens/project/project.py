@@ -120,6 +120,8 @@ class Project:
         DataError : there are no images, `images` is a file, or the project's images are gone
         OutputError : there is another folder of the project's name, or none can be made
         """
+        if not images.exists():
+            raise DataError(f"there is no folder {images}")
         if images.is_file():
             raise DataError(f"{images} is a file; a project is of a folder of images: give that")
         if is_project(images):
