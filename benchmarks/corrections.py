@@ -24,6 +24,7 @@ import annotated_frames
 import numpy as np
 from annotated_frames import read, spaced
 
+from ulens.appearance import measure_objects
 from ulens.bundle import START, load_bundle
 from ulens.errors import LabelError
 from ulens.jobs.planning import TrainSettings
@@ -117,7 +118,7 @@ def work(
         area = float(np.median(areas[areas > 0]))
         mine = truth == 1 + np.abs(areas - area).argmin()
         used.append(paint(mine, labels))
-        labels, zoom = used[0].labels, OBJECT_PX / float(np.sqrt(4 * mine.sum() / np.pi))
+        labels, zoom = used[0].labels, OBJECT_PX / measure_objects(mine.astype(int)).diameter_px
     found = segmenter.segment(image, (zoom, zoom))
     guess = Guess(found.labels.astype(truth.dtype), found.maps[1])
     begun = Action("accept all", 1, 0, take_over(labels, guess.labels))

@@ -1,7 +1,6 @@
 """A project: a folder of images, what is annotated of them, and the models made so far."""
 
 import json
-import math
 import os
 import shutil
 from collections.abc import Sequence
@@ -26,6 +25,7 @@ from ulens.annotated.project_images import (
     read_record_of,
     write_record,
 )
+from ulens.appearance import count_objects
 from ulens.bundle import START, load_bundle
 from ulens.errors import DataError, OutputError, SettingError, UlensError
 from ulens.image import Image
@@ -245,12 +245,12 @@ class Project:
         guess = found[plane.number][1][0] if plane.number < len(found) else np.empty(0)
         return guess.astype(np.int32) if guess.shape == shape else None
 
-    def object_px(self) -> float | None:
-        """Return the median diameter of the objects painted so far, pixels; None = none."""
+    def object_px(self) -> float:
+        """Return the median diameter of the objects painted so far, pixels; 0 without any."""
         painted = (self.folder / LABELS).glob("*.tif")
         areas = [np.bincount(read_label_image(path).data.ravel())[1:] for path in painted]
-        found = np.concatenate([each[each > 0] for each in areas]) if areas else np.empty(0)
-        return math.sqrt(4 * float(np.median(found)) / math.pi) if len(found) else None
+        found = np.concatenate([np.empty(0), *areas])
+        return count_objects(found, found.sum()).diameter_px
 
     def model_of(self, number: int) -> Path:
         """Return the model folder of a round."""

@@ -135,8 +135,8 @@ class Worker:
 
         The one that comes with ulens knows objects of one size, so that is by what was painted.
         """
-        painted_px = self._project.object_px() if model == START else None
-        if painted_px is None or self._project.labels_are == "classes":
+        painted_px = self._project.object_px() if model == START else 0.0
+        if not painted_px or self._project.labels_are == "classes":
             return 1.0
         return float(np.clip(OBJECT_PX / painted_px, ZOOMS[0], ZOOMS[-1]))
 
