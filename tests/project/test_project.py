@@ -1,12 +1,20 @@
 """A person's project: opened beside its images, its states, its rounds."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from ulens.annotated.project import Annotation, Box, boxes_file, write_boxes, write_labels
+from ulens.annotated.project import (
+    Annotation,
+    Box,
+    boxes_file,
+    labels_file,
+    write_boxes,
+    write_labels,
+)
 from ulens.annotated.project_images import Record, read_record_of, write_record
 from ulens.annotated.samples import read_annotated
 from ulens.bundle import START
@@ -98,6 +106,16 @@ def test_a_damaged_file_is_told_in_its_place(tmp_path: Path) -> None:
     boxes_file(project.folder, "a").write_text("{")
     assert "a.json is no JSON" in project.describe("a")
     assert project.describe("b") == "unlabelled"
+
+
+def test_painted_objects_are_measured_without_a_damaged_file(tmp_path: Path) -> None:
+    project = Project.open(make_images(tmp_path, "a", "b"))
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[2:10, 2:10] = 1
+    write_labels(project.folder, "a", labels)
+    write_labels(project.folder, "b", labels)
+    labels_file(project.folder, "b").write_bytes(b"II*\0")
+    assert project.object_px() == pytest.approx(math.sqrt(4 * 64 / math.pi))
 
 
 def write_result(path: Path, labels: np.ndarray, axes: str = "YX") -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -246,10 +247,15 @@ class Project:
         return guess.astype(np.int32) if guess.shape == shape else None
 
     def object_px(self) -> float:
-        """Return the median diameter of the objects painted so far, pixels; 0 without any."""
-        painted = (self.folder / LABELS).glob("*.tif")
-        areas = [np.bincount(read_label_image(path).data.ravel())[1:] for path in painted]
-        found = np.concatenate([np.empty(0), *areas])
+        """Return the median diameter of the objects painted so far, pixels; 0 without any.
+
+        Files that cannot be read are left out; `describe` tells of them.
+        """
+        areas = [np.empty(0)]
+        for path in (self.folder / LABELS).glob("*.tif"):
+            with suppress(UlensError):
+                areas.append(np.bincount(read_label_image(path).data.ravel())[1:])
+        found = np.concatenate(areas)
         return count_objects(found, found.sum()).diameter_px
 
     def model_of(self, number: int) -> Path:
