@@ -87,7 +87,7 @@ def asked(folder, **changes):
         ({"seconds": SECONDS + 1}, False),
         ({"steps": STEPS}, True),
         ({"steps": STEPS + 1}, False),
-        ({}, False),
+        ({}, True),
         ({"steps": 10, "width": 16}, True),
         ({"steps": 10, "width": 32}, False),
         ({"steps": 10, "recipe": "paper"}, False),
