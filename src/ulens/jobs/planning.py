@@ -31,7 +31,7 @@ DEFAULT_SECONDS = 20 * 60.0
 OTHER_SIZE = 1.5
 NOISE = Path("noise")
 LONGEST_FROM_START: Mapping[EncodingName, tuple[float, int]] = {
-    "contact": (1800.0, 30_000),
+    "contact": (DEFAULT_SECONDS, 30_000),
     "membrane": (120.0, 2000),
 }
 """Seconds and steps up to which a training starts from it, by what is learned."""
@@ -63,9 +63,9 @@ class TrainSettings(InspectSettings):
         cross-validate in so many folds instead of holding out once: each image is held out from one
         of as many more trainings, each as long as that of the model, which is trained on all
     start_from
-        model to start from; noise for random weights. Without it trainings of up to half an
-        hour on objects and of up to two minutes on membranes start from the model that comes with
-        ulens where images are grey or in color, all others from noise
+        model to start from; noise for random weights. Without it trainings of up to 20 minutes
+        on objects and of up to two minutes on membranes start from the model that comes with ulens
+        where images are grey or in color, all others from noise
     width
         channels of the network's first level
     zoom
