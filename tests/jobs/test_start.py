@@ -15,6 +15,8 @@ from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.jobs.describe import DescribeSettings, describe
 from ulens.jobs.planning import (
+    FEW_IMAGES,
+    LONGER_OF_FEW,
     LONGEST_FROM_START,
     NOISE,
     TrainSettings,
@@ -97,10 +99,27 @@ def asked(folder, **changes):
 )
 def test_short_trainings_of_the_default_recipe_start_from_it(cells, changes, starts):
     settings = asked(cells, **changes)
-    fingerprint = take_fingerprint(
-        read_annotated(settings.images, settings.labels, labels_are="instances")
-    )
-    assert (choose_start(settings, fingerprint) == START) == starts
+    assert (choose_start(settings, fingerprint_of(settings, FEW_IMAGES + 1)) == START) == starts
+
+
+@pytest.mark.parametrize(
+    ("changes", "starts"),
+    [
+        ({"seconds": LONGER_OF_FEW * SECONDS}, True),
+        ({"seconds": LONGER_OF_FEW * SECONDS + 1}, False),
+        ({"steps": int(LONGER_OF_FEW * STEPS)}, True),
+        ({"steps": int(LONGER_OF_FEW * STEPS) + 1}, False),
+    ],
+)
+def test_few_images_start_from_it_in_longer_trainings_too(cells, changes, starts):
+    settings = asked(cells, **changes)
+    assert (choose_start(settings, fingerprint_of(settings, FEW_IMAGES)) == START) == starts
+    assert choose_start(settings, fingerprint_of(settings, FEW_IMAGES + 1)) is None
+
+
+def fingerprint_of(settings, num_images):
+    annotated = read_annotated(settings.images, settings.labels, labels_are="instances")
+    return dataclasses.replace(take_fingerprint(annotated), num_images=num_images)
 
 
 def test_membranes_and_color_start_from_it_too_other_classes_and_channels_from_noise(cells):

@@ -35,6 +35,8 @@ LONGEST_FROM_START: Mapping[EncodingName, tuple[float, int]] = {
     "membrane": (120.0, 2000),
 }
 """Seconds and steps up to which a training starts from it, by what is learned."""
+FEW_IMAGES, LONGER_OF_FEW = 10, 1.5
+"""Up to so many images of cells start from it so many times as long."""
 START_WIDTH = 16
 GREY_OR_COLOR = (1, 3)
 
@@ -64,8 +66,9 @@ class TrainSettings(InspectSettings):
         of as many more trainings, each as long as that of the model, which is trained on all
     start_from
         model to start from; noise for random weights. Without it trainings of up to 20 minutes
-        on objects and of up to two minutes on membranes start from the model that comes with ulens
-        where images are grey or in color, all others from noise
+        on objects, with ten images or fewer of up to 30, and of up to two minutes on membranes
+        start from the model that comes with ulens where images are grey or in color, all others
+        from noise
     width
         channels of the network's first level
     zoom
@@ -131,7 +134,8 @@ def choose_start(settings: TrainSettings, fingerprint: Fingerprint) -> Path | No
     """Return the model folder that a training starts from; None = from random weights.
 
     Where the user does not say, a short training on instances or membranes in images of one channel
-    or in color starts from the model that comes with ulens.
+    or in color starts from the model that comes with ulens. What is short depends on what is
+    learned, and on how many images there are.
     """
     if settings.start_from is not None:
         return None if settings.start_from == NOISE else find_model(settings.start_from)
@@ -147,6 +151,8 @@ def choose_start(settings: TrainSettings, fingerprint: Fingerprint) -> Path | No
     if not fits:
         return None
     seconds, steps = LONGEST_FROM_START[encoding]
+    if encoding == "contact" and fingerprint.num_images <= FEW_IMAGES:
+        seconds, steps = LONGER_OF_FEW * seconds, LONGER_OF_FEW * steps
     is_short = (
         settings.steps <= steps
         if settings.steps is not None
