@@ -151,12 +151,12 @@ def choose_start(settings: TrainSettings, fingerprint: Fingerprint) -> Path | No
     if not fits:
         return None
     seconds, steps = LONGEST_FROM_START[encoding]
-    if encoding == "contact" and fingerprint.num_images <= FEW_IMAGES:
-        seconds, steps = LONGER_OF_FEW * seconds, LONGER_OF_FEW * steps
+    has_few = encoding == "contact" and fingerprint.num_images <= FEW_IMAGES
+    times = LONGER_OF_FEW if has_few else 1.0
     is_short = (
-        settings.steps <= steps
+        settings.steps <= times * steps
         if settings.steps is not None
-        else (settings.seconds or DEFAULT_SECONDS) <= seconds
+        else (settings.seconds or DEFAULT_SECONDS) <= times * seconds
     )
     return START if is_short else None
 

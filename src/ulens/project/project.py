@@ -251,7 +251,7 @@ class Project:
 
         Files that cannot be read are left out; `describe` tells of them.
         """
-        areas = [np.empty(0)]
+        areas: list[np.ndarray] = [np.empty(0)]
         for path in (self.folder / LABELS).glob("*.tif"):
             with suppress(UlensError):
                 areas.append(np.bincount(read_label_image(path).data.ravel())[1:])
