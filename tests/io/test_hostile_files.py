@@ -211,6 +211,15 @@ def test_zarr_metadata_with_any_entry_changed(tmp_path_factory, data):
     assert time.process_time() - started < 2
 
 
+def test_zarr_metadata_that_names_a_group_as_the_image(tmp_path):
+    path = zarr_with_gaps(tmp_path / "a.zarr", 0)
+    record = json.loads((path / "zarr.json").read_text())
+    record["attributes"]["ome"]["multiscales"][0]["datasets"][0]["path"] = ""
+    (path / "zarr.json").write_bytes(encoded(record))
+    with pytest.raises(FileError, match=r"a\.zarr is no image .* '', which is a group"):
+        read_window(path)
+
+
 def test_a_zip_of_rois_that_inflates(tmp_path):
     path = tmp_path / "a.zip"
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:

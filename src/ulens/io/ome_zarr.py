@@ -73,7 +73,10 @@ def open_zarr(path: Path, axes: str | None = None) -> ZarrImage:
         ome = attributes.get("ome", attributes)
         if isinstance(node, zarr.Group):
             multiscales = ome["multiscales"][0]
-            stored: Any = node[multiscales["datasets"][0]["path"]]
+            part = multiscales["datasets"][0]["path"]
+            stored: Any = node[part]
+            if isinstance(stored, zarr.Group):
+                raise ValueError(f"its image is at {part!r}, which is a group, not an array")
             letters, source = _letters(multiscales), "OME-Zarr metadata"
             spacing_um, steps = _read_sizes(multiscales, letters)
             names = _channel_names(ome)
