@@ -9,7 +9,7 @@ import pytest
 from brightness import make_cells, save_instances_model
 from tiny_training import write_folder
 from ulens.bundle import load_bundle
-from ulens.cli.signals import interrupted_by_all, say_if_heard
+from ulens.cli.signals import say_if_heard
 from ulens.image import Image
 from ulens.io.files import write_tiff
 from ulens.io.lock import LOCK
@@ -69,18 +69,28 @@ def test_a_segmentation_ends_as_by_ctrl_c(tmp_path, out, name):
     assert not (folder / LOCK).exists()
 
 
+IGNORING = """
+import signal
+from ulens.cli.signals import interrupted_by_all
+
+signal.signal(signal.SIGHUP, signal.SIG_IGN)
+try:
+    with interrupted_by_all():
+        signal.raise_signal(signal.SIGHUP)
+        print("goes on", signal.getsignal(signal.SIGHUP).name)
+        signal.raise_signal(signal.SIGTERM)
+        print("not reached")
+except KeyboardInterrupt:
+    print("ended", signal.getsignal(signal.SIGTERM).name)
+"""
+
+
 @posix
 def test_what_the_user_ignores_stays_ignored():
     """As `nohup` does."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with interrupted_by_all():
-            assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-            with pytest.raises(KeyboardInterrupt):
-                signal.raise_signal(signal.SIGTERM)
-    finally:
-        signal.signal(signal.SIGHUP, before)
-    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    command = [sys.executable, "-c", IGNORING]  # a signal that goes astray ends this process alone
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    assert done.stdout.splitlines() == ["goes on SIG_IGN", "stopping", "ended SIG_DFL"]
 
 
 def test_work_goes_on_when_the_terminal_is_gone(monkeypatch):
