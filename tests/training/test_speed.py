@@ -34,15 +34,30 @@ def test_where_time_is_short_the_smallest_tile_tells(timed):
     plan = tiny_plan(crop=36)
     assert plan.network_geometry.input_size(1) == 18
     rate = steps_per_second(plan, in_channels=1, device=CPU, allowed_seconds=0.7)
-    assert timed == [18]
+    assert set(timed) == {18}
     assert rate == pytest.approx(10 / 4)  # four times the pixels
+
+
+def test_a_slow_beginning_does_not_tell(monkeypatch, timed):
+    """The second step may still allocate and compile; the fastest of the next ones counts."""
+    steady = speed._time_next
+    slow = iter([2.0])
+    monkeypatch.setattr(speed, "_time_next", lambda *args: steady(*args) * next(slow, 1.0))
+    rate = steps_per_second(tiny_plan(crop=36), in_channels=1, device=CPU, allowed_seconds=0.7)
+    assert rate == pytest.approx(10 / 4)
+
+
+@pytest.mark.parametrize(("allowed", "num_timed"), [(0.2, 1), (0.5, 2), (0.7, 3)])
+def test_the_smallest_tile_takes_a_third_of_the_time_allowed(timed, allowed, num_timed):
+    steps_per_second(tiny_plan(crop=36), in_channels=1, device=CPU, allowed_seconds=allowed)
+    assert timed == num_timed * [18]
 
 
 @pytest.mark.parametrize(("allowed", "num_timed"), [(0.9, 1), (1.3, 2), (100, 3)])
 def test_where_there_is_time_the_steps_of_the_plan_are_timed(timed, allowed, num_timed):
     plan = tiny_plan(crop=36)
     rate = steps_per_second(plan, in_channels=1, device=CPU, allowed_seconds=allowed)
-    assert timed == [18] + num_timed * [36]
+    assert [crop for crop in timed if crop != 18] == num_timed * [36]
     assert rate == pytest.approx(5)
 
 
