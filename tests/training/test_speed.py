@@ -38,13 +38,15 @@ def test_where_time_is_short_the_smallest_tile_tells(timed):
     assert rate == pytest.approx(10 / 4)  # four times the pixels
 
 
-def test_a_slow_beginning_does_not_tell(monkeypatch, timed):
-    """The second step may still allocate and compile; the fastest of the next ones counts."""
-    steady = speed._time_next
-    slow = iter([2.0])
-    monkeypatch.setattr(speed, "_time_next", lambda *args: steady(*args) * next(slow, 1.0))
-    rate = steps_per_second(tiny_plan(crop=36), in_channels=1, device=CPU, allowed_seconds=0.7)
-    assert rate == pytest.approx(10 / 4)
+@pytest.mark.parametrize(
+    ("allowed", "slowed", "expected"),
+    [(0.7, (2, 1, 1), 10 / 4), (100, (2, 1, 1, 4, 1, 1), 5), (100, (1, 1, 1, 1, 1, 4), 5)],
+)
+def test_one_slow_step_of_three_does_not_tell(monkeypatch, timed, allowed, slowed, expected):
+    steady, times = speed._time_next, iter(slowed)
+    monkeypatch.setattr(speed, "_time_next", lambda *args: steady(*args) * next(times))
+    rate = steps_per_second(tiny_plan(crop=36), in_channels=1, device=CPU, allowed_seconds=allowed)
+    assert rate == pytest.approx(expected)
 
 
 @pytest.mark.parametrize(("allowed", "num_timed"), [(0.2, 1), (0.5, 2), (0.7, 3)])

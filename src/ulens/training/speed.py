@@ -1,5 +1,6 @@
 """How fast this machine trains a plan's network."""
 
+import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -59,7 +60,8 @@ def steps_per_second(
     Notes
     -----
     The first step of a size allocates and compiles, so it does not count. The second may still be
-    slow: in the first plan that is measured, it once made the slower of two formats look faster.
+    slow: in the first plan that is measured it made the slower of two formats look faster. So one
+    slow step of three changes nothing.
     """
     check_training_memory(plan, in_channels, device)
     smallest = replace(plan.tiles, crop=plan.network_geometry.input_size(1))
@@ -77,7 +79,7 @@ def steps_per_second(
     steps = _train_on_noise(plan, in_channels, device)
     next(steps)
     num_timed = min(TIMED_STEPS, num_affordable - 1)
-    return num_timed / sum(_time_next(steps, device) for _ in range(num_timed))
+    return 1 / statistics.median(_time_next(steps, device) for _ in range(num_timed))
 
 
 def _train_on_noise(plan: Plan, in_channels: int, device: torch.device) -> Iterator[StepLog]:
