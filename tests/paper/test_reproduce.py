@@ -123,6 +123,10 @@ def test_cells_are_scored_by_seg(tmp_path, monkeypatch):
         cells[56:72, 56:72] = 1  # something in the field of interest
         write_tiff(truth / f"man_seg{k:03d}.tif", Image(data=cells, axes="YX"))
     write_tiff(data / "01" / "t083.tif", Image(data=image, axes="YX"))  # the last, without truth
+    silver = data / "01_ST" / "SEG"
+    silver.mkdir(parents=True)
+    write_tiff(data / "01" / "t060.tif", Image(data=image, axes="YX"))
+    write_tiff(silver / "man_seg060.tif", Image(data=cells, axes="YX"))
     events = list(run_reproduction(settings_for(tmp_path, data, name="dic-hela", steps=1)))
     ours, unet, *_ = events[-1].table.rows
     assert ours[:2] == ("ulens", "frames 54-83 of training sequence 01")
@@ -131,7 +135,10 @@ def test_cells_are_scored_by_seg(tmp_path, monkeypatch):
     assert any("an object starts where the probability" in note for note in events[-1].notes)
     assert find_raw_names("".join(events[-1].notes)) == []
 
+    predicted = []
+
     def perfect(bundle, samples, device, **_):
+        predicted.extend(sample.name for sample in samples)
         return [
             Prediction(sample=each, maps=np.zeros((2, *each.label.shape)), labels=each.label)
             for each in samples
@@ -140,6 +147,7 @@ def test_cells_are_scored_by_seg(tmp_path, monkeypatch):
     monkeypatch.setattr(reproduce, "predict_unseen", perfect)
     settings = settings_for(tmp_path, data, name="dic-hela", steps=1, resume=True)
     assert list(run_reproduction(settings))[-1].table.rows[0][2] == "1.0000"
+    assert predicted == ["01/t054"]  # the frames with silver truth alone do not count
 
 
 def test_a_model_of_other_images_is_not_taken_for_it(reproduced, tmp_path):
