@@ -4,6 +4,7 @@ import json
 import threading
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
+from itertools import compress
 from pathlib import Path
 from typing import Annotated
 
@@ -29,7 +30,7 @@ from ulens.planning.reasons import LEFT_OPEN
 from ulens.report.page import Section, Table, write_report
 from ulens.tracking.field_of_interest import FIELD_OF_INTEREST_PX
 from ulens.training.model_folder import PLAN, remove_training
-from ulens.training.validate import predict_unseen, score_unseen
+from ulens.training.validate import counts_for_seg, predict_unseen, score_unseen
 
 MODEL_FOLDER, PAGE = "model", "reproduce.html"
 PAPER_SECONDS = 10 * 3600.0
@@ -143,8 +144,7 @@ def run_reproduction(
     division = divide(images, labels, training=table.training, unseen=table.unseen)
     yield Message(f"training on {table.ours_trained}; scored on {table.ours_scored}")
     bundle = yield from _train(settings, images, labels, stop)
-    # of cells SEG alone is scored, in frames with gold truth
-    scored = [each for each in division.samples if not each.is_silver] or division.samples
+    scored = list(compress(division.samples, counts_for_seg(division.samples)))
     yield Message(f"predicting {len(scored)} unseen images, {table.views_in_words} …")
     ours = _score(bundle, scored, table, settings.device)
     plan = read_plan(settings.out / MODEL_FOLDER / PLAN)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import numpy as np
@@ -132,6 +133,12 @@ def score_membranes(predictions: Sequence[Prediction]) -> dict[str, float]:
     }
 
 
+def counts_for_seg(samples: Sequence[Sample]) -> list[bool]:
+    """Return of which images SEG is taken: those with gold truth, all where there is none."""
+    has_gold = not all(sample.is_silver for sample in samples)
+    return [not (has_gold and sample.is_silver) for sample in samples]
+
+
 def score_cells(
     predictions: Sequence[Prediction], *, field_of_interest_px: int = 0
 ) -> dict[str, float]:
@@ -142,8 +149,8 @@ def score_cells(
     predictions : of instances
     field_of_interest_px : as in `seg_scores`
     """
-    gold = [each for each in predictions if not each.sample.is_silver]
-    pairs = ((each.sample.label.clip(0), each.labels) for each in gold or predictions)
+    counted = compress(predictions, counts_for_seg([each.sample for each in predictions]))
+    pairs = ((each.sample.label.clip(0), each.labels) for each in counted)
     return {"SEG": seg_scores(pairs, field_of_interest_px=field_of_interest_px).seg}
 
 
